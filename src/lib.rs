@@ -1,1 +1,14 @@
 //! tabmq.
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod broker;
+pub mod client;
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod options;
+pub mod rules;
+pub mod store;
+pub mod time;
+pub mod wire;

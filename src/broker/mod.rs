@@ -1,0 +1,2 @@
+//! The broker: sessions, destinations and their log. It performs no I/O.
+pub mod io;

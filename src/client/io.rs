@@ -1,0 +1,181 @@
+//! What goes into a client and what comes out.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::Code;
+use crate::id::{
+    CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
+    MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+};
+use crate::time::{Instant, UnixMillis};
+use crate::wire::frame::{CallKey, QueueCounts, StorageReport};
+
+/// One fact for the client.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Time passed and nothing else. A spurious one does nothing.
+    Tick,
+    /// One transport message for this client arrived. Borrowed for this call only.
+    Received { bytes: &'a [u8] },
+    /// One transport message to everyone arrived.
+    Heard { bytes: &'a [u8] },
+    /// The way to the node is gone (a socket closed). Never given on a channel, which has no end.
+    Disconnected,
+    /// A node may be reached now: dial again at once.
+    Reachable,
+}
+
+/// One thing for the host to do.
+#[must_use]
+#[derive(Debug)]
+pub enum Output {
+    /// Send one transport message to the node.
+    Transmit {
+        bytes: Vec<u8>,
+    },
+    /// Send one transport message to everyone, the node included.
+    Broadcast {
+        bytes: Vec<u8>,
+    },
+    Event(Event),
+    /// Nothing left until the next input or `wake_at`, whichever is first. Never in the past.
+    Idle {
+        wake_at: Option<Instant>,
+    },
+}
+
+/// What a client tells its user. Handles are those the verbs returned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A link to a node is open. `resumed` is false at the first and when state was lost.
+    Ready { epoch: Epoch, log: LogId, lane: LaneId, resumed: bool, storage: StorageReport },
+    /// There is no link; work waits.
+    Lost,
+    /// The log lost sends it had confirmed. Numbering starts anew.
+    RolledBack { confirmed: Sequence, position: Sequence },
+    /// The node gives no sign of life though work waits: the host may take its lock.
+    NodeSilent { epoch: Epoch },
+    /// All peers, this one included.
+    Peers { peers: Vec<Peer> },
+
+    /// The node heard the publish.
+    Published { request: RequestId },
+    /// A live message for a subscription.
+    Live {
+        subscription: SubscriptionId,
+        publisher: ClientId,
+        number: PublishNumber,
+        topic: String,
+        body: Vec<u8>,
+        properties: Option<Vec<u8>>,
+    },
+    /// Messages of `publisher` from `first` to `last` are lost to this subscription. In order,
+    /// between messages.
+    Gap {
+        subscription: SubscriptionId,
+        publisher: ClientId,
+        first: PublishNumber,
+        last: PublishNumber,
+    },
+    /// The subscription takes effect.
+    Subscribed { subscription: SubscriptionId },
+
+    /// Answers `declare` and `inspect`.
+    QueueState { request: RequestId, state: QueueCounts },
+    /// The items are stored. Item `i` has the id (lane, sequence, i).
+    Sent { request: RequestId, lane: LaneId, sequence: Sequence },
+    /// A request failed. `maybe_executed` tells whether it may have happened all the same.
+    Failed { request: RequestId, code: Code, reason: String, maybe_executed: bool },
+    /// The consumer takes effect.
+    Consuming { consumer: ConsumerId },
+    /// A message under a lease.
+    Delivery {
+        consumer: ConsumerId,
+        lease: LeaseNumber,
+        attempt: u32,
+        number: MessageNumber,
+        lane: LaneId,
+        sequence: Sequence,
+        index: u32,
+        stored_at: UnixMillis,
+        lease_ms: u64,
+        body: Vec<u8>,
+        properties: Option<Vec<u8>>,
+        dead_reason: Option<String>,
+    },
+    /// The settlement is stored.
+    Settled { request: RequestId },
+    /// The lease was found dead before it was settled: stop working on the message.
+    LeaseLost { lease: LeaseNumber },
+
+    /// The service takes effect.
+    Serving { service: ServiceId },
+    /// Run a method and answer with `reply`.
+    Dispatch {
+        key: CallKey,
+        service: ServiceId,
+        method: String,
+        deadline: Instant,
+        arguments: Vec<u8>,
+    },
+    /// The caller waits no more.
+    DispatchCancelled { key: CallKey },
+    /// The call is over.
+    CallEnded { call: CallId, outcome: CallOutcome },
+
+    /// This client leads from now on.
+    Leading { candidate: CandidateId, term: Term },
+    /// It leads no more, though it did not resign.
+    Deposed { candidate: CandidateId },
+
+    /// A subscription, consumer, service or candidate was refused or ended by the node.
+    HandleRefused { handle: Handle, code: Code },
+    /// All that was asked for before this `flush` is answered.
+    Flushed { request: RequestId },
+    /// Nothing comes after this.
+    Closed { code: Code },
+}
+
+/// Something of a client that lives on until it is closed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Handle {
+    Subscription(SubscriptionId),
+    Consumer(ConsumerId),
+    Service(ServiceId),
+    Candidate(CandidateId),
+}
+
+/// The end of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CallOutcome {
+    Value(Vec<u8>),
+    Threw(Vec<u8>),
+    Failed { code: Code, maybe_executed: bool },
+}
+
+/// One peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    pub client: ClientId,
+    /// Name and tags, as that peer gave them.
+    pub info: Vec<u8>,
+}
+
+/// What a client may carry over a reload: enough to resume its session, nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, minicbor::Encode, minicbor::Decode)]
+#[cbor(array)]
+pub struct Keepsake {
+    #[n(0)]
+    pub client: ClientId,
+    #[n(1)]
+    pub log: Option<LogId>,
+    #[n(2)]
+    pub lane: LaneId,
+    /// Every send up to here is used up. A reload gives up what was outstanding.
+    #[n(3)]
+    pub position: Sequence,
+}
+
+/// The link a host routes by: a message whose link is another is not for this client instance.
+pub type Link = LinkNonce;

@@ -1,0 +1,123 @@
+//! Identities. Each is a type of its own, so that one can't stand for another.
+
+use minicbor::{Decode, Encode};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode)]
+        #[cbor(transparent)]
+        pub struct $name(#[n(0)] pub $inner);
+    };
+}
+
+macro_rules! random {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode)]
+        #[cbor(transparent)]
+        pub struct $name(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+    };
+}
+
+random! {
+    /// One log, for its whole life. Random, made with the log.
+    LogId
+}
+random! {
+    /// One tab, worker or process on one bus. Random; a cloned tab makes a new one.
+    ClientId
+}
+
+/// Which node may write. The counter orders nodes; the incarnation tells two nodes apart that
+/// read the same counter. Stored strictly before the node reads its log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Encode, Decode)]
+#[cbor(array)]
+pub struct Epoch {
+    #[n(0)]
+    pub counter: u64,
+    #[n(1)]
+    pub incarnation: u64,
+}
+
+number! {
+    /// Numbering of one client's stored sends at one log. Issued by the log, increasing, never
+    /// issued twice; zero means none.
+    LaneId(u64)
+}
+number! {
+    /// Position of a stored send in its lane. The first is 1; there are no holes.
+    Sequence(u64)
+}
+number! {
+    /// One delivery of one message to one client. Issued by the log, increasing, never twice.
+    LeaseNumber(u64)
+}
+number! {
+    /// A stored message's place in the order of its log. Increasing, never issued twice.
+    MessageNumber(u64)
+}
+number! {
+    /// A queue inside one log.
+    QueueId(u32)
+}
+number! {
+    /// One chunk of the log: one group commit. Consecutive, the first is 1.
+    ChunkNumber(u64)
+}
+number! {
+    /// Fencing token of a leadership: larger than that of every earlier term of its role.
+    Term(u64)
+}
+number! {
+    /// Position of a live publish among those of its publisher since that client started.
+    PublishNumber(u64)
+}
+number! {
+    /// One link between a client and a node: random, new at each Hello.
+    LinkNonce(u64)
+}
+number! {
+    /// A request of a client: issued by the client, increasing, never issued twice by it.
+    RequestId(u32)
+}
+number! {
+    /// A subscription of one client.
+    SubscriptionId(u32)
+}
+number! {
+    /// A consumer of one client.
+    ConsumerId(u32)
+}
+number! {
+    /// A service that one client serves.
+    ServiceId(u32)
+}
+number! {
+    /// A leadership that one client stands for.
+    CandidateId(u32)
+}
+number! {
+    /// A method name interned on one link by its caller.
+    MethodId(u32)
+}
+number! {
+    /// A call as its caller numbers it. Unique within the caller's life.
+    CallId(u32)
+}
+number! {
+    /// A connection of a broker, as its host sees it. Never reused.
+    ConnId(u32)
+}
+number! {
+    /// A storage operation. Increasing; a success also completes every earlier write.
+    OpId(u64)
+}
+
+impl Sequence {
+    /// The sequence number that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

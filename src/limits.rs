@@ -1,0 +1,125 @@
+//! Every bound of the system, by name, with its default. Each one is an option of `connect`.
+
+/// Bounds of one bus. A host may lower or raise each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A message or call body, before it is cut into fragments.
+    pub body_bytes_max: u32,
+    /// All headers of one message, encoded.
+    pub headers_bytes_max: u32,
+    /// A bus, topic, queue, service, method or role name.
+    pub name_bytes_max: u32,
+    /// Words in a topic or filter.
+    pub topic_words_max: u32,
+    /// Items of one batch.
+    pub batch_items_max: u32,
+    /// One transport message; longer frames travel as fragments.
+    pub fragment_bytes_max: u32,
+    /// Frames waiting on one link because the peer takes no more.
+    pub link_bytes_max: u32,
+    /// Requests of one client without an answer.
+    pub requests_max: u32,
+    /// Bodies of one client's requests without an answer.
+    pub request_bytes_max: u32,
+    /// Sessions of one node, parked ones included.
+    pub sessions_max: u32,
+    /// Subscriptions, consumers, services and candidates of one client, each.
+    pub handles_max: u32,
+    /// Queues of one log.
+    pub queues_max: u32,
+    /// Messages of one queue, unless its declaration says less.
+    pub queue_messages_max: u32,
+    /// Lanes kept in one log; beyond it the longest idle one is let go.
+    pub lanes_max: u32,
+    /// An idle lane without a session is let go after this.
+    pub lane_keep_ms: u64,
+    /// Calls of one node without a reply.
+    pub calls_max: u32,
+    /// Replies a server keeps until the node has them.
+    pub replies_max: u32,
+    /// One chunk of the log; a record that is longer has a chunk of its own.
+    pub chunk_bytes_max: u32,
+    /// Bodies the node keeps in memory; older ones are read back from storage.
+    pub resident_bytes_max: u32,
+    /// Garbage in the log that makes a checkpoint worth its write.
+    pub checkpoint_bytes_min: u32,
+    /// One page of a checkpoint.
+    pub page_bytes_max: u32,
+    /// Live messages the node keeps to repair gaps.
+    pub repair_bytes_max: u32,
+    /// Live messages a client holds back while it waits for a repair.
+    pub gap_messages_max: u32,
+    /// Publishers whose newest number a client or node remembers.
+    pub publishers_max: u32,
+    /// A node settles at most this long after recovery before absence counts.
+    pub settle_ms: u64,
+    /// Silence of the node, with work outstanding, before a client probes it; after two probes it
+    /// may take the lock.
+    pub node_silence_ms: u64,
+    /// Wait between two tries to reach a node.
+    pub hello_retry_ms: u64,
+    /// A pause of the node after which it reads its epoch again before it does anything.
+    pub pause_ms_max: u64,
+    /// A node in a hidden page is handed over after this while a visible peer exists.
+    pub hidden_host_ms: u64,
+    /// Deadline of a verb that gives none.
+    pub verb_timeout_ms: u64,
+    /// Deadline of a call that gives none.
+    pub call_timeout_ms: u64,
+    /// A session without a link is given up after this, though its client lives.
+    pub park_ms: u64,
+    /// The newest numbers of publishers are repeated this long after traffic.
+    pub newest_repeat_ms: u64,
+}
+
+impl Limits {
+    pub const DEFAULTS: Self = Self {
+        body_bytes_max: 1 << 20,
+        headers_bytes_max: 16 << 10,
+        name_bytes_max: 255,
+        topic_words_max: 32,
+        batch_items_max: 1000,
+        fragment_bytes_max: 64 << 10,
+        link_bytes_max: 8 << 20,
+        requests_max: 100_000,
+        request_bytes_max: 64 << 20,
+        sessions_max: 1000,
+        handles_max: 10_000,
+        queues_max: 10_000,
+        queue_messages_max: 10_000_000,
+        lanes_max: 10_000,
+        lane_keep_ms: 24 * 3600 * 1000,
+        calls_max: 100_000,
+        replies_max: 10_000,
+        chunk_bytes_max: 256 << 10,
+        resident_bytes_max: 64 << 20,
+        checkpoint_bytes_min: 1 << 20,
+        page_bytes_max: 256 << 10,
+        repair_bytes_max: 4 << 20,
+        gap_messages_max: 1000,
+        publishers_max: 10_000,
+        settle_ms: 2000,
+        node_silence_ms: 3000,
+        hello_retry_ms: 250,
+        pause_ms_max: 2000,
+        hidden_host_ms: 60_000,
+        verb_timeout_ms: 30_000,
+        call_timeout_ms: 30_000,
+        park_ms: 5 * 60_000,
+        newest_repeat_ms: 500,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULTS
+    }
+}
+
+const _: () = {
+    let limits = Limits::DEFAULTS;
+    assert!(limits.fragment_bytes_max < limits.body_bytes_max);
+    assert!(limits.body_bytes_max < limits.link_bytes_max);
+    assert!(limits.chunk_bytes_max <= limits.resident_bytes_max);
+    assert!(limits.settle_ms < limits.verb_timeout_ms);
+};

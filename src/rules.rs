@@ -1,0 +1,67 @@
+//! The safety rules that the simulator switches off one at a time, to prove that its checkers
+//! would notice. In a build without the feature `sim` every rule is a constant `true`.
+
+macro_rules! rules {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// Which safety rules hold. Only the simulator can build one with a rule off.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Rules {
+            $(#[cfg(feature = "sim")] $name: bool,)+
+        }
+
+        impl Rules {
+            pub const ON: Self = Self { $(#[cfg(feature = "sim")] $name: true,)+ };
+
+            /// The names of all rules.
+            #[cfg(feature = "sim")]
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)+];
+
+            /// All rules but the named one; `None` if there is no such rule.
+            #[cfg(feature = "sim")]
+            #[must_use]
+            pub fn without(name: &str) -> Option<Self> {
+                let mut rules = Self::ON;
+                match name {
+                    $(stringify!($name) => rules.$name = false,)+
+                    _ => return None,
+                }
+                Some(rules)
+            }
+
+            $($(#[$doc])+
+            #[inline]
+            #[must_use]
+            pub const fn $name(&self) -> bool {
+                #[cfg(feature = "sim")]
+                return self.$name;
+                #[cfg(not(feature = "sim"))]
+                true
+            })+
+        }
+    };
+}
+
+rules! {
+    /// The store refuses a write whose epoch is not the stored one.
+    store_epoch_check,
+    /// Nothing that reveals a write leaves before the write is stored.
+    confirm_after_store,
+    /// A send at or below the lane's position is confirmed again, not stored again.
+    lane_dedupe,
+    /// An acknowledgement counts only with the number of the live lease.
+    lease_number_check,
+    /// A chunk at the end of the log whose checksum fails is cut.
+    torn_tail_cut,
+    /// A chunk that is listed or lies between others and is missing stops recovery.
+    missing_chunk_detection,
+    /// A client sends what has no answer again after it resumed.
+    resend_after_resume,
+    /// A send is accepted only right after the one before it in its lane.
+    order_per_producer,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::ON
+    }
+}

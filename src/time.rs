@@ -1,0 +1,34 @@
+//! Two kinds of time. `Instant` drives timers and never appears in records;
+//! `UnixMillis` is data in records and never drives a timer on its own.
+
+/// Microseconds since an origin the host picks. It does not go back and is not wall time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct Instant(pub u64);
+
+/// Milliseconds since 1970-01-01 UTC, as the host's wall clock reads. It may jump.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, minicbor::Encode, minicbor::Decode,
+)]
+#[cbor(transparent)]
+pub struct UnixMillis(#[n(0)] pub u64);
+
+/// Both clocks, read once by the host for one input.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Now {
+    pub mono: Instant,
+    pub unix: UnixMillis,
+}
+
+impl Instant {
+    /// The instant `ms` milliseconds later; saturates at the end of time.
+    #[must_use]
+    pub const fn after_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1000)))
+    }
+
+    /// Whole milliseconds from `earlier` to `self`; zero if `earlier` is later.
+    #[must_use]
+    pub const fn ms_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
+}

@@ -1,0 +1,685 @@
+//! The closed list of frames. Unknown trailing fields are skipped; an unknown tag is a protocol
+//! error unless the peer's features say otherwise. Numbers and byte strings borrow from the
+//! transport message.
+//!
+//! Every request is idempotent: a client sends what has no answer again after each resume, and
+//! the node answers it as if it had come once.
+
+use alloc::vec::Vec;
+
+use minicbor::{Decode, Encode};
+
+use crate::error::Code;
+use crate::id::{
+    CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LogId, MessageNumber,
+    MethodId, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+};
+use crate::options::QueueOptions;
+use crate::time::UnixMillis;
+
+/// One message as its producer gave it. The node does not look into either part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Item<'a> {
+    #[cbor(b(0), with = "minicbor::bytes")]
+    pub body: &'a [u8],
+    /// An encoded `Properties`, or nothing.
+    #[cbor(b(1), with = "minicbor::bytes")]
+    pub properties: Option<&'a [u8]>,
+    /// Not delivered before this much time after the node stored it.
+    #[n(2)]
+    pub delay_ms: Option<u64>,
+}
+
+/// What a producer may say about a message beside its body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(array)]
+pub struct Properties<'a> {
+    /// The sender's own id, in place of lane and sequence.
+    #[b(0)]
+    pub id: Option<&'a str>,
+    /// A CBOR map from text to text, number or boolean.
+    #[cbor(b(1), with = "minicbor::bytes")]
+    pub headers: Option<&'a [u8]>,
+    #[b(2)]
+    pub key: Option<&'a str>,
+    #[b(3)]
+    pub reply_to: Option<&'a str>,
+    #[b(4)]
+    pub correlation_id: Option<&'a str>,
+    #[b(5)]
+    pub traceparent: Option<&'a str>,
+}
+
+/// First frame of a link, from the client.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Hello<'a> {
+    #[n(0)]
+    pub version_min: u16,
+    #[n(1)]
+    pub version_max: u16,
+    /// Feature bits the client understands.
+    #[n(2)]
+    pub features: u64,
+    /// The log the client last met; `None` at its first Hello.
+    #[n(3)]
+    pub log: Option<LogId>,
+    /// The lane to go on with, or zero.
+    #[n(4)]
+    pub lane: LaneId,
+    /// Every send up to here was confirmed to the client.
+    #[n(5)]
+    pub confirmed: Sequence,
+    /// The lowest send that is still without an answer, or the next one to be given. All below
+    /// were confirmed or refused, so the node may count them as used up.
+    #[n(6)]
+    pub floor: Sequence,
+    /// Set if the client lost its memory: it holds no lease, runs no call and waits for none.
+    #[n(7)]
+    pub fresh: bool,
+    /// Name and tags for `peers`; opaque to the node.
+    #[cbor(b(8), with = "minicbor::bytes")]
+    pub peer: &'a [u8],
+    /// Leases the client holds. The node delivers again those it does not name.
+    #[n(9)]
+    pub leases: Vec<LeaseNumber>,
+    /// Calls the client is serving or has served without an acknowledged reply.
+    #[n(10)]
+    pub serving: Vec<CallKey>,
+}
+
+/// A call, the same for every node: its caller and the caller's number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct CallKey {
+    #[n(0)]
+    pub caller: ClientId,
+    #[n(1)]
+    pub call: CallId,
+}
+
+/// The node's answer to Hello. All earlier links of the client are over.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Welcome {
+    #[n(0)]
+    pub version: u16,
+    #[n(1)]
+    pub features: u64,
+    #[n(2)]
+    pub log: LogId,
+    /// The client's lane: the one it named, or a new one that is stored.
+    #[n(3)]
+    pub lane: LaneId,
+    /// The last send of the lane that was used up.
+    #[n(4)]
+    pub position: Sequence,
+    /// The lane the client named goes on. If not, sends of that lane without an answer are in
+    /// doubt: they may or may not be stored.
+    #[n(5)]
+    pub resumed: bool,
+    /// The log has lost sends that were confirmed to this client.
+    #[n(6)]
+    pub rolled_back: bool,
+    /// The newest number of each publisher, so that a gap at the start shows.
+    #[n(7)]
+    pub newest: Vec<Newest>,
+    /// Leases the client named that are not alive.
+    #[n(8)]
+    pub stale: Vec<LeaseNumber>,
+    /// What the node's storage promises; see `StorageReport`.
+    #[n(9)]
+    pub storage: StorageReport,
+    /// Bounds of the node that a client keeps to.
+    #[n(10)]
+    pub body_bytes_max: u32,
+}
+
+/// What the node's storage promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct StorageReport {
+    /// Bytes outlive the process.
+    #[n(0)]
+    pub persistent: bool,
+    /// The epoch is compared inside each write.
+    #[n(1)]
+    pub fenced: bool,
+    /// The strongest level a send may ask for.
+    #[n(2)]
+    pub durability_max: crate::options::Durability,
+}
+
+/// The newest live publish of one publisher.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Newest {
+    #[n(0)]
+    pub publisher: ClientId,
+    #[n(1)]
+    pub number: PublishNumber,
+}
+
+/// A live message, as its publisher posts it and as the node repeats it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Live<'a> {
+    #[n(0)]
+    pub publisher: ClientId,
+    #[n(1)]
+    pub number: PublishNumber,
+    #[b(2)]
+    pub topic: &'a str,
+    #[cbor(b(3), with = "minicbor::bytes")]
+    pub body: &'a [u8],
+    #[cbor(b(4), with = "minicbor::bytes")]
+    pub properties: Option<&'a [u8]>,
+}
+
+/// What a consumer does with one delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(flat)]
+pub enum Settlement<'a> {
+    /// Processed. `value` is for later: what the handler returned.
+    #[n(1)]
+    Ack,
+    /// Failed: deliver again, after `after_ms` or the queue's backoff. Counts as an attempt.
+    #[n(2)]
+    Retry {
+        #[n(0)]
+        after_ms: Option<u64>,
+        #[b(1)]
+        reason: Option<&'a str>,
+    },
+    /// To the dead-letter queue, with the reason.
+    #[n(3)]
+    Reject {
+        #[b(0)]
+        reason: Option<&'a str>,
+    },
+    /// Given back in its place. Not a failure, not counted.
+    #[n(4)]
+    Release,
+    /// The lease starts again, for `lease_ms` or the queue's length.
+    #[n(5)]
+    Extend {
+        #[n(0)]
+        lease_ms: Option<u64>,
+    },
+}
+
+/// The end of a call, as the caller sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(flat)]
+pub enum Outcome<'a> {
+    /// The method returned.
+    #[n(1)]
+    Value(#[cbor(b(0), with = "minicbor::bytes")] &'a [u8]),
+    /// The method threw; the body is an encoded error.
+    #[n(2)]
+    Threw(#[cbor(b(0), with = "minicbor::bytes")] &'a [u8]),
+    /// tabmq ended the call.
+    #[n(3)]
+    Failed {
+        #[n(0)]
+        code: Code,
+        #[n(1)]
+        maybe_executed: bool,
+    },
+}
+
+/// Everything that travels. The letter behind each says who sends it: C client, N node.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(flat)]
+#[allow(clippy::large_enum_variant)]
+pub enum Frame<'a> {
+    /// C. Opens a link.
+    #[n(1)]
+    Hello(#[b(0)] Hello<'a>),
+    /// N. Accepts it.
+    #[n(2)]
+    Welcome(#[n(0)] Welcome),
+    /// Both. The link is over, and why. Nothing follows it.
+    #[n(3)]
+    Hangup {
+        #[n(0)]
+        code: Code,
+    },
+    /// Both. Answer with `Pong`.
+    #[n(4)]
+    Ping {
+        #[n(0)]
+        nonce: u32,
+    },
+    #[n(5)]
+    Pong {
+        #[n(0)]
+        nonce: u32,
+    },
+    /// C. The client leaves. Its leases are released uncounted, its calls end. With `park` the
+    /// lane is kept for a later Hello; without it the lane is closed once nothing is outstanding.
+    #[n(6)]
+    Goodbye {
+        #[n(0)]
+        park: bool,
+    },
+    /// N, to everyone. This node is up and takes Hellos. The envelope has the epoch.
+    #[n(7)]
+    Announce {
+        #[n(0)]
+        log: LogId,
+    },
+    /// Both. A part of a frame that is longer than one transport message. Parts of one frame
+    /// follow each other on a link.
+    #[n(8)]
+    Fragment {
+        #[n(0)]
+        last: bool,
+        #[cbor(b(1), with = "minicbor::bytes")]
+        bytes: &'a [u8],
+    },
+
+    /// C, to everyone. Tabs deliver it at once.
+    #[n(9)]
+    Publish(#[b(0)] Live<'a>),
+    /// N. The node has heard every live publish of this client up to `number`.
+    #[n(10)]
+    Published {
+        #[n(0)]
+        number: PublishNumber,
+    },
+    /// C. Joins a group: each matching message goes to one member.
+    #[n(24)]
+    JoinGroup {
+        #[n(0)]
+        subscription: SubscriptionId,
+        #[b(1)]
+        filter: &'a str,
+        #[b(2)]
+        group: &'a str,
+    },
+    /// N. Answers `JoinGroup`; a code says why not.
+    #[n(25)]
+    GroupJoined {
+        #[n(0)]
+        subscription: SubscriptionId,
+        #[n(1)]
+        refused: Option<Code>,
+    },
+    /// C.
+    #[n(26)]
+    LeaveGroup {
+        #[n(0)]
+        subscription: SubscriptionId,
+    },
+    /// N. A live message for one member of a group.
+    #[n(11)]
+    GroupMessage {
+        #[n(0)]
+        subscription: SubscriptionId,
+        #[b(1)]
+        live: Live<'a>,
+    },
+    /// N, to everyone, a little after traffic. A receiver that has seen less has a gap.
+    #[n(27)]
+    NewestNumbers {
+        #[n(0)]
+        newest: Vec<Newest>,
+    },
+    /// C. Asks for the live messages of `publisher` from `first` to `last`, both included.
+    #[n(28)]
+    Repair {
+        #[n(0)]
+        publisher: ClientId,
+        #[n(1)]
+        first: PublishNumber,
+        #[n(2)]
+        last: PublishNumber,
+    },
+    /// N. What is left of the range, ascending; what is not in `messages` is lost.
+    #[n(29)]
+    Repaired {
+        #[n(0)]
+        publisher: ClientId,
+        #[n(1)]
+        first: PublishNumber,
+        #[n(2)]
+        last: PublishNumber,
+        #[b(3)]
+        messages: Vec<Live<'a>>,
+    },
+
+    /// C. Creates the queue or compares it with the one that exists.
+    #[n(30)]
+    Declare {
+        #[n(0)]
+        request: RequestId,
+        #[b(1)]
+        queue: &'a str,
+        #[n(2)]
+        options: QueueOptions,
+    },
+    /// C. Asks for the state of a queue.
+    #[n(31)]
+    Inspect {
+        #[n(0)]
+        request: RequestId,
+        #[b(1)]
+        queue: &'a str,
+    },
+    /// N. Answers `Declare` and `Inspect`.
+    #[n(32)]
+    QueueState {
+        #[n(0)]
+        request: RequestId,
+        #[n(1)]
+        state: QueueCounts,
+    },
+    /// N. Answers any request that was refused.
+    #[n(33)]
+    RequestRefused {
+        #[n(0)]
+        request: RequestId,
+        #[n(1)]
+        code: Code,
+        #[b(2)]
+        reason: &'a str,
+    },
+    /// C. Stores all items or none, as one record batch with one number of the lane.
+    #[n(12)]
+    Send {
+        #[n(0)]
+        sequence: Sequence,
+        #[b(1)]
+        queue: &'a str,
+        /// Refusals up to here are known to the client and given up.
+        #[n(2)]
+        refusals_seen: Sequence,
+        #[n(3)]
+        durability: Option<crate::options::Durability>,
+        #[b(4)]
+        items: Vec<Item<'a>>,
+    },
+    /// N. Every send of the lane up to `position` is used up: stored, or refused as told before.
+    #[n(13)]
+    Sent {
+        #[n(0)]
+        position: Sequence,
+    },
+    /// N. This send was refused; its number is used up. Comes before the `Sent` that covers it.
+    #[n(34)]
+    SendRefused {
+        #[n(0)]
+        sequence: Sequence,
+        #[n(1)]
+        code: Code,
+        #[b(2)]
+        reason: &'a str,
+    },
+    /// C. Starts or changes a consumer. The node keeps at most this much in flight to it.
+    #[n(35)]
+    Consume {
+        #[n(0)]
+        consumer: ConsumerId,
+        #[b(1)]
+        queue: &'a str,
+        /// Deliveries without a settlement.
+        #[n(2)]
+        prefetch: u32,
+        /// Their bodies; one delivery may always go.
+        #[n(3)]
+        prefetch_bytes: u32,
+    },
+    /// N. Answers `Consume`; a code says why not.
+    #[n(36)]
+    Consuming {
+        #[n(0)]
+        consumer: ConsumerId,
+        #[n(1)]
+        refused: Option<Code>,
+    },
+    /// C. Ends the consumer. Deliveries that are out stay leased until settled.
+    #[n(37)]
+    CancelConsumer {
+        #[n(0)]
+        consumer: ConsumerId,
+    },
+    /// N. One message under one lease. The lease is stored.
+    #[n(14)]
+    Deliver(#[b(0)] Delivery<'a>),
+    /// C.
+    #[n(15)]
+    Settle {
+        #[n(0)]
+        lease: LeaseNumber,
+        #[b(1)]
+        settlement: Settlement<'a>,
+    },
+    /// N. The settlement is stored, or was refused with `StaleLease`.
+    #[n(16)]
+    Settled {
+        #[n(0)]
+        lease: LeaseNumber,
+        #[n(1)]
+        refused: Option<Code>,
+    },
+
+    /// C. Offers a service. `concurrency` calls at most are under way at a time.
+    #[n(38)]
+    Serve {
+        #[n(0)]
+        service: ServiceId,
+        #[b(1)]
+        name: &'a str,
+        #[n(2)]
+        concurrency: u32,
+    },
+    /// N. Answers `Serve`; a code says why not.
+    #[n(39)]
+    Serving {
+        #[n(0)]
+        service: ServiceId,
+        #[n(1)]
+        refused: Option<Code>,
+    },
+    /// C. Takes no more calls. Those under way go on.
+    #[n(40)]
+    Unserve {
+        #[n(0)]
+        service: ServiceId,
+    },
+    /// C. Gives a method a number on this link, so that a call is short.
+    #[n(22)]
+    Method {
+        #[n(0)]
+        method: MethodId,
+        #[b(1)]
+        service: &'a str,
+        #[b(2)]
+        name: &'a str,
+    },
+    /// C.
+    #[n(17)]
+    Call {
+        #[n(0)]
+        call: CallId,
+        #[n(1)]
+        method: MethodId,
+        /// Time left.
+        #[n(2)]
+        timeout_ms: u64,
+        #[cbor(b(3), with = "minicbor::bytes")]
+        arguments: &'a [u8],
+        /// Sent before, to an earlier link: it may have been dispatched.
+        #[n(4)]
+        again: Option<bool>,
+    },
+    /// N. A call for this server.
+    #[n(18)]
+    Dispatch {
+        #[n(0)]
+        key: CallKey,
+        #[n(1)]
+        service: ServiceId,
+        #[b(2)]
+        method: &'a str,
+        #[n(3)]
+        timeout_ms: u64,
+        #[cbor(b(4), with = "minicbor::bytes")]
+        arguments: &'a [u8],
+    },
+    /// C. The server's answer, sent again until `ReplyTaken`.
+    #[n(19)]
+    Reply {
+        #[n(0)]
+        key: CallKey,
+        #[b(1)]
+        outcome: Outcome<'a>,
+    },
+    /// N. The node has the reply, or nobody waits for it any more.
+    #[n(20)]
+    ReplyTaken {
+        #[n(0)]
+        key: CallKey,
+    },
+    /// N. The caller's answer.
+    #[n(21)]
+    CallResult {
+        #[n(0)]
+        call: CallId,
+        #[b(1)]
+        outcome: Outcome<'a>,
+    },
+    /// C. The caller waits no more.
+    #[n(23)]
+    CancelCall {
+        #[n(0)]
+        call: CallId,
+    },
+    /// N. The caller waits no more; the server may stop.
+    #[n(41)]
+    CancelDispatch {
+        #[n(0)]
+        key: CallKey,
+    },
+
+    /// C. Stands for a role. Repeated after a resume with the term it holds, if any.
+    #[n(42)]
+    Stand {
+        #[n(0)]
+        candidate: CandidateId,
+        #[b(1)]
+        role: &'a str,
+        #[n(2)]
+        holds: Option<Term>,
+    },
+    /// N. The candidate leads from now on, or may go on leading. The term is stored.
+    #[n(43)]
+    Lead {
+        #[n(0)]
+        candidate: CandidateId,
+        #[n(1)]
+        term: Term,
+    },
+    /// N. The candidate's claim was refused: the role went to another.
+    #[n(44)]
+    Depose {
+        #[n(0)]
+        candidate: CandidateId,
+    },
+    /// C. Leads no more and does not stand.
+    #[n(45)]
+    Resign {
+        #[n(0)]
+        candidate: CandidateId,
+    },
+
+    /// C. New name and tags of this client.
+    #[n(46)]
+    PeerInfo {
+        #[cbor(b(0), with = "minicbor::bytes")]
+        peer: &'a [u8],
+    },
+    /// N. All peers, whenever one comes, goes or changes.
+    #[n(47)]
+    Peers {
+        #[b(0)]
+        peers: Vec<PeerEntry<'a>>,
+    },
+}
+
+/// One message under one lease.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Delivery<'a> {
+    #[n(0)]
+    pub consumer: ConsumerId,
+    #[n(1)]
+    pub lease: LeaseNumber,
+    /// 1 for the first delivery.
+    #[n(2)]
+    pub attempt: u32,
+    #[n(3)]
+    pub number: MessageNumber,
+    /// Lane and sequence of the send, and the item's index in it: the message's id unless
+    /// `properties` has one.
+    #[n(4)]
+    pub lane: LaneId,
+    #[n(5)]
+    pub sequence: Sequence,
+    #[n(6)]
+    pub index: u32,
+    #[n(7)]
+    pub stored_at: UnixMillis,
+    #[n(8)]
+    pub lease_ms: u64,
+    #[cbor(b(9), with = "minicbor::bytes")]
+    pub body: &'a [u8],
+    #[cbor(b(10), with = "minicbor::bytes")]
+    pub properties: Option<&'a [u8]>,
+    /// Why the message is in a dead-letter queue.
+    #[b(11)]
+    pub dead_reason: Option<&'a str>,
+}
+
+/// One peer as the others see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct PeerEntry<'a> {
+    #[n(0)]
+    pub client: ClientId,
+    #[cbor(b(1), with = "minicbor::bytes")]
+    pub peer: &'a [u8],
+}
+
+/// The state of a queue in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(array)]
+pub struct QueueCounts {
+    /// Could be delivered now.
+    #[n(0)]
+    pub ready: u64,
+    /// Waits for a time.
+    #[n(1)]
+    pub delayed: u64,
+    /// Is delivered and not settled.
+    #[n(2)]
+    pub leased: u64,
+    #[n(3)]
+    pub consumers: u32,
+    /// Since the log began: stored, acknowledged, delivered again, dead-lettered, discarded.
+    #[n(4)]
+    pub sent_total: u64,
+    #[n(5)]
+    pub acked_total: u64,
+    #[n(6)]
+    pub redelivered_total: u64,
+    #[n(7)]
+    pub dead_lettered_total: u64,
+    #[n(8)]
+    pub discarded_total: u64,
+}
+
+/// The epoch of an envelope's sender: the node's own, or the one a client follows.
+pub type SenderEpoch = Epoch;

@@ -1,0 +1,16 @@
+//! What two peers say to each other. Frames are CBOR (RFC 8949) arrays whose first element is
+//! an integer tag; a transport message is an envelope followed by frames. `docs/protocol.md`
+//! describes the same in prose, with vectors that Rust and TypeScript both read.
+
+pub mod envelope;
+pub mod fragment;
+pub mod frame;
+
+pub use envelope::{Envelope, Message, MessageWriter};
+pub use fragment::{Reassembly, split};
+pub use frame::Frame;
+
+/// The newest protocol version this build speaks.
+pub const VERSION: u16 = 1;
+/// The oldest protocol version this build speaks.
+pub const VERSION_MIN: u16 = 1;
