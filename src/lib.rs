@@ -7,6 +7,7 @@ pub mod client;
 pub mod error;
 pub mod id;
 pub mod limits;
+pub mod log;
 pub mod options;
 pub mod rules;
 pub mod store;
