@@ -1,10 +1,12 @@
 //! The closed list of records. A checkpoint is made of the same records as the log, plus those
 //! marked "checkpoint": replaying its pages and then the tail rebuilds the broker.
 
+use alloc::vec::Vec;
+
 use minicbor::{Decode, Encode};
 
 use crate::id::{
-    ChunkNumber, ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
+    ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
 };
 use crate::options::QueueOptions;
 use crate::time::UnixMillis;
@@ -73,6 +75,8 @@ pub enum Record<'a> {
         lease_ms: u64,
         #[n(5)]
         attempt: u32,
+        #[n(6)]
+        consumer: ConsumerId,
     },
     /// It ended.
     #[n(3)]
@@ -81,6 +85,10 @@ pub enum Record<'a> {
         lease: LeaseNumber,
         #[b(1)]
         end: LeaseEnd<'a>,
+        /// The holder ended it: the same settlement, sent again, is confirmed again. Otherwise
+        /// it expired or its holder died, and a late settlement is refused.
+        #[n(2)]
+        by_holder: bool,
     },
     /// The lease starts again with this length.
     #[n(4)]
@@ -173,6 +181,15 @@ pub enum Record<'a> {
         lease: LeaseNumber,
         #[n(4)]
         term: Term,
+    },
+    /// Checkpoint: leases that this client settled lately, so that a settlement it sends again is
+    /// recognized.
+    #[n(23)]
+    SettledLately {
+        #[n(0)]
+        client: ClientId,
+        #[n(1)]
+        leases: Vec<LeaseNumber>,
     },
     /// Checkpoint: totals of a queue since the log began, in the order of `QueueCounts`.
     #[n(22)]

@@ -327,7 +327,8 @@ pub enum Frame<'a> {
         #[n(0)]
         newest: Vec<Newest>,
     },
-    /// C. Asks for the live messages of `publisher` from `first` to `last`, both included.
+    /// C: asks for the live messages of `publisher` from `first` to `last`, both included.
+    /// N: the node missed these; the publisher posts them again with the same numbers.
     #[n(28)]
     Repair {
         #[n(0)]
@@ -511,9 +512,10 @@ pub enum Frame<'a> {
         timeout_ms: u64,
         #[cbor(b(3), with = "minicbor::bytes")]
         arguments: &'a [u8],
-        /// Sent before, to an earlier link: it may have been dispatched.
+        /// Set when the call was sent before, on an earlier link: the epoch counter of the node it
+        /// went to first. Another node can't know whether it was dispatched then.
         #[n(4)]
-        again: Option<bool>,
+        first_epoch: Option<u64>,
     },
     /// N. A call for this server.
     #[n(18)]
