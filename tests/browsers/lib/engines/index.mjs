@@ -1,0 +1,70 @@
+// The three engines under one interface.
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { PuppeteerBrowser } from "./puppeteer.mjs";
+
+export const ENGINES = ["chromium", "firefox", "webkit"];
+
+/** What to install when an engine is missing, by engine. */
+const PACKAGES = {
+  chromium: "chromium",
+  firefox: "firefox-esr",
+  webkit: "webkit2gtk-driver and xvfb",
+};
+
+export class MissingBrowser extends Error {
+  constructor(engine) {
+    super(`${engine} is not installed: install the package ${PACKAGES[engine]}.`);
+  }
+}
+
+function findExecutable(engine, ...names) {
+  for (const name of names) {
+    for (const folder of process.env.PATH.split(delimiter)) {
+      if (existsSync(join(folder, name))) return join(folder, name);
+    }
+  }
+  throw new MissingBrowser(engine);
+}
+
+/** Flags by which Chromium's drivers switch off what browsers do to hidden pages. */
+const UNTHROTTLING = [
+  "--disable-background-timer-throttling",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-renderer-backgrounding",
+];
+
+function chromiumOptions({ throttling }) {
+  return {
+    launch: {
+      executablePath: findExecutable("chromium", "chromium", "chromium-browser"),
+      ignoreDefaultArgs: throttling ? UNTHROTTLING : [],
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-component-update",
+        // Else the number of renderers follows the memory of the machine, and tabs share them.
+        "--renderer-process-limit=100",
+        // The address bar's popups are pages that keep a renderer busy after each new window,
+        // which hides the tab we look for.
+        "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
+      ],
+    },
+  };
+}
+
+const BUILDERS = { chromium: chromiumOptions };
+
+/** Fails with `MissingBrowser` unless the engine can be started here. */
+export function requireEngine(engine) {
+  BUILDERS[engine]({});
+}
+
+/**
+ * Launches a browser. `throttling`: leave on what the engine does to hidden pages, which its
+ * drivers switch off by default.
+ */
+export async function launchBrowser(run, engine, options = {}) {
+  return PuppeteerBrowser.launch(run, engine, BUILDERS[engine](options));
+}

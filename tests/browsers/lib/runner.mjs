@@ -1,0 +1,160 @@
+// Runs test cases one after another and reports. A case that fails is never tried again.
+import { join } from "node:path";
+import { launchBrowser } from "./engines/index.mjs";
+import { ROOT } from "./run.mjs";
+import { TestServer } from "./server.mjs";
+import { within } from "./tab.mjs";
+
+const CASE_MS = 90_000;
+const FRAMES_SHOWN = 200;
+
+/** Every case, in the order the files declare them. */
+export const cases = [];
+
+/**
+ * Declares a case. `engines`: only these (default all). `deadline_ms`: for the whole case.
+ * `kills`: it kills or stops tabs, so it runs without a driver where a driver would not survive.
+ * `browser`: launch options; such a case gets a browser of its own.
+ */
+export function test(name, options, body) {
+  cases.push(body === undefined ? { name, options: {}, body: options } : { name, options, body });
+}
+
+/** What a case is given: a server and origin of its own, and tabs. */
+class Context {
+  measurements = [];
+  #cleanups = [];
+
+  constructor(run, engine, browser, server) {
+    Object.assign(this, { run, engine, browser, server });
+  }
+
+  /** Opens a page of this case's server, or a full URL, in a window of its own. */
+  openTab(path = "/blank.html", options = {}) {
+    return this.browser.openTab(this.server.url(path), options);
+  }
+
+  /** A number for the report, with its unit in the name. */
+  measure(name, value) {
+    this.measurements.push(`${name}=${Math.round(value * 10) / 10}`);
+  }
+
+  /** Runs at the end of the case, failed or not. */
+  cleanup(run) {
+    this.#cleanups.push(run);
+  }
+
+  async dispose() {
+    for (const cleanup of this.#cleanups.reverse()) await cleanup();
+  }
+}
+
+/** Keeps a browser for the cases that can share one. */
+class BrowserPool {
+  #shared = new Map();
+
+  constructor(run) {
+    this.run = run;
+  }
+
+  async take(engine, { browser: options, kills = false }) {
+    if (options !== undefined) return launchBrowser(this.run, engine, { ...options, kills });
+    const key = `${engine} ${kills}`;
+    if (!this.#shared.has(key)) {
+      this.#shared.set(key, await launchBrowser(this.run, engine, { kills }));
+    }
+    return this.#shared.get(key);
+  }
+
+  /** A browser that was launched for one case, or in which one failed, is not used again. */
+  async giveBack(browser, failed) {
+    const entry = [...this.#shared].find(([, shared]) => shared === browser);
+    if (entry !== undefined && !failed) return browser.closeTabs();
+    if (entry !== undefined) this.#shared.delete(entry[0]);
+    await browser.close();
+  }
+
+  async closeAll() {
+    for (const browser of this.#shared.values()) await browser.close();
+    this.#shared.clear();
+  }
+}
+
+function fileNameOf(...parts) {
+  return parts.join(" ").replaceAll(/[^a-z0-9]+/gi, "-");
+}
+
+/** Everything that helps to understand a failure; must not fail itself. */
+async function describeFailure(context, test_case, error) {
+  const lines = [String(error?.stack ?? error)];
+  for (const tab of context.browser.tabs) {
+    lines.push(`--- ${tab.label} (${tab.state})`);
+    lines.push(...tab.console.map(({ level, text }) => `    [${level}] ${text}`));
+    if (tab.state !== "open") continue;
+    try {
+      const name = fileNameOf(context.engine, test_case.name, tab.label);
+      const path = join(context.run.screenshots, `${name}.png`);
+      await within(5_000, "screenshot", tab.screenshot(path));
+      lines.push(`    screenshot ${path}`);
+      const frames = await tab.evaluateWithin(
+        5_000,
+        (count) => (globalThis.__tabmqFrames ?? []).slice(-count).map(String),
+        FRAMES_SHOWN,
+      );
+      lines.push(...frames.map((frame) => `    frame ${frame}`));
+    } catch (problem) {
+      lines.push(`    ${problem.message}`);
+    }
+  }
+  return lines.join("\n");
+}
+
+async function runCase(run, pool, engine, test_case) {
+  const started = performance.now();
+  const { options, name, body } = test_case;
+  const browser = await pool.take(engine, options);
+  const folders = { "/": join(ROOT, "tests/browsers/pages"), ...options.folders };
+  const server = await TestServer.start({ folders, agent: browser.needs_agent });
+  const context = new Context(run, engine, browser, server);
+  browser.useServer?.(server);
+  let failure;
+  try {
+    await within(options.deadline_ms ?? CASE_MS, `the case ended`, body(context));
+  } catch (error) {
+    failure = await describeFailure(context, test_case, error);
+  }
+  try {
+    await context.dispose();
+    await pool.giveBack(browser, failure !== undefined);
+  } catch (error) {
+    failure = `${failure ?? ""}\ncleaning up: ${error.stack}`;
+    await pool.giveBack(browser, true);
+  }
+  await server.close();
+  const took = `${Math.round(performance.now() - started)} ms`;
+  const facts = [took, ...context.measurements].join(", ");
+  console.log(`${failure === undefined ? "ok    " : "FAILED"} ${engine}: ${name} (${facts})`);
+  if (failure !== undefined) console.log(failure);
+  return failure === undefined;
+}
+
+/** Runs the chosen cases in each engine; resolves with the counts. */
+export async function runCases(run, engines, chosen, repeat) {
+  const pool = new BrowserPool(run);
+  const counts = { passed: 0, failed: 0 };
+  try {
+    for (const engine of engines) {
+      for (const test_case of chosen) {
+        if (!(test_case.options.engines ?? engines).includes(engine)) continue;
+        for (let round = 0; round < repeat; round += 1) {
+          const passed = await runCase(run, pool, engine, test_case);
+          counts[passed ? "passed" : "failed"] += 1;
+        }
+      }
+      await pool.closeAll();
+    }
+  } finally {
+    await pool.closeAll();
+  }
+  return counts;
+}

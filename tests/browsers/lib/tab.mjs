@@ -1,0 +1,271 @@
+// What a test can do with one tab, the same in every engine.
+// Engines supply `_evaluate`, `_navigate`, `_close` and the rest of the methods named so.
+import { findProcess, listDescendants, signal, until } from "./processes.mjs";
+
+/** Longest a page may take over anything that has no deadline of its own. */
+const ANSWER_MS = 30_000;
+/** How long one question of `waitFor` stays inside the page. */
+const POLL_SLICE_MS = 1_000;
+const STOPPED_SILENCE_MS = 100;
+const SPIN_MS = 300;
+/** Clock ticks (10 ms) a spinning renderer must have run before we believe the measurement. */
+const SPIN_TICKS_MIN = 8;
+
+/** The page navigated or went away while it was asked something. */
+export class ContextLost extends Error {}
+
+/** A deadline passed. */
+export class Late extends Error {}
+
+/** Rejects after `deadline_ms`, naming what was waited for. */
+export async function within(deadline_ms, what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Late(`not within ${deadline_ms} ms: ${what}`)), deadline_ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function expressionOf(run, args) {
+  const call = `(${run})(...${JSON.stringify(args)})`;
+  // Text, so that every engine gives the same values back.
+  return `(async () => JSON.stringify((await ${call}) ?? null))()`;
+}
+
+/** Runs in the page: asks until the predicate holds or the budget is used up. */
+function pollSource(predicate) {
+  return `async (args, budget_ms) => {
+    const end = performance.now() + budget_ms;
+    for (;;) {
+      const value = await (${predicate})(...args);
+      if (value) return { value };
+      if (performance.now() > end) return null;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }`;
+}
+
+export class Tab {
+  /** What the page wrote, oldest first: `{ level, text }`. */
+  console = [];
+  /** "open", "stopped", "killed" or "closed". */
+  state = "open";
+
+  constructor(browser, label) {
+    this.browser = browser;
+    this.label = label;
+  }
+
+  /** Runs a function in the page; arguments and result travel as JSON. */
+  async evaluate(run, ...args) {
+    return this.evaluateWithin(ANSWER_MS, run, ...args);
+  }
+
+  async evaluateWithin(deadline_ms, run, ...args) {
+    this.#requireAlive();
+    const answer = this._evaluate(expressionOf(run, args));
+    const text = await within(deadline_ms, `${this.label} answers`, answer);
+    return JSON.parse(text);
+  }
+
+  /**
+   * Resolves with the first truthy value of `predicate`, which is asked inside the page.
+   * A navigation in between is survived: the next page is asked.
+   */
+  async waitFor(predicate, { args = [], deadline_ms = 10_000, what = String(predicate) } = {}) {
+    const end = performance.now() + deadline_ms;
+    const source = pollSource(predicate);
+    const late = () => new Error(`${this.label}: not within ${deadline_ms} ms: ${what}`);
+    for (;;) {
+      const left_ms = end - performance.now();
+      if (left_ms <= 0) throw late();
+      try {
+        // Slices, because a page put into the back/forward cache answers neither yes nor no.
+        const budget_ms = Math.min(left_ms, POLL_SLICE_MS);
+        const found = await this.evaluateWithin(budget_ms + POLL_SLICE_MS, source, args, budget_ms);
+        if (found !== null) return found.value;
+      } catch (error) {
+        if (!(error instanceof ContextLost || error instanceof Late)) throw error;
+        await this._nextPage(Math.max(1, end - performance.now()));
+      }
+    }
+  }
+
+  /** Resolves with the first console message, past or coming, whose text matches. */
+  async waitForConsole(pattern, deadline_ms = 10_000) {
+    const find = () => this.console.find(({ text }) => pattern.test(text));
+    return until(find, deadline_ms, `${this.label} writes ${pattern} to its console`);
+  }
+
+  /** Whether the page answers at all within the time given. */
+  async answers(within_ms) {
+    const answer = this._evaluate(expressionOf(() => true, []));
+    answer.catch(() => {});
+    const silence = new Promise((resolve) => setTimeout(resolve, within_ms, false));
+    return Promise.race([answer.then(() => true), silence]);
+  }
+
+  /** Loads an address and waits for its load event. */
+  async goto(path) {
+    this.#requireAlive();
+    await within(ANSWER_MS, `${this.label} loads ${path}`, this._navigate(path));
+  }
+
+  async reload() {
+    this.#requireAlive();
+    await within(ANSWER_MS, `${this.label} reloads`, this._reload());
+  }
+
+  /** Starts one step back. What comes, and whether from the cache, is for `waitFor` to see. */
+  async back() {
+    await this.evaluate(() => void setTimeout(() => history.back()));
+  }
+
+  /** Puts another tab before this one in the same window: this one becomes hidden. */
+  async hide() {
+    this.#requireAlive();
+    await within(ANSWER_MS, `${this.label} is hidden`, this._hide());
+  }
+
+  /** Brings the tab to the front of its window. */
+  async show() {
+    this.#requireAlive();
+    await within(ANSWER_MS, `${this.label} is shown`, this._show());
+  }
+
+  /** Opens the same page again as a browser's "duplicate" does: sessionStorage is copied. */
+  async clone() {
+    this.#requireAlive();
+    return this.browser.addClone(this);
+  }
+
+  async close() {
+    if (this.state === "closed") return;
+    const dead = this.state === "killed";
+    this.state = "closed";
+    await within(ANSWER_MS, `${this.label} closes`, this._close(dead));
+  }
+
+  /**
+   * The process that runs this page: it is made to spin, and among the browser's processes
+   * the one that used most time is taken, if it is clearly ahead of the next.
+   */
+  async processId() {
+    const end = performance.now() + ANSWER_MS;
+    while (performance.now() < end) {
+      const before = new Map(this.#browserProcesses().map((found) => [found.pid, found.cpu_ticks]));
+      await this.evaluate((spin_ms) => {
+        const stop = performance.now() + spin_ms;
+        while (performance.now() < stop);
+      }, SPIN_MS);
+      const used = this.#browserProcesses()
+        .map(({ pid, cpu_ticks }) => ({ pid, ticks: cpu_ticks - (before.get(pid) ?? 0) }))
+        .sort((a, b) => b.ticks - a.ticks);
+      const [first, second] = used;
+      // Something else in the browser was busy as well: measure again.
+      const clear = second === undefined || first.ticks >= 2 * second.ticks;
+      if (first.ticks >= SPIN_TICKS_MIN && clear) return first.pid;
+    }
+    throw new Error(`${this.label}: no process stands out while the page spins`);
+  }
+
+  /** SIGKILL to the tab's process. Resolves with the wall time of the signal, in ms. */
+  async kill() {
+    const pid = await this.#ownProcess();
+    this.state = "killed";
+    const noticed = this._death();
+    const killed_unix_ms = performance.timeOrigin + performance.now();
+    signal(pid, "SIGKILL");
+    await until(() => findProcess(pid) === undefined, 10_000, `process ${pid} ended`);
+    // Else it was another page's process, and what the test sees next would mean nothing.
+    await within(10_000, `the browser notices the death of ${this.label}`, noticed);
+    return killed_unix_ms;
+  }
+
+  /** SIGSTOP to the tab's process: nothing of the page runs until `resume`. */
+  async stop() {
+    const pid = await this.#ownProcess();
+    signal(pid, "SIGSTOP");
+    await until(() => findProcess(pid)?.state === "T", 10_000, `process ${pid} stopped`);
+    if (await this.answers(STOPPED_SILENCE_MS)) {
+      signal(pid, "SIGCONT");
+      throw new Error(`${this.label} answers although process ${pid} is stopped`);
+    }
+    this.state = "stopped";
+    this.stopped_pid = pid;
+  }
+
+  /** SIGCONT after `stop`. */
+  async resume() {
+    if (this.state !== "stopped") throw new Error(`${this.label} is not stopped`);
+    signal(this.stopped_pid, "SIGCONT");
+    this.state = "open";
+  }
+
+  /** Fails unless every open tab has a process of its own; else a signal would hit two. */
+  async #ownProcess() {
+    const owners = await this.browser.requireOwnProcesses();
+    return owners.get(this);
+  }
+
+  #browserProcesses() {
+    return listDescendants(this.browser.pid);
+  }
+
+  #requireAlive() {
+    if (this.state === "killed" || this.state === "closed") {
+      throw new Error(`${this.label} is ${this.state}`);
+    }
+  }
+}
+
+/** A browser of any engine: its tabs and what holds for all of them. */
+export class Browser {
+  tabs = [];
+  #opened = 0;
+
+  /** Opens a tab in a window of its own, so that no tab hides another. */
+  async openTab(url, { label = `tab ${this.#opened + 1}` } = {}) {
+    this.#opened += 1;
+    const opening = this._openTab(url, label);
+    const tab = await within(ANSWER_MS, `${label} opens ${url}`, opening);
+    this.tabs.push(tab);
+    return tab;
+  }
+
+  async addClone(original) {
+    this.#opened += 1;
+    const label = `tab ${this.#opened}, cloned from ${original.label}`;
+    const tab = await within(ANSWER_MS, `${label} opens`, this._cloneTab(original, label));
+    this.tabs.push(tab);
+    return tab;
+  }
+
+  /** The process of each open tab. Fails if two share one. */
+  async requireOwnProcesses() {
+    const owners = new Map();
+    for (const tab of this.tabs) {
+      if (tab.state === "open") owners.set(tab, await tab.processId());
+      if (tab.state === "stopped") owners.set(tab, tab.stopped_pid);
+    }
+    const tab_of = new Map();
+    for (const [tab, pid] of owners) {
+      if (tab_of.has(pid)) {
+        throw new Error(`${tab.label} and ${tab_of.get(pid).label} share process ${pid}`);
+      }
+      tab_of.set(pid, tab);
+    }
+    if (tab_of.has(this.pid)) throw new Error("a tab runs in the browser's own process");
+    return owners;
+  }
+
+  async closeTabs() {
+    for (const tab of this.tabs) if (tab.state === "stopped") await tab.resume();
+    for (const tab of this.tabs) await tab.close();
+    this.tabs = [];
+  }
+}

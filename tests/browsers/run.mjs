@@ -1,0 +1,92 @@
+// Command line of the browser tests. The last line is always `N passed, N failed`.
+import { existsSync, readdirSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { ENGINES, MissingBrowser, requireEngine } from "./lib/engines/index.mjs";
+import { Run } from "./lib/run.mjs";
+import { cases, runCases } from "./lib/runner.mjs";
+
+const HELP = `node run.mjs [--browser chromium,firefox,webkit] [--grep TEXT] [--repeat N NAME] [--list]
+  --browser  engines to test, default all three
+  --grep     only cases whose name contains this text
+  --repeat   run the case NAME (or those --grep finds) N times each
+  --suite    folder of cases: selftests or product, default both
+  --list     print the names of the cases`;
+
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      browser: { type: "string", multiple: true },
+      grep: { type: "string" },
+      repeat: { type: "string", default: "1" },
+      suite: { type: "string" },
+      list: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const engines = values.browser?.flatMap((names) => names.split(",")) ?? ENGINES;
+  const unknown = engines.find((engine) => !ENGINES.includes(engine));
+  if (unknown !== undefined) throw new Error(`no such browser: ${unknown}`);
+  const repeat = Number(values.repeat);
+  if (!Number.isInteger(repeat) || repeat < 1) throw new Error("--repeat takes a count from 1");
+  const grep = values.grep ?? positionals.join(" ");
+  return { ...values, engines, repeat, grep };
+}
+
+async function loadCases(suite) {
+  for (const folder of ["selftests", "product"]) {
+    if (suite !== undefined && suite !== folder) continue;
+    const location = new URL(`${folder}/`, import.meta.url);
+    const files = existsSync(location) ? readdirSync(location).sort() : [];
+    for (const file of files.filter((name) => name.endsWith(".test.mjs"))) {
+      await import(new URL(`${folder}/${file}`, import.meta.url));
+    }
+  }
+}
+
+/** Ends the browsers before we end, whatever ends us; SIGKILL is left to the reaper. */
+function finishOnSignals(run) {
+  for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) {
+    process.on(name, () => {
+      run.finish().then(
+        () => process.exit(code),
+        (error) => {
+          console.error(error.message);
+          process.exit(code);
+        },
+      );
+    });
+  }
+}
+
+async function main() {
+  const options = readArguments();
+  if (options.help) return console.log(HELP);
+  await loadCases(options.suite);
+  const chosen = cases.filter(({ name }) => name.includes(options.grep));
+  if (options.list) return chosen.forEach(({ name }) => console.log(name));
+  if (chosen.length === 0) throw new Error(`no case is named like "${options.grep}"`);
+  options.engines.forEach(requireEngine);
+  const run = new Run();
+  finishOnSignals(run);
+  let counts = { passed: 0, failed: 0 };
+  try {
+    counts = await runCases(run, options.engines, chosen, options.repeat);
+  } catch (error) {
+    console.error(error);
+    counts.failed += 1;
+  }
+  try {
+    await run.finish();
+  } catch (error) {
+    console.error(error.message);
+    counts.failed += 1;
+  }
+  console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  process.exit(counts.failed === 0 ? 0 : 1);
+}
+
+main().catch((error) => {
+  console.error(error instanceof MissingBrowser ? error.message : error);
+  process.exit(error instanceof MissingBrowser ? 3 : 1);
+});
