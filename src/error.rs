@@ -32,7 +32,8 @@ macro_rules! codes {
 codes! {
     /// The bus, subscription, consumer or service was closed by this side. Open a new one.
     Closed = 1, "CLOSED";
-    /// The destination or buffer is at its limit and its policy is to refuse. Send later or raise the limit.
+    /// The destination or buffer is at its limit and its policy is to refuse.
+    /// Send later or raise the limit.
     Full = 2, "FULL";
     /// An argument or option is not valid. The message names it; nothing was changed.
     Invalid = 3, "INVALID";
@@ -44,7 +45,8 @@ codes! {
     Unroutable = 6, "UNROUTABLE";
     /// One operation named destinations of two homes.
     MixedHomes = 7, "MIXED_HOMES";
-    /// The lease ended before this acknowledgement; the message belongs to another delivery. Nothing was changed.
+    /// The lease ended before this acknowledgement; the message belongs to another delivery.
+    /// Nothing was changed.
     StaleLease = 8, "STALE_LEASE";
     /// The message outlived its time to live.
     Expired = 9, "EXPIRED";
@@ -98,5 +100,19 @@ impl Refused {
 impl From<Code> for Refused {
     fn from(code: Code) -> Self {
         Self::new(code, "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_text_of_its_own() {
+        for (index, (code, text, explanation)) in Code::TABLE.iter().enumerate() {
+            assert_eq!(code.text(), *text);
+            assert!(!explanation.trim().is_empty());
+            assert!(Code::TABLE[..index].iter().all(|(_, earlier, _)| earlier != text));
+        }
     }
 }

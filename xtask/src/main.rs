@@ -1,1 +1,34 @@
-fn main() {}
+//! `cargo xtask`: everything this repository does besides being compiled.
+
+mod build;
+mod cli;
+mod failure;
+mod npm;
+mod process;
+mod stamp;
+mod test;
+mod tidy;
+mod tools;
+mod wasm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use cli::{Cli, Verb};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    run(cli.verb).unwrap_or_else(|error| failure::report(&error))
+}
+
+fn run(verb: Verb) -> Result<ExitCode> {
+    workspace::enter_root()?;
+    match verb {
+        Verb::Build => build::build().map(|()| ExitCode::SUCCESS),
+        Verb::Test(options) => test::test(&options),
+        Verb::Tidy(options) => tidy::tidy(&options),
+    }
+}

@@ -1,0 +1,67 @@
+//! The wasm module and its glue: cargo, wasm-bindgen, wasm-opt.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::npm;
+use crate::process;
+use crate::stamp::{self, Inputs};
+use crate::tools;
+use crate::workspace::{WASM_TARGET, cargo};
+
+/// The glue is written for exactly this version of wasm-bindgen; Cargo.toml pins both sides.
+const BINDGEN_VERSION: &str = "0.2.130";
+
+const CARGO_OUTPUT: &str = "target/wasm32-unknown-unknown/release/tabmq.wasm";
+const OUT_NAME: &str = "tabmq";
+const OUT_DIR: &str = "pkg/wasm";
+const MODULE: &str = "pkg/wasm/tabmq_bg.wasm";
+const WASM_OPT: &str = "node_modules/binaryen/bin/wasm-opt";
+
+/// Files that must be there for the work to count as done.
+const OUTPUTS: [&str; 3] = ["pkg/wasm/tabmq.js", "pkg/wasm/tabmq.d.ts", MODULE];
+
+/// Builds `pkg/wasm/` from the crate.
+pub fn build() -> Result<()> {
+    tools::require_wasm_target()?;
+    npm::install()?;
+    let mut compile = Command::new(cargo());
+    compile.args(["build", "--locked", "--release", "--package", "tabmq", "--lib"]);
+    compile.args(["--target", WASM_TARGET]);
+    process::run(&mut compile)?;
+    let inputs = Inputs::new()
+        .text(BINDGEN_VERSION)
+        .file(CARGO_OUTPUT)?
+        .file("node_modules/binaryen/package.json")?;
+    stamp::when_changed("wasm", inputs, &OUTPUTS, || {
+        generate_glue()?;
+        optimize()
+    })
+}
+
+/// One flavor of glue serves every runtime: the caller passes the module in.
+fn generate_glue() -> Result<()> {
+    if Path::new(OUT_DIR).exists() {
+        fs::remove_dir_all(OUT_DIR)?;
+    }
+    Bindgen::new()
+        .input_path(CARGO_OUTPUT)
+        .out_name(OUT_NAME)
+        .typescript(true)
+        .keep_debug(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .web(true)?
+        .generate(OUT_DIR)
+        .with_context(|| format!("wasm-bindgen cannot read {CARGO_OUTPUT}"))
+}
+
+/// No feature flags: with `--all-features` the output holds types that Node refuses. Without them
+/// wasm-opt follows the features that the module itself names.
+fn optimize() -> Result<()> {
+    process::run(Command::new("node").args([WASM_OPT, "-Oz", MODULE, "-o", MODULE]))
+}
