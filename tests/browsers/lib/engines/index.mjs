@@ -54,7 +54,26 @@ function chromiumOptions({ throttling }) {
   };
 }
 
-const BUILDERS = { chromium: chromiumOptions };
+function firefoxOptions({ color_scheme }) {
+  return {
+    environment: {
+      // Else the browser takes a tab's death for its own end.
+      MOZ_CRASHREPORTER_SHUTDOWN: "",
+      MOZ_CRASHREPORTER_DISABLE: "1",
+    },
+    launch: {
+      executablePath: findExecutable("firefox", "firefox-esr", "firefox"),
+      extraPrefsFirefox: {
+        // Else tabs of one origin share a few processes.
+        "dom.ipc.processCount": 100,
+        "dom.ipc.processCount.webIsolated": 100,
+        "layout.css.prefers-color-scheme.content-override": color_scheme === "dark" ? 0 : 1,
+      },
+    },
+  };
+}
+
+const BUILDERS = { chromium: chromiumOptions, firefox: firefoxOptions };
 
 /** Fails with `MissingBrowser` unless the engine can be started here. */
 export function requireEngine(engine) {
@@ -63,8 +82,9 @@ export function requireEngine(engine) {
 
 /**
  * Launches a browser. `throttling`: leave on what the engine does to hidden pages, which its
- * drivers switch off by default.
+ * drivers switch off by default. `color_scheme`: what pages are told the user prefers.
  */
 export async function launchBrowser(run, engine, options = {}) {
-  return PuppeteerBrowser.launch(run, engine, BUILDERS[engine](options));
+  const all = { color_scheme: "light", ...options };
+  return PuppeteerBrowser.launch(run, engine, { ...all, ...BUILDERS[engine](all) });
 }

@@ -5,6 +5,7 @@ import { findProcess, listProcesses, signal, until } from "../processes.mjs";
 import { Browser, ContextLost, Tab } from "../tab.mjs";
 
 const LAUNCH_MS = 120_000;
+const NOTICE_MS = 10_000;
 
 /** What both protocols say when the page asked is no longer there. */
 const LOST =
@@ -55,11 +56,14 @@ class PuppeteerTab extends Tab {
     else await closing;
   }
 
-  _death() {
-    return new Promise((resolve) => {
-      this.page.once("error", resolve);
-      this.page.once("close", resolve);
-    });
+  /** Resolves when the engine knows that the tab's process has ended. */
+  async _death() {
+    if (this.browser.name === "chromium") {
+      return new Promise((resolve) => this.page.once("error", resolve));
+    }
+    // Firefox raises no event: the tab goes to a crash page, where it refuses to evaluate.
+    const refused = () => this.page.evaluate("1").then(() => false, () => true);
+    await until(refused, NOTICE_MS, `${this.label} shows the crash page`);
   }
 
   async _hide() {
@@ -81,11 +85,6 @@ class PuppeteerTab extends Tab {
   async setViewport({ width, height }) {
     await this.page.setViewport({ width, height });
   }
-
-  /** "light" or "dark". */
-  async setColorScheme(scheme) {
-    await this.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-  }
 }
 
 export class PuppeteerBrowser extends Browser {
@@ -96,6 +95,7 @@ export class PuppeteerBrowser extends Browser {
   static async launch(run, name, options) {
     const browser = new PuppeteerBrowser();
     browser.name = name;
+    browser.color_scheme = options.color_scheme;
     browser.session = await puppeteer.launch({
       browser: name === "firefox" ? "firefox" : "chrome",
       headless: true,
@@ -119,6 +119,11 @@ export class PuppeteerBrowser extends Browser {
   async _openTab(url, label) {
     const page = await this.session.newPage({ type: "window" });
     const tab = new PuppeteerTab(this, label, page);
+    // Firefox has a preference for this, Chromium only the emulation.
+    if (this.name === "chromium") {
+      const feature = { name: "prefers-color-scheme", value: this.color_scheme };
+      await page.emulateMediaFeatures([feature]);
+    }
     await page.goto(url, { waitUntil: "load" });
     return tab;
   }
