@@ -2,12 +2,14 @@
 
 use anyhow::Result;
 
+use crate::generated;
 use crate::npm;
 use crate::stamp::{self, Inputs};
 use crate::wasm;
 
-/// Builds the wasm module and, over it, the npm package.
+/// Makes the generated files, the wasm module and, over both, the npm package.
 pub fn build() -> Result<()> {
+    generated::write()?;
     wasm::build()?;
     if npm::has_workspace("pkg") {
         build_package()?;

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Builds, checks and shows tabmq.
 #[derive(Parser)]
@@ -20,14 +20,38 @@ pub enum Verb {
     Tidy(TidyOptions),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum Browser {
+    Chromium,
+    Firefox,
+    Webkit,
+}
+
+impl Browser {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromium",
+            Self::Firefox => "firefox",
+            Self::Webkit => "webkit",
+        }
+    }
+}
+
 #[derive(Args)]
 pub struct TestOptions {
     /// Run only this step; may be given again
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", conflicts_with = "repeat")]
     pub only: Vec<String>,
     /// List the steps and stop
     #[arg(long)]
     pub list: bool,
+    /// Leave this browser out; may be given again
+    #[arg(long, value_enum, value_name = "BROWSER")]
+    pub without: Vec<Browser>,
+    /// Run one browser test COUNT times in every browser
+    # [arg(long, num_args = 2, value_names = ["COUNT", "NAME"])]
+    pub repeat: Option<Vec<String>>,
 }
 
 #[derive(Args)]

@@ -1,8 +1,10 @@
 //! `cargo xtask`: everything this repository does besides being compiled.
 
+mod browsers;
 mod build;
 mod cli;
 mod failure;
+mod generated;
 mod npm;
 mod process;
 mod stamp;

@@ -10,6 +10,8 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const MARKER = "TABMQ_TEST_RUN";
 const OWN_MARKER = "TABMQ_BROWSER_RUN";
 
+let run_count = 0;
+
 export class Run {
   #groups = new Map();
   #reaper;
@@ -19,9 +21,11 @@ export class Run {
   /** The id comes from the caller's TABMQ_TEST_RUN, so that it can look for leftovers too. */
   constructor(id = process.env[MARKER] ?? `${Date.now().toString(36)}`) {
     this.id = id;
-    // Two runners may share one id, so each has a folder and a marker of its own.
-    this.own_id = `${id}/${process.pid}`;
-    this.profiles = join(ROOT, "target", "browser-profiles", id, String(process.pid));
+    // Runs may share one id, so each has a folder and a marker of its own.
+    run_count += 1;
+    const own = `${process.pid}-${run_count}`;
+    this.own_id = `${id}/${own}`;
+    this.profiles = join(ROOT, "target", "browser-profiles", id, own);
     this.screenshots = join(ROOT, "target", "screenshots");
     mkdirSync(this.profiles, { recursive: true });
     mkdirSync(this.screenshots, { recursive: true });

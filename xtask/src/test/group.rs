@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use crate::process::describe;
 
 /// How long a group may take to end after it was asked to.
-const TERMINATE_GRACE: Duration = Duration::from_secs(10);
+const TERMINATE_GRACE: Duration = Duration::from_secs(20);
 
 /// What the runner waits for.
 pub enum Notice {

@@ -3,6 +3,8 @@
 mod counts;
 mod group;
 mod leftovers;
+mod plan;
+mod report;
 mod steps;
 
 use std::fs;
@@ -11,82 +13,86 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::cli::TestOptions;
-use crate::tools;
+use crate::failure::MissingTool;
+use crate::{browsers, npm, tools};
 use counts::Counts;
 use group::{Ending, Notice, Notices};
 use leftovers::Baseline;
-use steps::{Needs, STEPS, Step};
+use plan::Plan;
+use report::{Account, Report};
+use steps::{Needs, Step};
 
 /// A run that takes longer is stopped.
 const RUN_TIME_MAX: Duration = Duration::from_secs(75 * 60);
 
 const LOG_DIR: &str = "target/test-logs";
 
-/// Lines of the log shown for a step that failed.
-const LOG_TAIL_LINES: usize = 60;
-
-const EXIT_INTERRUPTED: u8 = 130;
-
-/// A finished step.
-struct Report {
-    name: &'static str,
-    seconds: f64,
-    counts: Counts,
+/// What all steps of a run share.
+struct Run {
+    /// Marks the processes of this run.
+    id: String,
+    deadline: Instant,
+    notices: Notices,
 }
 
-/// Runs the selected steps and prints the account; the last line is always `N passed, N failed`.
+/// Runs the chosen steps and prints the account; the last line is always `N passed, N failed`.
 pub fn test(options: &TestOptions) -> Result<ExitCode> {
-    let steps = select(&options.only)?;
+    let plan = Plan::new(options)?;
     if options.list {
-        for step in steps {
+        for step in plan.steps {
             println!("{}", step.name);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    prepare(&steps)?;
-    fs::create_dir_all(LOG_DIR)?;
-    let notices = listen_for_signals()?;
-    let deadline = Instant::now() + RUN_TIME_MAX;
-    let baseline = Baseline::take();
-    let run = format!("{}", std::process::id());
+    let account = match run(&plan) {
+        Ok(account) => account,
+        Err(error) if error.is::<MissingTool>() => return Err(error),
+        Err(error) => {
+            println!("error: {error:#}");
+            Account::broken()
+        }
+    };
+    account.print(RUN_TIME_MAX, plan.not_run());
+    Ok(account.exit_code())
+}
 
-    let mut reports = Vec::new();
-    let mut last = Ending::Exited { success: true };
-    for step in steps {
-        let (report, ending) = run_step(step, &run, deadline, &notices)?;
-        reports.push(report);
-        last = ending;
+fn run(plan: &Plan) -> Result<Account> {
+    prepare(&plan.steps)?;
+    fs::create_dir_all(LOG_DIR)?;
+    let run = Run {
+        id: std::process::id().to_string(),
+        deadline: Instant::now() + RUN_TIME_MAX,
+        notices: listen_for_signals()?,
+    };
+    let baseline = Baseline::take();
+    let mut account = Account::default();
+    for step in &plan.steps {
+        let ending = run_step(step, plan, &run, &mut account)?;
         if !matches!(ending, Ending::Exited { .. }) {
+            account.stopped = Some(ending);
             break;
         }
     }
-    let mut total = Counts::default();
-    for report in &reports {
-        total += report.counts;
-    }
     for profile in baseline.remove_profiles() {
         println!("left behind: {}", profile.display());
-        total.failed += 1;
+        account.total.failed += 1;
     }
-    Ok(conclude(&reports, total, last))
+    Ok(account)
 }
 
-/// The steps that were asked for, in the order of the table; all of them if none was named.
-fn select(only: &[String]) -> Result<Vec<&'static Step>> {
-    if let Some(unknown) = only.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
-        bail!("there is no step {unknown:?}; cargo xtask test --list names them");
-    }
-    let chosen = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
-    Ok(STEPS.iter().filter(chosen).collect())
-}
-
+/// Provides what the steps need. A browser that cannot be had is left to its step, which then
+/// fails.
 fn prepare(steps: &[&Step]) -> Result<()> {
-    if steps.iter().any(|step| step.needs == Needs::Wasm) {
+    if steps.iter().any(|step| step.needs >= Needs::Wasm) {
         tools::require_wasm_target()?;
-        tools::require_node()?;
+        npm::install()?;
+    }
+    let wanted: Vec<_> = steps.iter().filter_map(|step| step.browser).collect();
+    if let Err(error) = browsers::install(&wanted) {
+        println!("error: {error:#}");
     }
     Ok(())
 }
@@ -99,68 +105,33 @@ fn listen_for_signals() -> Result<Notices> {
     Ok(Notices { sender, receiver })
 }
 
-fn run_step(
-    step: &Step,
-    run: &str,
-    deadline: Instant,
-    notices: &Notices,
-) -> Result<(Report, Ending)> {
+fn run_step(step: &Step, plan: &Plan, run: &Run, account: &mut Account) -> Result<Ending> {
     println!("{} ...", step.name);
+    if let Some(missing) = step.browser.and_then(browsers::describe_missing) {
+        println!("{missing}");
+        account.add(Report::failed(step.name));
+        return Ok(Ending::Exited { success: false });
+    }
     let log = PathBuf::from(LOG_DIR).join(step.name).with_extension("log");
     let mut command = step.command()?;
-    command.env(leftovers::MARKER, run);
+    command.env(leftovers::MARKER, &run.id);
+    if step.browser.is_some() {
+        command.args(&plan.browser_arguments);
+    }
     let started = Instant::now();
-    let ending = group::run(command, &log, deadline, notices)?;
+    let ending = group::run(command, &log, run.deadline, &run.notices)?;
     let seconds = started.elapsed().as_secs_f64();
     let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-    let exited = matches!(ending, Ending::Exited { .. });
     let success = ending == Ending::Exited { success: true };
     let mut counts = Counts::of_step(step.counting, &text, success);
     if counts.failed > 0 {
-        print_tail(&text);
+        report::print_tail(&text);
         println!("{} failed; the whole log is in {}", step.name, log.display());
     }
-    for process in leftovers::end_processes(run, exited) {
-        if exited {
-            println!("left behind: process {} {}", process.pid, process.command);
-            counts.failed += 1;
-        }
+    for process in leftovers::end_processes(&run.id) {
+        println!("left behind: process {} {}", process.pid, process.command);
+        counts.failed += 1;
     }
-    println!(
-        "{:<14} {seconds:7.1} s {:6} passed, {} failed",
-        step.name, counts.passed, counts.failed
-    );
-    Ok((Report { name: step.name, seconds, counts }, ending))
-}
-
-fn print_tail(log: &str) {
-    let lines: Vec<&str> = log.lines().collect();
-    for line in &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..] {
-        println!("    {line}");
-    }
-}
-
-/// Prints the table and the totals and picks the exit code.
-fn conclude(reports: &[Report], total: Counts, last: Ending) -> ExitCode {
-    let slowest = reports.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds));
-    println!();
-    for report in reports {
-        println!("{:<14} {:7.1} s", report.name, report.seconds);
-    }
-    match (last, slowest) {
-        (Ending::OutOfTime, Some(slowest)) => println!(
-            "stopped after {} minutes; the slowest step was {} with {:.0} s",
-            RUN_TIME_MAX.as_secs() / 60,
-            slowest.name,
-            slowest.seconds
-        ),
-        (Ending::Interrupted, _) => println!("interrupted"),
-        _ => {}
-    }
-    println!("{} passed, {} failed", total.passed, total.failed);
-    match last {
-        Ending::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
-        _ if total.failed > 0 => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
-    }
+    account.add(Report { name: step.name, seconds, counts });
+    Ok(ending)
 }

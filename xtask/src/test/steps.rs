@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::cli::Browser;
 use crate::test::counts::Counting;
 use crate::workspace::{WASM_TARGET, cargo};
 
@@ -15,22 +16,27 @@ pub struct Step {
     pub arguments: &'static [&'static str],
     pub counting: Counting,
     pub needs: Needs,
+    /// The browser the step runs in; absent if it runs in none.
+    pub browser: Option<Browser>,
 }
 
 /// What runs a step. Every step is a process of its own, so that it has a log and can be killed.
 #[derive(Clone, Copy)]
 pub enum Program {
     Cargo,
+    Node,
     /// Another verb of this program.
     Xtask,
 }
 
-/// What must be on the machine before a step starts.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What must be on the machine before a step starts; each includes the ones before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
     Rust,
-    /// The wasm target.
+    /// The wasm target, Node and the locked npm packages.
     Wasm,
+    /// What the step `build` makes.
+    Build,
 }
 
 pub const STEPS: &[Step] = &[
@@ -40,6 +46,7 @@ pub const STEPS: &[Step] = &[
         arguments: &["tidy"],
         counting: Counting::Totals,
         needs: Needs::Rust,
+        browser: None,
     },
     Step {
         name: "rustfmt",
@@ -47,6 +54,7 @@ pub const STEPS: &[Step] = &[
         arguments: &["fmt", "--all", "--check"],
         counting: Counting::ExitCode,
         needs: Needs::Rust,
+        browser: None,
     },
     Step {
         name: "clippy",
@@ -54,6 +62,7 @@ pub const STEPS: &[Step] = &[
         arguments: CLIPPY_NATIVE,
         counting: Counting::ExitCode,
         needs: Needs::Rust,
+        browser: None,
     },
     Step {
         name: "clippy-wasm",
@@ -61,6 +70,7 @@ pub const STEPS: &[Step] = &[
         arguments: CLIPPY_WASM,
         counting: Counting::ExitCode,
         needs: Needs::Wasm,
+        browser: None,
     },
     Step {
         name: "clippy-xtask",
@@ -68,6 +78,7 @@ pub const STEPS: &[Step] = &[
         arguments: CLIPPY_XTASK,
         counting: Counting::ExitCode,
         needs: Needs::Rust,
+        browser: None,
     },
     Step {
         name: "xtask",
@@ -75,6 +86,7 @@ pub const STEPS: &[Step] = &[
         arguments: &["test", "--locked", "--profile", "xtask", "--package", "xtask"],
         counting: Counting::CargoTest,
         needs: Needs::Rust,
+        browser: None,
     },
     Step {
         name: "core",
@@ -82,15 +94,41 @@ pub const STEPS: &[Step] = &[
         arguments: &["test", "--locked", "--package", "tabmq", "--features", "sim"],
         counting: Counting::CargoTest,
         needs: Needs::Rust,
+        browser: None,
     },
     Step {
-        name: "build",
+        name: BUILD,
         program: Program::Xtask,
         arguments: &["build"],
         counting: Counting::ExitCode,
         needs: Needs::Wasm,
+        browser: None,
     },
+    browser_step(
+        "chromium",
+        &["tests/browsers/run.mjs", "--browser", "chromium"],
+        Browser::Chromium,
+    ),
+    browser_step("firefox", &["tests/browsers/run.mjs", "--browser", "firefox"], Browser::Firefox),
 ];
+
+/// The step that other steps may need.
+pub const BUILD: &str = "build";
+
+const fn browser_step(
+    name: &'static str,
+    arguments: &'static [&'static str],
+    browser: Browser,
+) -> Step {
+    Step {
+        name,
+        program: Program::Node,
+        arguments,
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: Some(browser),
+    }
+}
 
 # [rustfmt::skip]
 const CLIPPY_NATIVE: &[&str] = &[
@@ -115,6 +153,7 @@ impl Step {
     pub fn command(&self) -> Result<Command> {
         let mut command = match self.program {
             Program::Cargo => Command::new(cargo()),
+            Program::Node => Command::new("node"),
             Program::Xtask => Command::new(env::current_exe().context("our own path")?),
         };
         command.args(self.arguments);

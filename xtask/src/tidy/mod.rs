@@ -3,6 +3,7 @@
 
 mod banned;
 mod budgets;
+mod current;
 mod layers;
 mod links;
 mod ratchet;
@@ -45,6 +46,7 @@ const CHECKS: &[Check] = &[
     Check { name: "places", run: text::check_places },
     Check { name: "large files", run: text::check_large_files },
     Check { name: "links", run: links::check },
+    Check { name: "generated files", run: current::check },
     Check { name: "readme", run: text::check_readme },
 ];
 
