@@ -5,10 +5,13 @@ use anyhow::Result;
 use crate::generated;
 use crate::npm;
 use crate::stamp::{self, Inputs};
+use crate::tools;
 use crate::wasm;
 
 /// Makes the generated files, the wasm module and, over both, the npm package.
 pub fn build() -> Result<()> {
+    tools::require_wasm_target()?;
+    npm::install()?;
     generated::write()?;
     wasm::build()?;
     if npm::has_workspace("pkg") {

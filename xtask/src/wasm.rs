@@ -7,10 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::npm;
 use crate::process;
 use crate::stamp::{self, Inputs};
-use crate::tools;
 use crate::workspace::{WASM_TARGET, cargo};
 
 /// The glue is written for exactly this version of wasm-bindgen; Cargo.toml pins both sides.
@@ -25,10 +23,8 @@ const WASM_OPT: &str = "node_modules/binaryen/bin/wasm-opt";
 /// Files that must be there for the work to count as done.
 const OUTPUTS: [&str; 3] = ["pkg/wasm/tabmq.js", "pkg/wasm/tabmq.d.ts", MODULE];
 
-/// Builds `pkg/wasm/` from the crate.
+/// Builds `pkg/wasm/` from the crate; the wasm target and the npm packages are there.
 pub fn build() -> Result<()> {
-    tools::require_wasm_target()?;
-    npm::install()?;
     let mut compile = Command::new(cargo());
     compile.args(["build", "--locked", "--release", "--package", "tabmq", "--lib"]);
     compile.args(["--target", WASM_TARGET]);

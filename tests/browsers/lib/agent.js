@@ -22,6 +22,8 @@
 
   async function obey({ id, expression }) {
     try {
+      // Orders are expressions, and they run in the page's own scope.
+      // oxlint-disable-next-line no-eval
       send({ id, value: await (0, eval)(expression) });
     } catch (error) {
       send({ id, error: String(error?.stack ? `${error}\n${error.stack}` : error) });

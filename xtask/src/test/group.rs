@@ -113,6 +113,7 @@ fn remaining(deadline: Instant) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test::leftovers::{self, Baseline};
     use std::sync::mpsc;
 
     fn shell(script: &str, deadline: Instant, notices: &Notices) -> Ending {
@@ -131,7 +132,7 @@ mod tests {
 
     /// One test, because a run reaps every child of this process.
     #[test]
-    fn a_step_ends_by_itself_or_with_its_whole_group() {
+    fn a_step_ends_by_itself_or_with_its_whole_group_and_strays_are_found() {
         let far = Instant::now() + Duration::from_secs(600);
         assert_eq!(shell("exit 0", far, &notices()), Ending::Exited { success: true });
         assert_eq!(shell("exit 4", far, &notices()), Ending::Exited { success: false });
@@ -142,5 +143,13 @@ mod tests {
         let notices = notices();
         notices.sender.send(Notice::Interrupted).unwrap();
         assert_eq!(shell("exec sleep 3600", far, &notices), Ending::Interrupted);
+
+        drop(Baseline::take());
+        let stray = "setsid env -i sleep 3599 > /dev/null 2>&1 &";
+        assert_eq!(shell(stray, far, &notices), Ending::Exited { success: true });
+        let left = leftovers::end_processes("a run with no process", Duration::ZERO);
+        assert_eq!(left.len(), 1);
+        assert!(left[0].command.contains("3599"));
+        assert_eq!(leftovers::end_processes("a run with no process", Duration::ZERO), []);
     }
 }

@@ -22,7 +22,7 @@ pub const MARKER: &str = "TABMQ_TEST_RUN";
 const PROFILES_DIR: &str = "target/browser-profiles";
 
 /// How long helpers of a browser may take to notice that it is gone.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -61,8 +61,8 @@ impl Baseline {
 }
 
 /// Kills what the last step left running and tells what it was. Called while no step runs.
-pub fn end_processes(run: &str) -> Vec<Leftover> {
-    let deadline = Instant::now() + GRACE;
+pub fn end_processes(run: &str, grace: Duration) -> Vec<Leftover> {
+    let deadline = Instant::now() + grace;
     loop {
         reap();
         let left = find(run);

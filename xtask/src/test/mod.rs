@@ -86,8 +86,11 @@ fn run(plan: &Plan) -> Result<Account> {
 /// Provides what the steps need. A browser that cannot be had is left to its step, which then
 /// fails.
 fn prepare(steps: &[&Step]) -> Result<()> {
-    if steps.iter().any(|step| step.needs >= Needs::Wasm) {
+    let needs = steps.iter().map(|step| step.needs).max().unwrap_or(Needs::Rust);
+    if needs >= Needs::Wasm {
         tools::require_wasm_target()?;
+    }
+    if needs >= Needs::Npm {
         npm::install()?;
     }
     let wanted: Vec<_> = steps.iter().filter_map(|step| step.browser).collect();
@@ -128,7 +131,7 @@ fn run_step(step: &Step, plan: &Plan, run: &Run, account: &mut Account) -> Resul
         report::print_tail(&text);
         println!("{} failed; the whole log is in {}", step.name, log.display());
     }
-    for process in leftovers::end_processes(&run.id) {
+    for process in leftovers::end_processes(&run.id, leftovers::GRACE) {
         println!("left behind: process {} {}", process.pid, process.command);
         counts.failed += 1;
     }

@@ -33,7 +33,9 @@ pub enum Program {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
     Rust,
-    /// The wasm target, Node and the locked npm packages.
+    /// Node and the locked npm packages.
+    Npm,
+    /// The wasm target.
     Wasm,
     /// What the step `build` makes.
     Build,
@@ -78,6 +80,14 @@ pub const STEPS: &[Step] = &[
         arguments: CLIPPY_XTASK,
         counting: Counting::ExitCode,
         needs: Needs::Rust,
+        browser: None,
+    },
+    Step {
+        name: "lint",
+        program: Program::Node,
+        arguments: &["node_modules/oxlint/bin/oxlint", "--deny-warnings", "--format", "unix"],
+        counting: Counting::ExitCode,
+        needs: Needs::Npm,
         browser: None,
     },
     Step {

@@ -6,6 +6,7 @@ mod budgets;
 mod current;
 mod layers;
 mod links;
+mod manifests;
 mod ratchet;
 mod text;
 mod tokens;
@@ -46,6 +47,8 @@ const CHECKS: &[Check] = &[
     Check { name: "places", run: text::check_places },
     Check { name: "large files", run: text::check_large_files },
     Check { name: "links", run: links::check },
+    Check { name: "sleeping tests", run: text::check_sleeping_tests },
+    Check { name: "manifests", run: manifests::check },
     Check { name: "generated files", run: current::check },
     Check { name: "readme", run: text::check_readme },
 ];

@@ -12,6 +12,10 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Locked by machines, so neither their size nor their lines are ours.
 const LOCK_FILES: [&str; 2] = ["package-lock.json", "Cargo.lock"];
 
+/// Ways to sleep in Rust and in JavaScript.
+const SLEEPS: [&str; 4] =
+    ["thread::sleep", "timers/promises", "setTimeout(resolve", "(resolve) => setTimeout("];
+
 const SHORTEN: &str = "break the line, or name a part of it";
 
 /// The words are put together here, or this file would be its own finding.
@@ -60,6 +64,18 @@ pub fn check_skipped_tests(tree: &Tree) -> Vec<Finding> {
     each_line(tree, SourceFile::is_source, |line| {
         let skip = SKIPS.iter().find(|skip| has_word(line, skip))?;
         Some((format!("`{skip}` leaves tests out"), "run the test, or delete it"))
+    })
+}
+
+/// A test waits for what it needs, not for a time that is long enough today.
+pub fn check_sleeping_tests(tree: &Tree) -> Vec<Finding> {
+    let is_test = |file: &SourceFile| {
+        let rust = file.extension() == "rs" && !file.path.starts_with("xtask/");
+        rust || file.path.contains(".test.")
+    };
+    each_line(tree, is_test, |line| {
+        let sleep = SLEEPS.iter().find(|sleep| has_word(line, sleep))?;
+        Some((format!("`{sleep}` sleeps"), "wait for the event, or advance simulated time"))
     })
 }
 
@@ -187,6 +203,14 @@ mod tests {
         assert_eq!(lines(check_skipped_tests, "a.test.ts", &text).len(), SKIPS.len());
         let free = "await it(\"x\");\nbenefit(1);\ntest(\"skip\", run);\nsplit(1);\n";
         assert_eq!(lines(check_skipped_tests, "a.test.ts", free), [0; 0]);
+    }
+
+    #[test]
+    fn tests_do_not_sleep() {
+        let text = "await new Promise((resolve) => setTimeout(resolve, 100));\n";
+        assert_eq!(lines(check_sleeping_tests, "pkg/test/a.test.ts", text), [1]);
+        assert_eq!(lines(check_sleeping_tests, "pkg/src/a.ts", text), [0; 0]);
+        assert_eq!(lines(check_sleeping_tests, "tests/a.rs", "std::thread::sleep(x);\n"), [1]);
     }
 
     #[test]
