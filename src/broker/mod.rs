@@ -1,2 +1,411 @@
 //! The broker: sessions, destinations and their log. It performs no I/O.
+//!
+//! All control flow is here: an input is handled, then what became possible is done (leases,
+//! dispatches, confirmations), then outputs are polled until `Idle`. The rules are in the parts.
+
+mod calls;
+mod checkpoint;
+mod deadline;
+mod deliver;
+mod frames;
+mod gate;
 pub mod io;
+mod link;
+mod live;
+mod queue;
+mod roles;
+mod sends;
+mod session;
+mod settling;
+mod state;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use crate::broker::calls::{PendingCall, Services};
+use crate::broker::deadline::Deadlines;
+use crate::broker::deliver::Consumers;
+use crate::broker::gate::{Gate, Gated};
+use crate::broker::io::{Event, Input, Output};
+use crate::broker::link::Links;
+use crate::broker::live::LiveHub;
+use crate::broker::roles::Roles;
+use crate::broker::session::{Leaving, Session};
+use crate::broker::settling::Settling;
+use crate::broker::state::Liveness;
+pub use crate::broker::state::State;
+use crate::error::Code;
+use crate::id::{
+    ChunkNumber, ClientId, ConnId, Epoch, LeaseNumber, LinkNonce, PublishNumber, QueueId,
+};
+use crate::limits::Limits;
+use crate::log::{Log, LogEvent, Place, Record};
+use crate::rng::Rng;
+use crate::rules::Rules;
+use crate::store::StorageFault;
+use crate::time::{Instant, Now, UnixMillis};
+use crate::wire::frame::{CallKey, PeerEntry, StorageReport};
+use crate::wire::{Envelope, Frame, MessageWriter};
+
+/// What a broker is made with.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    pub limits: Limits,
+    pub rules: Rules,
+    pub storage: StorageReport,
+    /// The storage had no room when this log was last written.
+    pub storage_full: bool,
+}
+
+/// What waits for a chunk that is being read back.
+#[derive(Debug, Default)]
+struct AwaitingChunk {
+    queues: BTreeSet<QueueId>,
+    deliveries: Vec<(ConnId, LeaseNumber)>,
+}
+
+/// How often lanes and parked sessions are looked at.
+const HOUSEKEEPING_MS: u64 = 1000;
+
+#[derive(Debug)]
+pub struct Broker {
+    limits: Limits,
+    rules: Rules,
+    storage: StorageReport,
+    storage_full: bool,
+    rng: Rng,
+    now: Now,
+    log: Log,
+    state: State,
+    links: Links,
+    sessions: BTreeMap<ClientId, Session>,
+    gate: Gate,
+    consumers: BTreeMap<QueueId, Consumers>,
+    dirty_queues: BTreeSet<QueueId>,
+    awaiting_chunk: BTreeMap<ChunkNumber, AwaitingChunk>,
+    lease_ends: Deadlines<LeaseNumber>,
+    live: LiveHub,
+    published: BTreeMap<ConnId, PublishNumber>,
+    services: Services,
+    calls: BTreeMap<CallKey, PendingCall>,
+    call_ends: Deadlines<CallKey>,
+    /// While settling: calls that a server says it has, whose callers have not resumed.
+    claimed: BTreeMap<CallKey, ClientId>,
+    /// Encoded results whose callers have no link.
+    early_replies: BTreeMap<CallKey, Vec<u8>>,
+    roles: Roles,
+    settling: Option<Settling>,
+    peers_changed: bool,
+    housekeeping_at: Instant,
+    draining: bool,
+    over: bool,
+    events: VecDeque<Event>,
+    broadcasts: VecDeque<Vec<u8>>,
+    hangups: VecDeque<(ConnId, Code, Option<Vec<u8>>)>,
+}
+
+impl Broker {
+    /// A broker over a recovered log. `state` is what replaying the log gave. Connections are
+    /// numbered from `first_conn` on.
+    pub fn new(
+        config: BrokerConfig,
+        rng: Rng,
+        now: Now,
+        log: Log,
+        state: State,
+        first_conn: ConnId,
+    ) -> Self {
+        let mut links = Links::new(log.epoch(), &config.limits);
+        links.start_at(first_conn);
+        let mut broker = Self {
+            rules: config.rules,
+            storage: config.storage,
+            storage_full: config.storage_full,
+            rng,
+            now,
+            links,
+            sessions: BTreeMap::new(),
+            gate: Gate::default(),
+            consumers: BTreeMap::new(),
+            dirty_queues: state.queues.keys().copied().collect(),
+            awaiting_chunk: BTreeMap::new(),
+            lease_ends: Deadlines::new(),
+            live: LiveHub::new(),
+            published: BTreeMap::new(),
+            services: Services::default(),
+            calls: BTreeMap::new(),
+            call_ends: Deadlines::new(),
+            claimed: BTreeMap::new(),
+            early_replies: BTreeMap::new(),
+            roles: Roles::default(),
+            settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
+            peers_changed: false,
+            housekeeping_at: now.mono.after_ms(HOUSEKEEPING_MS),
+            draining: false,
+            over: false,
+            events: VecDeque::new(),
+            broadcasts: VecDeque::new(),
+            hangups: VecDeque::new(),
+            limits: config.limits,
+            log,
+            state,
+        };
+        broker.renew_leases(now);
+        let (epoch, log) = (broker.log.epoch(), broker.log.id());
+        broker.broadcast(&Frame::Announce { log });
+        broker.events.push_back(Event::Ready { epoch, log });
+        broker
+    }
+
+    /// The epoch under which this broker writes.
+    pub fn epoch(&self) -> Epoch {
+        self.log.epoch()
+    }
+
+    /// The durable state, for checkers and reports.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// A new connection; its first frame must be a Hello.
+    pub fn accept(&mut self) -> ConnId {
+        self.links.accept()
+    }
+
+    /// Gives every lease its whole length again: time passed in which nobody could have renewed.
+    pub fn renew_leases(&mut self, now: Now) {
+        for (number, lease) in &self.state.leases {
+            self.lease_ends.set(*number, now.mono.after_ms(lease.lease_ms));
+        }
+    }
+
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        self.now = now;
+        if self.over {
+            return;
+        }
+        match input {
+            Input::Tick => {}
+            Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
+            Input::Heard { bytes } => self.on_heard(now, bytes),
+            Input::Disconnected { conn } => self.detach(now, conn),
+            Input::Gone { client } => {
+                self.log.begin_batch();
+                self.end_session(now, client, Leaving::Died);
+                self.log.end_batch();
+            }
+            Input::Present { clients } => self.on_present(now, clients),
+            Input::Stored { op, result } => {
+                let event = self.log.handle_stored(op, result);
+                self.on_log_event(event);
+            }
+            Input::Drain => self.draining = true,
+        }
+        self.settle_forward(now);
+    }
+
+    /// Does what the input, or the time that passed, made possible.
+    fn settle_forward(&mut self, now: Now) {
+        self.expire_leases(now);
+        self.expire_calls(now);
+        self.repeat_newest(now);
+        if self.housekeeping_at <= now.mono {
+            self.housekeeping_at = now.mono.after_ms(HOUSEKEEPING_MS);
+            self.retire_lanes(now);
+            self.end_parked_sessions(now);
+        }
+        self.settle_down(now);
+        self.wake_delayed(now);
+        if !self.draining {
+            self.deliver(now);
+            self.dispatch_calls();
+        }
+        self.confirm_published();
+        self.tell_peers();
+        checkpoint::checkpoint_if_due(&self.state, &mut self.log);
+        self.release_gate();
+        self.finish_drain();
+    }
+
+    fn wake_delayed(&mut self, now: Now) {
+        for (id, queue) in &self.state.queues {
+            if queue.due_at().is_some_and(|due_at| due_at <= now.unix) {
+                self.dirty_queues.insert(*id);
+            }
+        }
+    }
+
+    fn on_log_event(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Nothing => {}
+            LogEvent::Durable(_) => {
+                if core::mem::take(&mut self.storage_full) {
+                    self.events.push_back(Event::StorageFull { full: false });
+                }
+            }
+            LogEvent::Loaded(chunk) => self.chunk_loaded(chunk),
+            LogEvent::Unreadable(_) => self.fail(Code::Storage, "corruption"),
+            LogEvent::Failed(StorageFault::Fenced) => self.fail(Code::Unavailable, "fenced"),
+            LogEvent::Failed(StorageFault::Quota) => self.fail(Code::Storage, "quota"),
+            LogEvent::Failed(StorageFault::Aborted | StorageFault::Lost) => {
+                self.fail(Code::Storage, "lost");
+            }
+        }
+    }
+
+    /// This broker is over: its memory may be ahead of the log, so nothing more leaves it.
+    pub fn fail(&mut self, code: Code, reason: &'static str) {
+        self.over = true;
+        self.broadcasts.clear();
+        for conn in self.links.all() {
+            self.close_conn(conn, Code::Unavailable);
+        }
+        self.events.push_back(Event::Over { code, reason });
+    }
+
+    /// Appends a record and makes its change.
+    fn commit(&mut self, record: &Record<'_>) {
+        let place = self.log.append(record);
+        apply(&mut self.state, &mut self.log, place, record);
+    }
+
+    /// Sends a frame once everything that was appended so far is stored.
+    fn gated(&mut self, conn: ConnId, frame: &Frame<'_>) {
+        if self.may_leave() && self.gate.is_empty() {
+            self.links.push(conn, frame);
+            return;
+        }
+        let mut bytes = Vec::new();
+        crate::wire::envelope::encode_frame(frame, &mut bytes);
+        self.hold(conn, Gated::Frame(bytes));
+    }
+
+    fn hold(&mut self, conn: ConnId, gated: Gated) {
+        self.gate.hold(self.log.appended(), conn, gated);
+    }
+
+    fn may_leave(&self) -> bool {
+        self.log.appended() <= self.log.durable() || !self.rules.confirm_after_store()
+    }
+
+    fn release_gate(&mut self) {
+        let durable =
+            if self.rules.confirm_after_store() { self.log.durable() } else { self.log.appended() };
+        for (conn, gated) in self.gate.release(durable) {
+            match gated {
+                Gated::Frame(bytes) => self.links.push_encoded(conn, &bytes),
+                Gated::Deliver(lease) => self.transmit_delivery(conn, lease),
+                Gated::Sent(position) => self.links.push(conn, &Frame::Sent { position }),
+            }
+        }
+    }
+
+    fn finish_drain(&mut self) {
+        if self.draining && self.log.appended() <= self.log.durable() && self.gate.is_empty() {
+            self.over = true;
+            for conn in self.links.all() {
+                self.links.push(conn, &Frame::Hangup { code: Code::Unavailable });
+            }
+            self.events.push_back(Event::Drained);
+        }
+    }
+
+    fn tell_peers(&mut self) {
+        if !core::mem::take(&mut self.peers_changed) {
+            return;
+        }
+        let peers: Vec<PeerEntry<'_>> = self
+            .sessions
+            .iter()
+            .map(|(client, session)| PeerEntry { client: *client, peer: &session.peer })
+            .collect();
+        let mut bytes = Vec::new();
+        crate::wire::envelope::encode_frame(&Frame::Peers { peers }, &mut bytes);
+        for conn in self.sessions.values().filter_map(|session| session.conn) {
+            // Behind what is gated, so that a Welcome is always first.
+            self.gate.hold(self.log.appended(), conn, Gated::Frame(bytes.clone()));
+        }
+    }
+
+    fn broadcast(&mut self, frame: &Frame<'_>) {
+        let mut writer = MessageWriter::new(self.limits.fragment_bytes_max as usize);
+        writer.push(frame);
+        let epoch = self.log.epoch();
+        let head = || Envelope {
+            epoch,
+            client: ClientId::default(),
+            link: LinkNonce::default(),
+            position: 0,
+        };
+        while let Some(bytes) = writer.take_message(head) {
+            self.broadcasts.push_back(bytes);
+        }
+    }
+
+    /// Ends a connection for something its peer did.
+    fn hang_up(&mut self, now: Now, conn: ConnId, code: Code) {
+        self.links.push(conn, &Frame::Hangup { code });
+        let last = self.links.take_message_of(conn);
+        self.detach(now, conn);
+        self.hangups.push_back((conn, code, last));
+    }
+
+    /// Ends a connection without a word.
+    fn close_conn(&mut self, conn: ConnId, code: Code) {
+        self.gate.drop_conn(conn);
+        self.links.remove(conn);
+        self.hangups.push_back((conn, code, None));
+    }
+
+    /// The next thing for the host to do; `Idle` when there is none.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        if let Some((op, action)) = self.log.poll_storage() {
+            return Output::Storage { op, action };
+        }
+        if let Some((conn, code, last)) = self.hangups.pop_front() {
+            let Some(bytes) = last else { return Output::Hangup { conn, code } };
+            self.hangups.push_front((conn, code, None));
+            return Output::Transmit { conn, bytes };
+        }
+        if let Some((conn, bytes)) = self.links.take_message() {
+            return Output::Transmit { conn, bytes };
+        }
+        match self.broadcasts.pop_front() {
+            Some(bytes) => Output::Broadcast { bytes },
+            None => Output::Idle { wake_at: self.wake_at() },
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let wall =
+            |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
+        let delayed = self.state.queues.values().filter_map(|queue| queue.due_at()).min().map(wall);
+        let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
+        let settling = self.settling.as_ref().map(Settling::until);
+        [
+            self.lease_ends.first(),
+            self.call_ends.first(),
+            self.live.repeat_at(),
+            delayed,
+            housekeeping,
+            settling,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.max(self.now.mono))
+        .filter(|_| !self.over)
+    }
+}
+
+/// Applies a record to the state and keeps the log's count of live messages.
+pub fn apply(state: &mut State, log: &mut Log, place: Place, record: &Record<'_>) {
+    match state.apply(place, record) {
+        Liveness::Same => {}
+        Liveness::Retain(place) => log.retain(place),
+        Liveness::Release(place) => log.release(place),
+    }
+}

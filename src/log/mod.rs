@@ -1,9 +1,45 @@
 //! The commit log: numbered chunks, each one group commit of records, atomic because it is
 //! stored as one value. The log knows records and places; it does not know frames or sessions.
 
+mod chunk;
+mod journal;
+mod manifest;
+mod memory;
 pub mod record;
+mod recovery;
+mod residency;
 
+pub use journal::{Log, LogEvent};
+pub use memory::MemoryStore;
 pub use record::{LeaseEnd, Place, Record};
+pub use recovery::{NewIdentity, Recovery, RecoveryFault};
+
+use crate::limits::Limits;
+use crate::rules::Rules;
 
 /// The format that this build writes. A log of a newer one is refused with `UPGRADE_REQUIRED`.
 pub const FORMAT: u16 = 1;
+
+/// The bounds of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    pub chunk_bytes_max: usize,
+    pub page_bytes_max: usize,
+    pub resident_bytes_max: usize,
+    pub checkpoint_bytes_min: usize,
+    pub rules: Rules,
+}
+
+impl LogConfig {
+    /// The log's part of the limits of a bus.
+    #[must_use]
+    pub fn new(limits: &Limits, rules: Rules) -> Self {
+        Self {
+            chunk_bytes_max: limits.chunk_bytes_max as usize,
+            page_bytes_max: limits.page_bytes_max as usize,
+            resident_bytes_max: limits.resident_bytes_max as usize,
+            checkpoint_bytes_min: limits.checkpoint_bytes_min as usize,
+            rules,
+        }
+    }
+}

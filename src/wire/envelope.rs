@@ -1,5 +1,6 @@
 //! The head of a transport message, and the frames behind it.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use minicbor::{Decode, Encode};
@@ -95,6 +96,89 @@ pub fn encode_frame(frame: &Frame<'_>, out: &mut Vec<u8>) {
     let _ = minicbor::encode(frame, out);
 }
 
-/// Collects frames of one link into transport messages of at most `message_bytes_max`.
+/// Room left for the head of a fragment: its array, tag, flag and byte string length.
+const FRAGMENT_HEAD_BYTES: usize = 16;
+
+/// Collects frames of one link and cuts them into transport messages.
 #[derive(Debug)]
-pub struct MessageWriter;
+pub struct MessageWriter {
+    bytes: Vec<u8>,
+    /// Where the first frame starts, or what is left of it.
+    start: usize,
+    /// Where each frame ends, in order.
+    ends: VecDeque<usize>,
+    message_bytes_max: usize,
+    /// Part of the first frame has left.
+    in_parts: bool,
+}
+
+impl MessageWriter {
+    #[must_use]
+    pub const fn new(message_bytes_max: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            ends: VecDeque::new(),
+            message_bytes_max,
+            in_parts: false,
+        }
+    }
+
+    pub fn push(&mut self, frame: &Frame<'_>) {
+        encode_frame(frame, &mut self.bytes);
+        self.ends.push_back(self.bytes.len());
+    }
+
+    /// Adds a frame that is encoded already.
+    pub fn push_encoded(&mut self, frame: &[u8]) {
+        self.bytes.extend_from_slice(frame);
+        self.ends.push_back(self.bytes.len());
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// The next transport message: as many whole frames as fit, or one part of a longer frame.
+    /// `head` is called once for each message.
+    pub fn take_message(&mut self, mut head: impl FnMut() -> Envelope) -> Option<Vec<u8>> {
+        let first_end = *self.ends.front()?;
+        let mut out = Vec::new();
+        let _ = minicbor::encode(head(), &mut out);
+        let room = self.message_bytes_max.saturating_sub(out.len());
+        if self.in_parts || first_end - self.start > room {
+            self.take_part(first_end, room, &mut out);
+        } else {
+            let fits = |end: &&usize| **end - self.start <= room;
+            let frames = self.ends.iter().take_while(fits).count();
+            let end = self.ends.drain(..frames).next_back()?;
+            out.extend_from_slice(&self.bytes[self.start..end]);
+            self.start = end;
+        }
+        if self.ends.is_empty() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+        Some(out)
+    }
+
+    fn take_part(&mut self, end: usize, room: usize, out: &mut Vec<u8>) {
+        let part_bytes_max = room.saturating_sub(FRAGMENT_HEAD_BYTES).max(1);
+        let part_end = end.min(self.start + part_bytes_max);
+        let last = part_end == end;
+        let bytes = &self.bytes[self.start..part_end];
+        encode_frame(&Frame::Fragment { last, bytes }, out);
+        self.start = part_end;
+        self.in_parts = !last;
+        if last {
+            self.ends.pop_front();
+        }
+    }
+}

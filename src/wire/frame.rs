@@ -87,6 +87,9 @@ pub struct Hello<'a> {
     /// Calls the client is serving or has served without an acknowledged reply.
     #[n(10)]
     pub serving: Vec<CallKey>,
+    /// Terms the client holds. The node ends every other term of this client.
+    #[n(11)]
+    pub terms: Vec<Term>,
 }
 
 /// A call, the same for every node: its caller and the caller's number.

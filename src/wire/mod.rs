@@ -6,8 +6,8 @@ pub mod envelope;
 pub mod fragment;
 pub mod frame;
 
-pub use envelope::{Envelope, Message, MessageWriter};
-pub use fragment::{Reassembly, split};
+pub use envelope::{Envelope, Malformed, Message, MessageWriter};
+pub use fragment::{Reassembly, TooLong};
 pub use frame::Frame;
 
 /// The newest protocol version this build speaks.

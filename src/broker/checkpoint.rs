@@ -1,0 +1,97 @@
+//! The durable state as records: replaying them gives the state again.
+
+use crate::broker::queue::Queue;
+use crate::broker::state::State;
+use crate::id::QueueId;
+use crate::log::{Log, Record};
+
+/// Writes a checkpoint of `state` if the log says that one is worth its price.
+pub fn checkpoint_if_due(state: &State, log: &mut Log) {
+    if !log.checkpoint_due() {
+        return;
+    }
+    log.begin_checkpoint();
+    for (id, queue) in &state.queues {
+        write_queue(*id, queue, log);
+    }
+    write_leases(state, log);
+    for (lane, opened) in &state.lanes {
+        log.checkpoint_record(&Record::LaneOpened {
+            lane: *lane,
+            client: opened.client,
+            position: opened.position,
+            used_at: opened.used_at,
+        });
+    }
+    for (role, leader) in &state.leaders {
+        let (term, client) = (leader.term, leader.client);
+        log.checkpoint_record(&Record::TermBegan { role, term, client });
+    }
+    for (client, leases) in &state.settled_lately {
+        let leases = leases.iter().copied().collect();
+        log.checkpoint_record(&Record::SettledLately { client: *client, leases });
+    }
+    log.checkpoint_record(&Record::Counters {
+        queue: state.next.queue,
+        lane: state.next.lane,
+        message: state.next.message,
+        lease: state.next.lease,
+        term: state.next.term,
+    });
+    log.finish_checkpoint();
+}
+
+fn write_queue(id: QueueId, queue: &Queue, log: &mut Log) {
+    let options = queue.options.clone();
+    log.checkpoint_record(&Record::Declared { queue: id, name: &queue.name, options });
+    let ready = queue.ready().map(|(number, entry)| (number, entry, None));
+    let delayed = queue.delayed().map(|(due_at, number, entry)| (number, entry, Some(due_at)));
+    for (number, entry, due_at) in ready.chain(delayed) {
+        log.checkpoint_record(&Record::Kept {
+            queue: id,
+            number,
+            place: entry.place,
+            body_bytes: entry.body_bytes,
+            attempts: entry.attempts,
+            due_at,
+            dead_reason: queue.dead_reasons.get(&number).map(|reason| &**reason),
+        });
+    }
+}
+
+/// Leased messages, then their leases, then the totals, which replaying the leases would move.
+fn write_leases(state: &State, log: &mut Log) {
+    for (number, lease) in &state.leases {
+        let dead_reasons = state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
+        log.checkpoint_record(&Record::Kept {
+            queue: lease.queue,
+            number: lease.number,
+            place: lease.entry.place,
+            body_bytes: lease.entry.body_bytes,
+            attempts: lease.entry.attempts,
+            due_at: None,
+            dead_reason: dead_reasons
+                .and_then(|reasons| reasons.get(&lease.number))
+                .map(|reason| &**reason),
+        });
+        log.checkpoint_record(&Record::Leased {
+            lease: *number,
+            queue: lease.queue,
+            number: lease.number,
+            client: lease.client,
+            lease_ms: lease.lease_ms,
+            attempt: lease.attempt,
+            consumer: lease.consumer,
+        });
+    }
+    for (id, queue) in &state.queues {
+        log.checkpoint_record(&Record::Totals {
+            queue: *id,
+            sent: queue.totals.sent_total,
+            acked: queue.totals.acked_total,
+            redelivered: queue.totals.redelivered_total,
+            dead_lettered: queue.totals.dead_lettered_total,
+            discarded: queue.totals.discarded_total,
+        });
+    }
+}

@@ -1,0 +1,353 @@
+//! Deliveries: which ready message goes to which consumer, and how a lease ends.
+
+use alloc::vec::Vec;
+
+use crate::broker::Broker;
+use crate::broker::gate::Gated;
+use crate::broker::queue::{Entry, Lease};
+use crate::broker::session::{Consumer, Leaving};
+use crate::error::Code;
+use crate::id::{ChunkNumber, ClientId, ConnId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
+use crate::log::{LeaseEnd, Record};
+use crate::options::QueueOptions;
+use crate::time::{Now, UnixMillis};
+use crate::wire::Frame;
+use crate::wire::frame::{Delivery, Settlement};
+
+/// The consumers of one queue; the next in turn is served first.
+#[derive(Debug, Default)]
+pub struct Consumers {
+    members: Vec<(ClientId, ConsumerId)>,
+    turn: usize,
+}
+
+impl Consumers {
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+}
+
+/// What a consumer asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub consumer: ConsumerId,
+    pub queue: &'a str,
+    pub prefetch: u32,
+    pub prefetch_bytes: u32,
+}
+
+impl Broker {
+    pub(super) fn on_consume(&mut self, conn: ConnId, client: ClientId, wanted: Wanted<'_>) {
+        let consumer = wanted.consumer;
+        let refused = self.start_consumer(client, wanted).err();
+        self.gated(conn, &Frame::Consuming { consumer, refused });
+    }
+
+    fn start_consumer(&mut self, client: ClientId, wanted: Wanted<'_>) -> Result<(), Code> {
+        let queue =
+            self.declare(wanted.queue, &QueueOptions::default()).map_err(|refused| refused.code)?;
+        let held = self.state.leases.values().filter(|lease| {
+            lease.client == client && lease.consumer == wanted.consumer && lease.queue == queue
+        });
+        let (in_flight, in_flight_bytes) =
+            held.fold((0, 0), |(n, bytes), l| (n + 1, bytes + u64::from(l.entry.body_bytes)));
+        let Some(session) = self.sessions.get_mut(&client) else { return Err(Code::Closed) };
+        let handles_max = self.limits.handles_max as usize;
+        let new = !session.consumers.contains_key(&wanted.consumer);
+        if new && session.consumers.len() >= handles_max {
+            return Err(Code::Full);
+        }
+        let consumer = Consumer {
+            queue,
+            prefetch: wanted.prefetch.max(1),
+            prefetch_bytes: wanted.prefetch_bytes,
+            in_flight,
+            in_flight_bytes,
+        };
+        session.consumers.insert(wanted.consumer, consumer);
+        if new {
+            let members = &mut self.consumers.entry(queue).or_default().members;
+            members.push((client, wanted.consumer));
+        }
+        self.dirty_queues.insert(queue);
+        Ok(())
+    }
+
+    pub(super) fn on_cancel_consumer(&mut self, client: ClientId, consumer: ConsumerId) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if let Some(cancelled) = session.consumers.remove(&consumer) {
+            self.remove_consumer(client, consumer, cancelled.queue);
+        }
+    }
+
+    pub(super) fn remove_consumer(
+        &mut self,
+        client: ClientId,
+        consumer: ConsumerId,
+        queue: QueueId,
+    ) {
+        let Some(consumers) = self.consumers.get_mut(&queue) else { return };
+        consumers.members.retain(|member| *member != (client, consumer));
+        if consumers.members.is_empty() {
+            self.consumers.remove(&queue);
+        }
+    }
+
+    /// Leases ready messages of the queues that changed, as far as credit goes.
+    pub(super) fn deliver(&mut self, now: Now) {
+        while let Some(queue) = self.dirty_queues.pop_first() {
+            if let Some(queue) = self.state.queues.get_mut(&queue) {
+                queue.wake(now.unix);
+            }
+            while self.deliver_first(now, queue) {}
+        }
+    }
+
+    /// Leases the first ready message; false if there is none, no credit, or its body must be
+    /// read first.
+    fn deliver_first(&mut self, now: Now, queue: QueueId) -> bool {
+        let Some(first) = self.state.queues.get(&queue).and_then(|queue| queue.first_ready())
+        else {
+            return false;
+        };
+        let (number, entry) = first;
+        let Some((client, consumer)) = self.next_consumer(queue, entry.body_bytes) else {
+            return false;
+        };
+        if self.log.message(entry.place).is_none() {
+            self.log.load(entry.place.chunk);
+            self.awaiting_chunk.entry(entry.place.chunk).or_default().queues.insert(queue);
+            return false;
+        }
+        self.lease(now, queue, number, entry, client, consumer);
+        true
+    }
+
+    /// The next consumer in turn that is attached and has credit.
+    fn next_consumer(&mut self, queue: QueueId, body_bytes: u32) -> Option<(ClientId, ConsumerId)> {
+        let consumers = self.consumers.get_mut(&queue)?;
+        for _ in 0..consumers.members.len() {
+            consumers.turn = (consumers.turn + 1) % consumers.members.len();
+            let (client, consumer) = consumers.members[consumers.turn];
+            let Some(session) = self.sessions.get(&client) else { continue };
+            let attached = session.conn.is_some_and(|conn| {
+                self.links.waiting_bytes(conn) < self.limits.link_bytes_max as usize
+            });
+            let credit = session.consumers.get(&consumer).is_some_and(|c| c.has_credit(body_bytes));
+            if attached && credit {
+                return Some((client, consumer));
+            }
+        }
+        None
+    }
+
+    fn lease(
+        &mut self,
+        now: Now,
+        queue: QueueId,
+        number: MessageNumber,
+        entry: Entry,
+        client: ClientId,
+        consumer: ConsumerId,
+    ) {
+        let Some(lease_ms) = self.state.queues.get(&queue).map(|queue| queue.settings.lease_ms)
+        else {
+            return;
+        };
+        let lease = self.state.next.lease;
+        let attempt = entry.attempts.saturating_add(1);
+        self.commit(&Record::Leased { lease, queue, number, client, lease_ms, attempt, consumer });
+        self.lease_ends.set(lease, now.mono.after_ms(lease_ms));
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if let Some(consumer) = session.consumers.get_mut(&consumer) {
+            consumer.in_flight += 1;
+            consumer.in_flight_bytes += u64::from(entry.body_bytes);
+        }
+        if let Some(conn) = session.conn {
+            self.hold(conn, Gated::Deliver(lease));
+        }
+    }
+
+    /// Sends the delivery of a lease whose record is stored, or reads its body first.
+    pub(super) fn transmit_delivery(&mut self, conn: ConnId, number: LeaseNumber) {
+        let Some(lease) = self.state.leases.get(&number).copied() else { return };
+        let Some(message) = self.log.message(lease.entry.place) else {
+            let chunk = lease.entry.place.chunk;
+            self.log.load(chunk);
+            self.awaiting_chunk.entry(chunk).or_default().deliveries.push((conn, number));
+            return;
+        };
+        let dead_reasons = self.state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
+        let dead_reason =
+            dead_reasons.and_then(|reasons| reasons.get(&lease.number)).map(|reason| &**reason);
+        let delivery = Delivery {
+            consumer: lease.consumer,
+            lease: number,
+            attempt: lease.attempt,
+            number: lease.number,
+            lane: message.lane,
+            sequence: message.sequence,
+            index: message.index,
+            stored_at: message.stored_at,
+            lease_ms: lease.lease_ms,
+            body: message.body,
+            properties: message.properties,
+            dead_reason,
+        };
+        self.links.push(conn, &Frame::Deliver(delivery));
+    }
+
+    /// A chunk was read back: what waited for it goes on.
+    pub(super) fn chunk_loaded(&mut self, chunk: ChunkNumber) {
+        let Some(waiting) = self.awaiting_chunk.remove(&chunk) else { return };
+        for (conn, lease) in waiting.deliveries {
+            self.transmit_delivery(conn, lease);
+        }
+        self.dirty_queues.extend(waiting.queues);
+    }
+
+    pub(super) fn on_settle(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: ClientId,
+        number: LeaseNumber,
+        settlement: Settlement<'_>,
+    ) {
+        let refused = match self.state.leases.get(&number).copied() {
+            Some(lease) if lease.client == client => {
+                self.settle(now, number, lease, settlement);
+                None
+            }
+            _ => self.settle_ended(client, number),
+        };
+        self.gated(conn, &Frame::Settled { lease: number, refused });
+    }
+
+    /// The answer to a settlement of a lease that is no more.
+    fn settle_ended(&mut self, client: ClientId, number: LeaseNumber) -> Option<Code> {
+        let settled = self.state.settled_lately.get(&client);
+        if settled.is_some_and(|settled| settled.contains(&number)) {
+            return None;
+        }
+        #[cfg(feature = "sim")]
+        if !self.rules.lease_number_check() {
+            self.settle_by_message(number);
+            return None;
+        }
+        Some(Code::StaleLease)
+    }
+
+    /// What a broker without the lease number check would do: the message is done.
+    #[cfg(feature = "sim")]
+    fn settle_by_message(&mut self, number: LeaseNumber) {
+        let Some((queue, message)) = self.state.ended.get(&number).copied() else { return };
+        let live = self.state.leases.iter();
+        let live = live.filter(|(_, l)| (l.queue, l.number) == (queue, message));
+        if let Some(lease) = live.map(|(lease, _)| *lease).next() {
+            self.end_lease(lease, LeaseEnd::Acked, true);
+        } else if let Some(queue) = self.state.queues.get_mut(&queue) {
+            queue.take(message);
+        }
+    }
+
+    fn settle(&mut self, now: Now, number: LeaseNumber, lease: Lease, settlement: Settlement<'_>) {
+        match settlement {
+            Settlement::Ack => self.end_lease(number, LeaseEnd::Acked, true),
+            Settlement::Release => self.end_lease(number, LeaseEnd::Released, true),
+            Settlement::Reject { reason } => {
+                self.dead_letter(number, lease, reason.unwrap_or("rejected"), true);
+            }
+            Settlement::Retry { after_ms, reason } => {
+                let reason = reason.unwrap_or("deliveries_max");
+                self.fail_lease(now, number, lease, Failure { after_ms, reason, by_holder: true });
+            }
+            Settlement::Extend { lease_ms } => {
+                let lease_ms = lease_ms.unwrap_or(lease.lease_ms).max(1);
+                self.commit(&Record::Extended { lease: number, lease_ms });
+                self.lease_ends.set(number, now.mono.after_ms(lease_ms));
+            }
+        }
+    }
+
+    /// Ends leases whose time is over. Their messages are ready again at once.
+    pub(super) fn expire_leases(&mut self, now: Now) {
+        while let Some(number) = self.lease_ends.pop_due(now.mono) {
+            let Some(lease) = self.state.leases.get(&number).copied() else { continue };
+            self.log.begin_batch();
+            let failure = Failure { after_ms: Some(0), reason: "lease expired", by_holder: false };
+            self.fail_lease(now, number, lease, failure);
+            self.log.end_batch();
+        }
+    }
+
+    /// Ends every lease of a client: given back, or failed if it died with them.
+    pub(super) fn end_leases_of(&mut self, now: Now, client: ClientId, leaving: Leaving) {
+        for number in self.leases_of(client) {
+            let Some(lease) = self.state.leases.get(&number).copied() else { continue };
+            match leaving {
+                Leaving::Goodbye { .. } => self.end_lease(number, LeaseEnd::Released, false),
+                Leaving::Died => {
+                    let failure =
+                        Failure { after_ms: Some(0), reason: "consumer died", by_holder: false };
+                    self.fail_lease(now, number, lease, failure);
+                }
+            }
+        }
+    }
+
+    fn fail_lease(&mut self, now: Now, number: LeaseNumber, lease: Lease, failure: Failure<'_>) {
+        let Some(queue) = self.state.queues.get(&lease.queue) else { return };
+        if lease.attempt >= queue.settings.deliveries_max {
+            return self.dead_letter(number, lease, failure.reason, failure.by_holder);
+        }
+        let wait_ms = match failure.after_ms {
+            Some(after_ms) => after_ms,
+            None => queue.settings.backoff_ms(lease.attempt, &mut self.rng),
+        };
+        let due_at = Some(UnixMillis(now.unix.0.saturating_add(wait_ms))).filter(|_| wait_ms > 0);
+        self.end_lease(number, LeaseEnd::Failed { due_at }, failure.by_holder);
+    }
+
+    fn dead_letter(&mut self, number: LeaseNumber, lease: Lease, reason: &str, by_holder: bool) {
+        let reason = shorten(reason, self.limits.name_bytes_max as usize);
+        match self.dead_letter_queue(lease.queue) {
+            Some(into) => {
+                self.end_lease(number, LeaseEnd::DeadLettered { into, reason }, by_holder);
+                self.dirty_queues.insert(into);
+            }
+            None => self.end_lease(number, LeaseEnd::Discarded { reason }, by_holder),
+        }
+    }
+
+    fn end_lease(&mut self, number: LeaseNumber, end: LeaseEnd<'_>, by_holder: bool) {
+        let Some(lease) = self.state.leases.get(&number).copied() else { return };
+        self.commit(&Record::Ended { lease: number, end, by_holder });
+        self.lease_ends.remove(number);
+        self.dirty_queues.insert(lease.queue);
+        let session = self.sessions.get_mut(&lease.client);
+        if let Some(consumer) = session.and_then(|s| s.consumers.get_mut(&lease.consumer)) {
+            consumer.in_flight = consumer.in_flight.saturating_sub(1);
+            let body_bytes = u64::from(lease.entry.body_bytes);
+            consumer.in_flight_bytes = consumer.in_flight_bytes.saturating_sub(body_bytes);
+        }
+    }
+}
+
+/// Why and how a delivery failed.
+#[derive(Clone, Copy, Debug)]
+struct Failure<'a> {
+    /// `None`: the queue's backoff.
+    after_ms: Option<u64>,
+    reason: &'a str,
+    by_holder: bool,
+}
+
+/// The longest prefix of at most `bytes_max` bytes that ends between characters.
+fn shorten(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}

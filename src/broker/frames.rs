@@ -1,0 +1,155 @@
+//! Transport messages and frames: checked, then handed to the part they concern.
+
+use crate::broker::Broker;
+use crate::broker::calls::Calling;
+use crate::broker::deliver::Wanted;
+use crate::broker::sends::Sending;
+use crate::broker::session::Leaving;
+use crate::error::Code;
+use crate::id::{ClientId, ConnId};
+use crate::time::Now;
+use crate::wire::envelope::decode_frame;
+use crate::wire::{Frame, Message};
+
+impl Broker {
+    pub(super) fn on_received(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else {
+            return self.hang_up(now, conn, Code::Protocol);
+        };
+        let head = message.envelope;
+        let Some(link) = self.links.get_mut(conn) else { return };
+        let in_order = head.position == link.received + 1;
+        let same_link =
+            link.client.is_none() || (link.client, link.nonce) == (Some(head.client), head.link);
+        if !same_link || (!in_order && self.rules.order_per_producer()) {
+            return self.hang_up(now, conn, Code::Protocol);
+        }
+        link.received = head.position;
+        self.set_link(conn, head.client, head.link);
+        for frame in message.frames() {
+            let Ok(frame) = frame else { return self.hang_up(now, conn, Code::Protocol) };
+            self.on_link_frame(now, conn, head.client, frame);
+            if self.links.get_mut(conn).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// A frame of a link, which may be a part of a longer one.
+    fn on_link_frame(&mut self, now: Now, conn: ConnId, client: ClientId, frame: Frame<'_>) {
+        let Frame::Fragment { last, bytes } = frame else {
+            return self.on_whole_frame(now, conn, client, frame);
+        };
+        let Some(link) = self.links.get_mut(conn) else { return };
+        match link.reassembly.push(last, bytes) {
+            Ok(None) => {}
+            Ok(Some(whole)) => match decode_frame(&whole) {
+                Ok(Frame::Fragment { .. }) | Err(_) => self.hang_up(now, conn, Code::Protocol),
+                Ok(frame) => self.on_whole_frame(now, conn, client, frame),
+            },
+            Err(_) => self.hang_up(now, conn, Code::TooLarge),
+        }
+    }
+
+    fn on_whole_frame(&mut self, now: Now, conn: ConnId, client: ClientId, frame: Frame<'_>) {
+        let open = self.sessions.get(&client).is_some_and(|session| session.conn == Some(conn));
+        self.log.begin_batch();
+        match frame {
+            Frame::Hello(hello) if !open => self.on_hello(now, conn, client, &hello),
+            Frame::Hangup { .. } => self.detach(now, conn),
+            frame if open => self.on_frame(now, conn, client, frame),
+            _ => self.hang_up(now, conn, Code::Protocol),
+        }
+        self.log.end_batch();
+    }
+
+    /// A frame of an open link.
+    fn on_frame(&mut self, now: Now, conn: ConnId, client: ClientId, frame: Frame<'_>) {
+        match frame {
+            Frame::Ping { nonce } => self.links.push(conn, &Frame::Pong { nonce }),
+            Frame::Pong { .. } => {}
+            Frame::Goodbye { park } => self.end_session(now, client, Leaving::Goodbye { park }),
+            Frame::PeerInfo { peer } => {
+                if let Some(session) = self.sessions.get_mut(&client) {
+                    session.peer = peer.to_vec();
+                }
+                self.peers_changed = true;
+            }
+            Frame::Publish(live) if live.publisher == client => self.on_publish(now, live),
+            Frame::JoinGroup { subscription, filter, group } => {
+                self.on_join_group(conn, client, subscription, filter, group);
+            }
+            Frame::LeaveGroup { subscription } => self.on_leave_group(client, subscription),
+            Frame::Repair { publisher, first, last } => {
+                self.on_repair(conn, publisher, first, last)
+            }
+            Frame::Stand { candidate, role, holds } => {
+                self.on_stand(conn, client, candidate, role, holds);
+            }
+            Frame::Resign { candidate } => self.on_resign(client, candidate),
+            Frame::Serve { .. }
+            | Frame::Unserve { .. }
+            | Frame::Method { .. }
+            | Frame::Call { .. }
+            | Frame::Reply { .. }
+            | Frame::CancelCall { .. } => self.on_call_frame(now, conn, client, frame),
+            _ => self.on_queue_frame(now, conn, client, frame),
+        }
+    }
+
+    fn on_call_frame(&mut self, now: Now, conn: ConnId, client: ClientId, frame: Frame<'_>) {
+        match frame {
+            Frame::Serve { service, name, concurrency } => {
+                self.on_serve(conn, client, service, name, concurrency);
+            }
+            Frame::Unserve { service } => self.on_unserve(client, service),
+            Frame::Method { method, service, name } => {
+                self.on_method(client, method, service, name)
+            }
+            Frame::Call { call, method, timeout_ms, arguments, first_epoch } => {
+                let calling = Calling { call, method, timeout_ms, arguments, first_epoch };
+                self.on_call(now, conn, client, calling);
+            }
+            Frame::Reply { key, outcome } => self.on_reply(conn, client, key, outcome),
+            Frame::CancelCall { call } => self.on_cancel_call(client, call),
+            _ => self.hang_up(now, conn, Code::Protocol),
+        }
+    }
+
+    fn on_queue_frame(&mut self, now: Now, conn: ConnId, client: ClientId, frame: Frame<'_>) {
+        match frame {
+            Frame::Declare { request, queue, options } => {
+                self.on_declare(conn, request, queue, &options);
+            }
+            Frame::Inspect { request, queue } => self.on_inspect(conn, request, queue),
+            Frame::Send { sequence, queue, refusals_seen, durability, items } => {
+                let items = &items;
+                let send = Sending { sequence, queue, refusals_seen, durability, items };
+                self.on_send(now, conn, client, send);
+            }
+            Frame::Consume { consumer, queue, prefetch, prefetch_bytes } => {
+                let wanted = Wanted { consumer, queue, prefetch, prefetch_bytes };
+                self.on_consume(conn, client, wanted);
+            }
+            Frame::CancelConsumer { consumer } => self.on_cancel_consumer(client, consumer),
+            Frame::Settle { lease, settlement } => {
+                self.on_settle(now, conn, client, lease, settlement);
+            }
+            _ => self.hang_up(now, conn, Code::Protocol),
+        }
+    }
+
+    /// A transport message to everyone.
+    pub(super) fn on_heard(&mut self, now: Now, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else { return };
+        for frame in message.frames() {
+            let Ok(frame) = frame else { return };
+            match frame {
+                Frame::Publish(live) if live.publisher == message.envelope.client => {
+                    self.on_publish(now, live);
+                }
+                _ => {}
+            }
+        }
+    }
+}

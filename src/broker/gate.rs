@@ -1,0 +1,71 @@
+//! What waits for the log. Nothing that reveals a write leaves before the write is stored; the
+//! gate holds it back, so no other part has to think of it.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::id::{ChunkNumber, ConnId, LeaseNumber, Sequence};
+
+/// Something that may leave once its chunk is stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Gated {
+    /// An encoded frame.
+    Frame(Vec<u8>),
+    /// The delivery of a lease, encoded when it leaves.
+    Deliver(LeaseNumber),
+    /// The lane of this connection is used up so far.
+    Sent(Sequence),
+}
+
+#[derive(Debug, Default)]
+pub struct Gate {
+    waiting: VecDeque<(ChunkNumber, ConnId, Gated)>,
+    /// Positions to confirm; only the newest of each chunk counts.
+    sent: BTreeMap<ConnId, VecDeque<(ChunkNumber, Sequence)>>,
+}
+
+impl Gate {
+    pub fn hold(&mut self, chunk: ChunkNumber, conn: ConnId, gated: Gated) {
+        let Gated::Sent(position) = gated else {
+            self.waiting.push_back((chunk, conn, gated));
+            return;
+        };
+        let positions = self.sent.entry(conn).or_default();
+        match positions.back_mut() {
+            Some(last) if last.0 == chunk => last.1 = last.1.max(position),
+            _ => positions.push_back((chunk, position)),
+        }
+    }
+
+    /// Forgets what waits for a connection that is gone.
+    pub fn drop_conn(&mut self, conn: ConnId) {
+        self.waiting.retain(|(_, waiting, _)| *waiting != conn);
+        self.sent.remove(&conn);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.sent.is_empty()
+    }
+
+    /// What may leave now that everything up to `durable` is stored: frames in order, then the
+    /// confirmations, so that a refusal comes before the position that covers it.
+    pub fn release(&mut self, durable: ChunkNumber) -> Vec<(ConnId, Gated)> {
+        let mut released = Vec::new();
+        while self.waiting.front().is_some_and(|(chunk, ..)| *chunk <= durable) {
+            if let Some((_, conn, gated)) = self.waiting.pop_front() {
+                released.push((conn, gated));
+            }
+        }
+        self.sent.retain(|conn, positions| {
+            let mut newest = None;
+            while positions.front().is_some_and(|(chunk, _)| *chunk <= durable) {
+                newest = positions.pop_front();
+            }
+            if let Some((_, position)) = newest {
+                released.push((*conn, Gated::Sent(position)));
+            }
+            !positions.is_empty()
+        });
+        released
+    }
+}

@@ -1,0 +1,118 @@
+//! Connections: the order of transport messages on each, and the frames that wait to leave.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
+use crate::limits::Limits;
+use crate::wire::{Envelope, Frame, MessageWriter, Reassembly};
+
+/// One connection as the broker sees it.
+#[derive(Debug)]
+pub struct Link {
+    /// Known from the Hello on.
+    pub client: Option<ClientId>,
+    pub nonce: LinkNonce,
+    /// Position of the last transport message that came.
+    pub received: u64,
+    sent: u64,
+    writer: MessageWriter,
+    pub reassembly: Reassembly,
+}
+
+/// All connections of one broker.
+#[derive(Debug)]
+pub struct Links {
+    links: BTreeMap<ConnId, Link>,
+    next: ConnId,
+    epoch: Epoch,
+    message_bytes_max: usize,
+    frame_bytes_max: usize,
+}
+
+impl Links {
+    pub fn new(epoch: Epoch, limits: &Limits) -> Self {
+        Self {
+            links: BTreeMap::new(),
+            next: ConnId(1),
+            epoch,
+            message_bytes_max: limits.fragment_bytes_max as usize,
+            frame_bytes_max: limits.link_bytes_max as usize,
+        }
+    }
+
+    /// Takes numbers from here on, so that none is used twice by one host.
+    pub fn start_at(&mut self, conn: ConnId) {
+        self.next = conn;
+    }
+
+    pub fn accept(&mut self) -> ConnId {
+        let conn = self.next;
+        self.next = ConnId(conn.0 + 1);
+        let link = Link {
+            client: None,
+            nonce: LinkNonce(0),
+            received: 0,
+            sent: 0,
+            writer: MessageWriter::new(self.message_bytes_max),
+            reassembly: Reassembly::new(self.frame_bytes_max),
+        };
+        self.links.insert(conn, link);
+        conn
+    }
+
+    pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut Link> {
+        self.links.get_mut(&conn)
+    }
+
+    pub fn remove(&mut self, conn: ConnId) -> Option<Link> {
+        self.links.remove(&conn)
+    }
+
+    pub fn all(&self) -> Vec<ConnId> {
+        self.links.keys().copied().collect()
+    }
+
+    /// Queues a frame. A connection that is gone takes nothing.
+    pub fn push(&mut self, conn: ConnId, frame: &Frame<'_>) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.writer.push(frame);
+        }
+    }
+
+    /// Queues a frame that is encoded already.
+    pub fn push_encoded(&mut self, conn: ConnId, frame: &[u8]) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.writer.push_encoded(frame);
+        }
+    }
+
+    /// Bytes that wait on a connection.
+    pub fn waiting_bytes(&self, conn: ConnId) -> usize {
+        self.links.get(&conn).map_or(0, |link| link.writer.bytes())
+    }
+
+    /// The next transport message of one connection.
+    pub fn take_message_of(&mut self, conn: ConnId) -> Option<Vec<u8>> {
+        let link = self.links.get_mut(&conn)?;
+        let (client, nonce, epoch) = (link.client?, link.nonce, self.epoch);
+        let sent = &mut link.sent;
+        link.writer.take_message(|| {
+            *sent += 1;
+            Envelope { epoch, client, link: nonce, position: *sent }
+        })
+    }
+
+    /// The next transport message of any connection.
+    pub fn take_message(&mut self) -> Option<(ConnId, Vec<u8>)> {
+        let conn = *self.links.iter().find(|(_, link)| !link.writer.is_empty())?.0;
+        match self.take_message_of(conn) {
+            Some(bytes) => Some((conn, bytes)),
+            None => {
+                // Frames for a connection that never said who it is have no way to go.
+                self.links.remove(&conn);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Live publish/subscribe at the node: the newest number of each publisher, a bounded memory to
+//! repair gaps, and groups, whose messages go to one member each.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::broker::Broker;
+use crate::error::{Code, Refused};
+use crate::id::{ClientId, ConnId, PublishNumber, SubscriptionId};
+use crate::limits::Limits;
+use crate::time::{Instant, Now};
+use crate::topic::{Filter, FilterTrie, Name, Topic};
+use crate::wire::Frame;
+use crate::wire::frame::{Live, Newest};
+
+/// One group of one filter.
+#[derive(Debug)]
+struct Group {
+    filter: Filter,
+    members: Vec<(ClientId, SubscriptionId)>,
+    turn: usize,
+}
+
+/// A live message kept to repair gaps.
+#[derive(Debug)]
+struct Kept {
+    topic: String,
+    body: Vec<u8>,
+    properties: Option<Vec<u8>>,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.topic.len() + self.body.len() + self.properties.as_ref().map_or(0, Vec::len)
+    }
+}
+
+#[derive(Debug)]
+pub struct LiveHub {
+    newest: BTreeMap<ClientId, PublishNumber>,
+    /// Publishers heard since their numbers were last repeated, and when to repeat them.
+    changed: BTreeSet<ClientId>,
+    repeat_at: Option<Instant>,
+    kept: BTreeMap<(ClientId, PublishNumber), Kept>,
+    kept_order: VecDeque<(ClientId, PublishNumber)>,
+    kept_bytes: usize,
+    groups: BTreeMap<u32, Group>,
+    group_ids: BTreeMap<(String, String), u32>,
+    group_of: BTreeMap<(ClientId, SubscriptionId), u32>,
+    next_group: u32,
+    filters: FilterTrie<u32>,
+}
+
+impl LiveHub {
+    pub fn new() -> Self {
+        Self {
+            newest: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            repeat_at: None,
+            kept: BTreeMap::new(),
+            kept_order: VecDeque::new(),
+            kept_bytes: 0,
+            groups: BTreeMap::new(),
+            group_ids: BTreeMap::new(),
+            group_of: BTreeMap::new(),
+            next_group: 1,
+            filters: FilterTrie::new(),
+        }
+    }
+
+    /// The newest number of every publisher that is remembered.
+    pub fn newest(&self) -> Vec<Newest> {
+        self.newest
+            .iter()
+            .map(|(publisher, number)| Newest { publisher: *publisher, number: *number })
+            .collect()
+    }
+
+    pub fn repeat_at(&self) -> Option<Instant> {
+        self.repeat_at
+    }
+
+    /// The numbers to repeat now.
+    pub fn take_repeats(&mut self, now: Instant) -> Option<Vec<Newest>> {
+        if self.repeat_at.is_none_or(|at| at > now) {
+            return None;
+        }
+        self.repeat_at = None;
+        let changed = core::mem::take(&mut self.changed);
+        let newest = changed.into_iter().filter_map(|publisher| {
+            let number = *self.newest.get(&publisher)?;
+            Some(Newest { publisher, number })
+        });
+        Some(newest.collect())
+    }
+
+    /// What a message's number means beside the newest one known.
+    fn place(&self, publisher: ClientId, number: PublishNumber) -> Placed {
+        match self.newest.get(&publisher) {
+            Some(newest) if number <= *newest => Placed::Repeat,
+            Some(newest) if number.0 > newest.0 + 1 => Placed::Ahead { newest: *newest },
+            _ => Placed::Next,
+        }
+    }
+
+    fn accept(&mut self, now: Instant, live: &Live<'_>, limits: &Limits) {
+        self.newest.insert(live.publisher, live.number);
+        while self.newest.len() > limits.publishers_max as usize {
+            self.newest.pop_first();
+        }
+        self.changed.insert(live.publisher);
+        if self.repeat_at.is_none() {
+            self.repeat_at = Some(now.after_ms(limits.newest_repeat_ms));
+        }
+        self.keep(live, limits.repair_bytes_max as usize);
+    }
+
+    fn keep(&mut self, live: &Live<'_>, bytes_max: usize) {
+        let key = (live.publisher, live.number);
+        let kept = Kept {
+            topic: live.topic.to_owned(),
+            body: live.body.to_owned(),
+            properties: live.properties.map(ToOwned::to_owned),
+        };
+        self.kept_bytes += kept.bytes();
+        self.kept.insert(key, kept);
+        self.kept_order.push_back(key);
+        while self.kept_bytes > bytes_max {
+            let Some(oldest) = self.kept_order.pop_front() else { break };
+            if let Some(kept) = self.kept.remove(&oldest) {
+                self.kept_bytes -= kept.bytes();
+            }
+        }
+    }
+
+    /// The messages of a range that are still kept, ascending.
+    fn range(
+        &self,
+        publisher: ClientId,
+        first: PublishNumber,
+        last: PublishNumber,
+    ) -> Vec<Live<'_>> {
+        if first > last {
+            return Vec::new();
+        }
+        self.kept
+            .range((publisher, first)..=(publisher, last))
+            .map(|((publisher, number), kept)| Live {
+                publisher: *publisher,
+                number: *number,
+                topic: &kept.topic,
+                body: &kept.body,
+                properties: kept.properties.as_deref(),
+            })
+            .collect()
+    }
+
+    fn join(&mut self, member: (ClientId, SubscriptionId), filter: Filter, group: &str) {
+        let key = (group.to_owned(), filter.as_str().to_owned());
+        let id = *self.group_ids.entry(key).or_insert_with(|| {
+            let id = self.next_group;
+            self.next_group += 1;
+            id
+        });
+        let filters = &mut self.filters;
+        let joined = self.groups.entry(id).or_insert_with(|| {
+            filters.insert(&filter, id);
+            Group { filter, members: Vec::new(), turn: 0 }
+        });
+        if !joined.members.contains(&member) {
+            joined.members.push(member);
+        }
+        self.group_of.insert(member, id);
+    }
+
+    pub fn leave(&mut self, client: ClientId, subscription: SubscriptionId) {
+        let Some(id) = self.group_of.remove(&(client, subscription)) else { return };
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        group.members.retain(|member| *member != (client, subscription));
+        if group.members.is_empty() {
+            self.filters.remove(&group.filter, id);
+            self.groups.remove(&id);
+            self.group_ids.retain(|_, known| *known != id);
+        }
+    }
+}
+
+/// Where a live message stands among those of its publisher.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Placed {
+    Next,
+    Repeat,
+    Ahead { newest: PublishNumber },
+}
+
+impl Broker {
+    pub(super) fn on_publish(&mut self, now: Now, live: Live<'_>) {
+        let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
+        if live.body.len() > self.limits.body_bytes_max as usize {
+            return;
+        }
+        let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
+        match self.live.place(live.publisher, live.number) {
+            Placed::Repeat => {}
+            Placed::Ahead { newest } => {
+                let (first, last) = (PublishNumber(newest.0 + 1), live.number);
+                if let Some(conn) = conn {
+                    self.links
+                        .push(conn, &Frame::Repair { publisher: live.publisher, first, last });
+                }
+                return;
+            }
+            Placed::Next => {
+                self.live.accept(now.mono, &live, &self.limits);
+                self.publish_to_groups(&topic, live);
+            }
+        }
+        let newest = self.live.newest.get(&live.publisher).copied();
+        if let (Some(conn), Some(number)) = (conn, newest) {
+            self.published.insert(conn, number);
+        }
+    }
+
+    fn publish_to_groups(&mut self, topic: &Topic, live: Live<'_>) {
+        let mut matching = Vec::new();
+        self.live.filters.matches(topic, &mut matching);
+        for id in matching {
+            let Some(group) = self.live.groups.get_mut(&id) else { continue };
+            for _ in 0..group.members.len() {
+                group.turn = (group.turn + 1) % group.members.len();
+                let (client, subscription) = group.members[group.turn];
+                let conn = self.sessions.get(&client).and_then(|session| session.conn);
+                let Some(conn) = conn else { continue };
+                self.links.push(conn, &Frame::GroupMessage { subscription, live });
+                break;
+            }
+        }
+    }
+
+    /// Tells publishers how far they were heard, once for all that came together.
+    pub(super) fn confirm_published(&mut self) {
+        while let Some((conn, number)) = self.published.pop_first() {
+            self.links.push(conn, &Frame::Published { number });
+        }
+    }
+
+    pub(super) fn on_repair(
+        &mut self,
+        conn: ConnId,
+        publisher: ClientId,
+        first: PublishNumber,
+        last: PublishNumber,
+    ) {
+        let messages = self.live.range(publisher, first, last);
+        self.links.push(conn, &Frame::Repaired { publisher, first, last, messages });
+    }
+
+    pub(super) fn on_join_group(
+        &mut self,
+        conn: ConnId,
+        client: ClientId,
+        subscription: SubscriptionId,
+        filter: &str,
+        group: &str,
+    ) {
+        let refused = self.join_group(client, subscription, filter, group).err();
+        let refused = refused.map(|refused| refused.code);
+        self.links.push(conn, &Frame::GroupJoined { subscription, refused });
+    }
+
+    fn join_group(
+        &mut self,
+        client: ClientId,
+        subscription: SubscriptionId,
+        filter: &str,
+        group: &str,
+    ) -> Result<(), Refused> {
+        let filter = Filter::parse(filter, &self.limits)?;
+        Name::parse(group, &self.limits)?;
+        let Some(session) = self.sessions.get_mut(&client) else { return Err(Code::Closed.into()) };
+        if session.groups.len() >= self.limits.handles_max as usize {
+            return Err(Refused::new(Code::Full, "handles_max"));
+        }
+        session.groups.insert(subscription);
+        self.live.join((client, subscription), filter, group);
+        Ok(())
+    }
+
+    pub(super) fn on_leave_group(&mut self, client: ClientId, subscription: SubscriptionId) {
+        if let Some(session) = self.sessions.get_mut(&client) {
+            session.groups.remove(&subscription);
+        }
+        self.live.leave(client, subscription);
+    }
+
+    /// Repeats the newest numbers a little after traffic, so that a lost tail is noticed.
+    pub(super) fn repeat_newest(&mut self, now: Now) {
+        if let Some(newest) = self.live.take_repeats(now.mono) {
+            self.broadcast(&Frame::NewestNumbers { newest });
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A queue: an index over the log. Messages are kept in the order of their numbers, so one that
+//! is given back stands where it stood.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+
+use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
+use crate::log::Place;
+use crate::options::{Backoff, QueueOptions};
+use crate::rng::Rng;
+use crate::time::UnixMillis;
+use crate::wire::frame::QueueCounts;
+
+/// Where a live message is and what became of it so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub place: Place,
+    pub body_bytes: u32,
+    /// Failed deliveries.
+    pub attempts: u32,
+}
+
+/// A delivery that is out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease {
+    pub queue: QueueId,
+    pub number: MessageNumber,
+    pub client: ClientId,
+    pub consumer: ConsumerId,
+    pub lease_ms: u64,
+    pub attempt: u32,
+    pub entry: Entry,
+}
+
+/// Options with every default filled in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    pub lease_ms: u64,
+    pub deliveries_max: u32,
+    pub backoff: Backoff,
+    pub messages_max: u64,
+}
+
+const LEASE_MS_DEFAULT: u64 = 30_000;
+const DELIVERIES_MAX_DEFAULT: u32 = 5;
+const BACKOFF_DEFAULT: Backoff =
+    Backoff { first_ms: 1000, factor_percent: 200, wait_ms_max: 300_000, jitter_percent: 20 };
+
+impl Settings {
+    pub fn new(options: &QueueOptions, messages_max: u32) -> Self {
+        Self {
+            lease_ms: options.lease_ms.unwrap_or(LEASE_MS_DEFAULT).max(1),
+            deliveries_max: options.deliveries_max.unwrap_or(DELIVERIES_MAX_DEFAULT).max(1),
+            backoff: options.backoff.clone().unwrap_or(BACKOFF_DEFAULT),
+            messages_max: options.messages_max.unwrap_or(u64::from(messages_max)),
+        }
+    }
+
+    /// The wait before the attempt after `attempts` failures, changed at random by the jitter.
+    pub fn backoff_ms(&self, attempts: u32, rng: &mut Rng) -> u64 {
+        let mut wait_ms = self.backoff.first_ms;
+        for _ in 1..attempts {
+            wait_ms = wait_ms.saturating_mul(u64::from(self.backoff.factor_percent)) / 100;
+            if wait_ms >= self.backoff.wait_ms_max {
+                break;
+            }
+        }
+        wait_ms = wait_ms.min(self.backoff.wait_ms_max);
+        let spread_ms = wait_ms / 100 * u64::from(self.backoff.jitter_percent.min(100));
+        if spread_ms == 0 {
+            return wait_ms;
+        }
+        wait_ms - spread_ms + rng.below(2 * spread_ms + 1)
+    }
+}
+
+/// One queue.
+#[derive(Debug)]
+pub struct Queue {
+    pub name: String,
+    pub options: QueueOptions,
+    pub settings: Settings,
+    ready: BTreeMap<MessageNumber, Entry>,
+    delayed: BTreeMap<MessageNumber, (UnixMillis, Entry)>,
+    due: BTreeSet<(UnixMillis, MessageNumber)>,
+    pub leased: BTreeSet<LeaseNumber>,
+    /// Why messages are here, if this is a dead-letter queue.
+    pub dead_reasons: BTreeMap<MessageNumber, Box<str>>,
+    /// Totals since the log began; the momentary numbers in it are not kept up.
+    pub totals: QueueCounts,
+}
+
+impl Queue {
+    pub fn new(name: String, options: QueueOptions, messages_max: u32) -> Self {
+        let settings = Settings::new(&options, messages_max);
+        Self {
+            name,
+            options,
+            settings,
+            ready: BTreeMap::new(),
+            delayed: BTreeMap::new(),
+            due: BTreeSet::new(),
+            leased: BTreeSet::new(),
+            dead_reasons: BTreeMap::new(),
+            totals: QueueCounts::default(),
+        }
+    }
+
+    /// Ready, delayed and leased messages.
+    pub fn messages(&self) -> u64 {
+        (self.ready.len() + self.delayed.len() + self.leased.len()) as u64
+    }
+
+    pub fn put(&mut self, number: MessageNumber, entry: Entry, due_at: Option<UnixMillis>) {
+        let Some(due_at) = due_at else {
+            self.ready.insert(number, entry);
+            return;
+        };
+        self.due.insert((due_at, number));
+        self.delayed.insert(number, (due_at, entry));
+    }
+
+    /// The message that stands first.
+    pub fn first_ready(&self) -> Option<(MessageNumber, Entry)> {
+        self.ready.first_key_value().map(|(number, entry)| (*number, *entry))
+    }
+
+    pub fn take_ready(&mut self, number: MessageNumber) -> Option<Entry> {
+        self.ready.remove(&number)
+    }
+
+    /// Takes a message that is ready or delayed. Replay needs it: time has no say there.
+    pub fn take(&mut self, number: MessageNumber) -> Option<Entry> {
+        if let Some(entry) = self.ready.remove(&number) {
+            return Some(entry);
+        }
+        let (due_at, entry) = self.delayed.remove(&number)?;
+        self.due.remove(&(due_at, number));
+        Some(entry)
+    }
+
+    /// Makes every message ready whose time has come.
+    pub fn wake(&mut self, unix: UnixMillis) {
+        while let Some((due_at, number)) = self.due.first().copied() {
+            if due_at > unix {
+                break;
+            }
+            self.due.remove(&(due_at, number));
+            if let Some((_, entry)) = self.delayed.remove(&number) {
+                self.ready.insert(number, entry);
+            }
+        }
+    }
+
+    /// When the next delayed message comes due.
+    pub fn due_at(&self) -> Option<UnixMillis> {
+        self.due.first().map(|(due_at, _)| *due_at)
+    }
+
+    pub fn ready(&self) -> impl Iterator<Item = (MessageNumber, Entry)> + '_ {
+        self.ready.iter().map(|(number, entry)| (*number, *entry))
+    }
+
+    pub fn delayed(&self) -> impl Iterator<Item = (UnixMillis, MessageNumber, Entry)> + '_ {
+        self.delayed.iter().map(|(number, (due_at, entry))| (*due_at, *number, *entry))
+    }
+
+    pub fn counts(&self, consumers: u32) -> QueueCounts {
+        QueueCounts {
+            ready: self.ready.len() as u64,
+            delayed: self.delayed.len() as u64,
+            leased: self.leased.len() as u64,
+            consumers,
+            ..self.totals
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Sessions: what the broker knows of one client while it lives, whatever its link does.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::broker::Broker;
+use crate::broker::gate::Gated;
+use crate::broker::io::Event;
+use crate::broker::state::Lane;
+use crate::error::Code;
+use crate::id::{
+    CandidateId, ClientId, ConnId, ConsumerId, LaneId, LeaseNumber, LinkNonce, MethodId, QueueId,
+    Sequence, ServiceId, SubscriptionId,
+};
+use crate::log::Record;
+use crate::time::{Instant, Now};
+use crate::wire::frame::{Hello, Welcome};
+use crate::wire::{Frame, VERSION, VERSION_MIN};
+
+/// One consumer of a session, with what it has in flight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Consumer {
+    pub queue: QueueId,
+    pub prefetch: u32,
+    pub prefetch_bytes: u32,
+    pub in_flight: u32,
+    pub in_flight_bytes: u64,
+}
+
+impl Consumer {
+    /// Whether one more delivery of this size may go. One always may, or a body over the byte
+    /// credit would never arrive.
+    pub fn has_credit(&self, body_bytes: u32) -> bool {
+        if self.in_flight == 0 {
+            return true;
+        }
+        let bytes = self.in_flight_bytes + u64::from(body_bytes);
+        self.in_flight < self.prefetch && bytes <= u64::from(self.prefetch_bytes)
+    }
+}
+
+/// What the broker knows of one client.
+#[derive(Debug, Default)]
+pub struct Session {
+    pub conn: Option<ConnId>,
+    /// Zero while the storage is full: then there is no numbering to send under.
+    pub lane: LaneId,
+    pub peer: Vec<u8>,
+    /// When the link was lost; the session is given up after `limits.park_ms`.
+    pub detached_at: Option<Instant>,
+    pub consumers: BTreeMap<ConsumerId, Consumer>,
+    pub groups: BTreeSet<SubscriptionId>,
+    pub services: BTreeMap<ServiceId, String>,
+    pub candidates: BTreeMap<CandidateId, String>,
+    /// Methods interned on this link.
+    pub methods: BTreeMap<MethodId, (String, String)>,
+    /// Queues whose sends are refused until the client has seen the first refusal.
+    pub blocked: BTreeMap<String, Sequence>,
+}
+
+/// How a session ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leaving {
+    /// It said goodbye: nothing failed. The lane is kept if it means to come back.
+    Goodbye { park: bool },
+    /// Its context ended, or its page was made anew, without a word.
+    Died,
+}
+
+impl Broker {
+    pub(super) fn on_hello(&mut self, now: Now, conn: ConnId, client: ClientId, hello: &Hello<'_>) {
+        let version = hello.version_max.min(VERSION);
+        if version < hello.version_min.max(VERSION_MIN) {
+            return self.hang_up(now, conn, Code::UpgradeRequired);
+        }
+        let known = self.sessions.contains_key(&client);
+        if !known && self.sessions.len() >= self.limits.sessions_max as usize {
+            return self.hang_up(now, conn, Code::Full);
+        }
+        self.attach(conn, client, hello, known);
+        let Some((lane, resumed, rolled_back)) = self.resume_lane(now, client, hello) else {
+            return self.hang_up(now, conn, Code::Full);
+        };
+        if hello.fresh {
+            self.end_leases_of(now, client, Leaving::Died);
+            self.fail_calls_served_by(now, client);
+            self.forget_calls_of(now, client);
+        }
+        self.end_terms_not_held(client, &hello.terms);
+        let held = self.leases_of(client);
+        let stale = hello.leases.iter().filter(|lease| !held.contains(lease)).copied().collect();
+        let position = self.state.lanes.get(&lane).map_or(Sequence(0), |lane| lane.position);
+        let welcome = Frame::Welcome(Welcome {
+            version,
+            features: 0,
+            log: self.log.id(),
+            lane,
+            position,
+            resumed,
+            rolled_back,
+            newest: self.live.newest(),
+            stale,
+            storage: self.storage,
+            body_bytes_max: self.limits.body_bytes_max,
+        });
+        self.gated(conn, &welcome);
+        for lease in held.into_iter().filter(|lease| !hello.leases.contains(lease)) {
+            self.hold(conn, Gated::Deliver(lease));
+        }
+        self.resume_calls_served_by(client, &hello.serving);
+        self.present_resumed(client);
+        self.peers_changed = true;
+    }
+
+    /// Makes `conn` the client's only link and clears what is declared anew on each link.
+    fn attach(&mut self, conn: ConnId, client: ClientId, hello: &Hello<'_>, known: bool) {
+        if let Some(old) = self.sessions.get(&client).and_then(|session| session.conn) {
+            if old != conn {
+                self.close_conn(old, Code::Closed);
+            }
+        }
+        self.clear_declared(client);
+        let session = self.sessions.entry(client).or_default();
+        session.conn = Some(conn);
+        session.detached_at = None;
+        session.peer = hello.peer.to_vec();
+        session.methods.clear();
+        if !known {
+            self.events.push_back(Event::Watch { client });
+        }
+    }
+
+    /// The lane the client goes on with: `(lane, resumed, rolled back)`. `None` if there is no
+    /// room for one more lane.
+    fn resume_lane(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        hello: &Hello<'_>,
+    ) -> Option<(LaneId, bool, bool)> {
+        let known = self.state.lanes.get(&hello.lane).copied().filter(|lane| {
+            lane.client == client && hello.log.is_none_or(|log| log == self.log.id())
+        });
+        let rolled_back = known.is_some_and(|lane| hello.confirmed > lane.position);
+        let lane = match known {
+            Some(lane) if !rolled_back => {
+                let used_up = Sequence(hello.floor.0.saturating_sub(1));
+                if used_up > lane.position {
+                    self.commit(&Record::LaneVoid { lane: hello.lane, position: used_up });
+                }
+                hello.lane
+            }
+            _ => self.open_lane(now, client)?,
+        };
+        let session = self.sessions.get_mut(&client)?;
+        session.lane = lane;
+        let resumed = lane == hello.lane && lane != LaneId(0);
+        if !resumed {
+            session.blocked.clear();
+        }
+        Some((lane, resumed, rolled_back))
+    }
+
+    fn open_lane(&mut self, now: Now, client: ClientId) -> Option<LaneId> {
+        if self.storage_full {
+            return Some(LaneId(0));
+        }
+        while self.state.lanes.len() >= self.limits.lanes_max as usize {
+            self.close_longest_idle_lane()?;
+        }
+        let lane = self.state.next.lane;
+        let position = Sequence(0);
+        self.commit(&Record::LaneOpened { lane, client, position, used_at: now.unix });
+        Some(lane)
+    }
+
+    fn close_longest_idle_lane(&mut self) -> Option<()> {
+        let idle = |(_, lane): &(&LaneId, &Lane)| !self.sessions.contains_key(&lane.client);
+        let longest = self.state.lanes.iter().filter(idle).min_by_key(|(_, lane)| lane.used_at);
+        let lane = *longest?.0;
+        self.commit(&Record::LaneClosed { lane });
+        Some(())
+    }
+
+    /// Lets go of lanes that nobody used for `limits.lane_keep_ms`.
+    pub(super) fn retire_lanes(&mut self, now: Now) {
+        let keep_ms = self.limits.lane_keep_ms;
+        let old = |lane: &Lane| lane.used_at.0.saturating_add(keep_ms) <= now.unix.0;
+        let retired: Vec<LaneId> = self
+            .state
+            .lanes
+            .iter()
+            .filter(|(_, lane)| old(lane) && !self.sessions.contains_key(&lane.client))
+            .map(|(lane, _)| *lane)
+            .collect();
+        for lane in retired {
+            self.commit(&Record::LaneClosed { lane });
+        }
+    }
+
+    /// The leases a client holds, ascending.
+    pub(super) fn leases_of(&self, client: ClientId) -> BTreeSet<LeaseNumber> {
+        let held = self.state.leases.iter().filter(|(_, lease)| lease.client == client);
+        held.map(|(number, _)| *number).collect()
+    }
+
+    /// The link is lost; the session waits for another.
+    pub(super) fn detach(&mut self, now: Now, conn: ConnId) {
+        self.gate.drop_conn(conn);
+        let Some(client) = self.links.remove(conn).and_then(|link| link.client) else { return };
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if session.conn == Some(conn) {
+            session.conn = None;
+            session.detached_at = Some(now.mono);
+        }
+    }
+
+    /// The session ends: leases, calls, roles and groups of the client are given to others.
+    pub(super) fn end_session(&mut self, now: Now, client: ClientId, leaving: Leaving) {
+        self.end_leases_of(now, client, leaving);
+        self.clear_declared(client);
+        self.fail_calls_served_by(now, client);
+        self.forget_calls_of(now, client);
+        self.end_terms_of(client);
+        self.present_resumed(client);
+        let Some(session) = self.sessions.remove(&client) else { return };
+        if leaving == (Leaving::Goodbye { park: false }) {
+            self.commit(&Record::LaneClosed { lane: session.lane });
+            self.state.settled_lately.remove(&client);
+        } else if let Some(lane) = self.state.lanes.get_mut(&session.lane) {
+            lane.used_at = now.unix;
+        }
+        if let Some(conn) = session.conn {
+            self.close_conn(conn, Code::Closed);
+        }
+        self.events.push_back(Event::Unwatch { client });
+        self.peers_changed = true;
+    }
+
+    /// Ends sessions that have had no link for `limits.park_ms`.
+    pub(super) fn end_parked_sessions(&mut self, now: Now) {
+        let park_ms = self.limits.park_ms;
+        let parked: Vec<ClientId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| {
+                session.detached_at.is_some_and(|at| at.after_ms(park_ms) <= now.mono)
+            })
+            .map(|(client, _)| *client)
+            .collect();
+        for client in parked {
+            self.end_session(now, client, Leaving::Died);
+        }
+    }
+
+    /// Forgets what the client declares again on each link.
+    fn clear_declared(&mut self, client: ClientId) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        let consumers = core::mem::take(&mut session.consumers);
+        let groups = core::mem::take(&mut session.groups);
+        let services = core::mem::take(&mut session.services);
+        let candidates = core::mem::take(&mut session.candidates);
+        for (consumer, declared) in consumers {
+            self.remove_consumer(client, consumer, declared.queue);
+        }
+        for subscription in groups {
+            self.live.leave(client, subscription);
+        }
+        for (service, name) in services {
+            self.services.remove(&name, client, service);
+        }
+        for (candidate, role) in candidates {
+            self.roles.remove(&role, client, candidate);
+        }
+    }
+
+    pub(super) fn set_link(&mut self, conn: ConnId, client: ClientId, nonce: LinkNonce) {
+        if let Some(link) = self.links.get_mut(conn) {
+            link.client = Some(client);
+            link.nonce = nonce;
+        }
+    }
+}

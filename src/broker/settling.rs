@@ -1,0 +1,69 @@
+//! After recovery a node settles: positive work starts at once, but nothing is concluded from
+//! absence until everyone who may come back has come, is gone, or two seconds passed.
+
+use alloc::collections::BTreeSet;
+
+use crate::broker::Broker;
+use crate::broker::session::Leaving;
+use crate::id::ClientId;
+use crate::time::{Instant, Now};
+
+#[derive(Debug)]
+pub struct Settling {
+    until: Instant,
+    /// Present clients that have not resumed; `None` until the host has listed them.
+    awaited: Option<BTreeSet<ClientId>>,
+}
+
+impl Settling {
+    pub const fn new(until: Instant) -> Self {
+        Self { until, awaited: None }
+    }
+
+    pub const fn until(&self) -> Instant {
+        self.until
+    }
+
+    fn is_over(&self, now: Now) -> bool {
+        let all_here = self.awaited.as_ref().is_some_and(BTreeSet::is_empty);
+        all_here || self.until <= now.mono
+    }
+}
+
+impl Broker {
+    /// The host lists who is there. A client that is not and has leases is dead.
+    pub(super) fn on_present(&mut self, now: Now, clients: &[ClientId]) {
+        let resumed = |client: &&ClientId| !self.sessions.contains_key(client);
+        let awaited: BTreeSet<ClientId> = clients.iter().filter(resumed).copied().collect();
+        let holders: BTreeSet<ClientId> =
+            self.state.leases.values().map(|lease| lease.client).collect();
+        for client in holders {
+            if !awaited.contains(&client) && !self.sessions.contains_key(&client) {
+                self.end_leases_of(now, client, Leaving::Died);
+            }
+        }
+        if let Some(settling) = &mut self.settling {
+            settling.awaited = Some(awaited);
+        }
+    }
+
+    /// The client has resumed or is gone: nobody waits for it any more.
+    pub(super) fn present_resumed(&mut self, client: ClientId) {
+        if let Some(awaited) = self.settling.as_mut().and_then(|s| s.awaited.as_mut()) {
+            awaited.remove(&client);
+        }
+    }
+
+    /// Ends the settling once it is over, and draws the conclusions that waited for it.
+    pub(super) fn settle_down(&mut self, now: Now) {
+        if !self.settling.as_ref().is_some_and(|settling| settling.is_over(now)) {
+            return;
+        }
+        self.settling = None;
+        self.claimed.clear();
+        self.early_replies.clear();
+        self.fail_calls_in_doubt();
+        self.end_terms_of_absent();
+        self.services.touch_all();
+    }
+}

@@ -1,0 +1,285 @@
+//! The durable state: what replaying the log gives. Every change of it is a record, made through
+//! `State::apply`, live as in replay, so that the two can't differ.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+
+use crate::broker::queue::{Entry, Lease, Queue, Settings};
+use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
+use crate::log::record::StoredMessage;
+use crate::log::{LeaseEnd, Place, Record};
+use crate::time::UnixMillis;
+
+/// Settled leases remembered per client; more can't be outstanding than a client may prefetch.
+const SETTLED_LATELY_MAX: usize = 4096;
+
+/// Numbering of one client's sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lane {
+    pub client: ClientId,
+    pub position: Sequence,
+    pub used_at: UnixMillis,
+}
+
+/// Who leads a role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Leader {
+    pub term: Term,
+    pub client: ClientId,
+}
+
+/// The next number of each kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counters {
+    pub queue: QueueId,
+    pub lane: LaneId,
+    pub message: MessageNumber,
+    pub lease: LeaseNumber,
+    pub term: Term,
+}
+
+/// What became of a place in the log, for the log's count of live messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Liveness {
+    Same,
+    Retain(Place),
+    Release(Place),
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub queues: BTreeMap<QueueId, Queue>,
+    pub queue_names: BTreeMap<String, QueueId>,
+    pub lanes: BTreeMap<LaneId, Lane>,
+    pub leases: BTreeMap<LeaseNumber, Lease>,
+    pub settled_lately: BTreeMap<ClientId, VecDeque<LeaseNumber>>,
+    pub leaders: BTreeMap<String, Leader>,
+    pub next: Counters,
+    queue_messages_max: u32,
+    /// Where ended leases pointed, to accept late settlements when that rule is switched off.
+    #[cfg(feature = "sim")]
+    pub ended: BTreeMap<LeaseNumber, (QueueId, MessageNumber)>,
+}
+
+impl State {
+    pub fn new(queue_messages_max: u32) -> Self {
+        Self {
+            queues: BTreeMap::new(),
+            queue_names: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            settled_lately: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            next: Counters {
+                queue: QueueId(1),
+                lane: LaneId(1),
+                message: MessageNumber(1),
+                lease: LeaseNumber(1),
+                term: Term(1),
+            },
+            queue_messages_max,
+            #[cfg(feature = "sim")]
+            ended: BTreeMap::new(),
+        }
+    }
+
+    /// The queue of that name.
+    pub fn queue_named(&self, name: &str) -> Option<QueueId> {
+        self.queue_names.get(name).copied()
+    }
+
+    /// Where the live messages are.
+    pub fn live_places(&self) -> impl Iterator<Item = Place> + '_ {
+        let waiting = self.queues.values().flat_map(|queue| {
+            let ready = queue.ready().map(|(_, entry)| entry.place);
+            ready.chain(queue.delayed().map(|(_, _, entry)| entry.place))
+        });
+        waiting.chain(self.leases.values().map(|lease| lease.entry.place))
+    }
+
+    /// Makes the change that `record` tells. A record that fits nothing changes nothing.
+    pub fn apply(&mut self, place: Place, record: &Record<'_>) -> Liveness {
+        match record {
+            Record::Message(message) => return self.apply_message(place, message),
+            Record::Leased { .. } => self.apply_leased(record),
+            Record::Ended { lease, end, by_holder } => {
+                return self.apply_ended(*lease, end, *by_holder);
+            }
+            Record::Extended { lease, lease_ms } => {
+                if let Some(lease) = self.leases.get_mut(lease) {
+                    lease.lease_ms = *lease_ms;
+                }
+            }
+            Record::Declared { queue, name, options } => self.declare(*queue, name, options),
+            Record::LaneOpened { lane, client, position, used_at } => {
+                let opened = Lane { client: *client, position: *position, used_at: *used_at };
+                self.lanes.insert(*lane, opened);
+                self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
+            }
+            Record::LaneVoid { lane, position } => self.move_lane(*lane, *position),
+            Record::LaneClosed { lane } => {
+                self.lanes.remove(lane);
+            }
+            Record::TermBegan { role, term, client } => {
+                self.leaders.insert((*role).to_owned(), Leader { term: *term, client: *client });
+                self.next.term = self.next.term.max(Term(term.0 + 1));
+            }
+            Record::TermEnded { role } => {
+                self.leaders.remove(*role);
+            }
+            Record::Kept { .. } => return self.apply_kept(record),
+            Record::Counters { queue, lane, message, lease, term } => {
+                self.next = Counters {
+                    queue: *queue,
+                    lane: *lane,
+                    message: *message,
+                    lease: *lease,
+                    term: *term,
+                };
+            }
+            Record::SettledLately { client, leases } => {
+                self.settled_lately.insert(*client, leases.iter().copied().collect());
+            }
+            Record::Totals { .. } => self.apply_totals(record),
+        }
+        Liveness::Same
+    }
+
+    fn declare(&mut self, id: QueueId, name: &str, options: &crate::options::QueueOptions) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.options = options.clone();
+            queue.settings = Settings::new(options, self.queue_messages_max);
+            return;
+        }
+        let queue = Queue::new(name.to_owned(), options.clone(), self.queue_messages_max);
+        self.queues.insert(id, queue);
+        self.queue_names.insert(name.to_owned(), id);
+        self.next.queue = self.next.queue.max(QueueId(id.0 + 1));
+    }
+
+    fn move_lane(&mut self, lane: LaneId, position: Sequence) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.position = lane.position.max(position);
+        }
+    }
+
+    fn apply_message(&mut self, place: Place, message: &StoredMessage<'_>) -> Liveness {
+        self.move_lane(message.lane, message.sequence);
+        self.next.message = self.next.message.max(MessageNumber(message.number.0 + 1));
+        let Some(queue) = self.queues.get_mut(&message.queue) else { return Liveness::Same };
+        let body_bytes = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
+        queue.put(message.number, Entry { place, body_bytes, attempts: 0 }, message.due_at);
+        queue.totals.sent_total += 1;
+        Liveness::Retain(place)
+    }
+
+    fn apply_leased(&mut self, record: &Record<'_>) {
+        let Record::Leased { lease, queue: id, number, client, lease_ms, attempt, consumer } =
+            record
+        else {
+            return;
+        };
+        self.next.lease = self.next.lease.max(LeaseNumber(lease.0 + 1));
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        let Some(entry) = queue.take(*number) else { return };
+        queue.leased.insert(*lease);
+        if *attempt > 1 {
+            queue.totals.redelivered_total += 1;
+        }
+        let leased = Lease {
+            queue: *id,
+            number: *number,
+            client: *client,
+            consumer: *consumer,
+            lease_ms: *lease_ms,
+            attempt: *attempt,
+            entry,
+        };
+        self.leases.insert(*lease, leased);
+    }
+
+    fn apply_ended(
+        &mut self,
+        number: LeaseNumber,
+        end: &LeaseEnd<'_>,
+        by_holder: bool,
+    ) -> Liveness {
+        let Some(lease) = self.leases.remove(&number) else { return Liveness::Same };
+        #[cfg(feature = "sim")]
+        self.ended.insert(number, (lease.queue, lease.number));
+        if by_holder {
+            let settled = self.settled_lately.entry(lease.client).or_default();
+            settled.push_back(number);
+            if settled.len() > SETTLED_LATELY_MAX {
+                settled.pop_front();
+            }
+        }
+        let Some(queue) = self.queues.get_mut(&lease.queue) else { return Liveness::Same };
+        queue.leased.remove(&number);
+        let failed = Entry { attempts: lease.attempt, ..lease.entry };
+        match end {
+            LeaseEnd::Acked => queue.totals.acked_total += 1,
+            LeaseEnd::Discarded { .. } => queue.totals.discarded_total += 1,
+            LeaseEnd::Released => {
+                queue.put(lease.number, lease.entry, None);
+                return Liveness::Same;
+            }
+            LeaseEnd::Failed { due_at } => {
+                queue.put(lease.number, failed, *due_at);
+                return Liveness::Same;
+            }
+            LeaseEnd::DeadLettered { into, reason } => {
+                queue.totals.dead_lettered_total += 1;
+                return self.bury(*into, lease.number, failed, reason);
+            }
+        }
+        queue.dead_reasons.remove(&lease.number);
+        Liveness::Release(lease.entry.place)
+    }
+
+    fn bury(
+        &mut self,
+        into: QueueId,
+        number: MessageNumber,
+        entry: Entry,
+        reason: &str,
+    ) -> Liveness {
+        let Some(dead) = self.queues.get_mut(&into) else {
+            return Liveness::Release(entry.place);
+        };
+        dead.totals.sent_total += 1;
+        dead.dead_reasons.insert(number, reason.into());
+        dead.put(number, Entry { attempts: 0, ..entry }, None);
+        Liveness::Same
+    }
+
+    fn apply_kept(&mut self, record: &Record<'_>) -> Liveness {
+        let Record::Kept { queue, number, place, body_bytes, attempts, due_at, dead_reason } =
+            record
+        else {
+            return Liveness::Same;
+        };
+        let Some(queue) = self.queues.get_mut(queue) else { return Liveness::Same };
+        let entry = Entry { place: *place, body_bytes: *body_bytes, attempts: *attempts };
+        queue.put(*number, entry, *due_at);
+        if let Some(reason) = dead_reason {
+            queue.dead_reasons.insert(*number, (*reason).into());
+        }
+        Liveness::Retain(*place)
+    }
+
+    fn apply_totals(&mut self, record: &Record<'_>) {
+        let Record::Totals { queue, sent, acked, redelivered, dead_lettered, discarded } = record
+        else {
+            return;
+        };
+        if let Some(queue) = self.queues.get_mut(queue) {
+            queue.totals.sent_total = *sent;
+            queue.totals.acked_total = *acked;
+            queue.totals.redelivered_total = *redelivered;
+            queue.totals.dead_lettered_total = *dead_lettered;
+            queue.totals.discarded_total = *discarded;
+        }
+    }
+}

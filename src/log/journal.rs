@@ -1,0 +1,386 @@
+//! The running log: one chunk fills while one commit is under way, so that whatever comes together
+//! is stored together.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use xxhash_rust::xxh64::xxh64;
+
+use crate::id::{ChunkNumber, Epoch, LogId, OpId};
+use crate::log::chunk::{self, Filling, Head};
+use crate::log::manifest::{LiveChunk, Manifest, Page};
+use crate::log::record::StoredMessage;
+use crate::log::residency::Residency;
+use crate::log::{LogConfig, Place, Record};
+use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
+
+/// How often an aborted operation is tried again with the same bytes.
+const TRIES_MAX: u32 = 4;
+
+/// What a finished storage operation means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogEvent {
+    Nothing,
+    /// Everything up to this chunk is stored.
+    Durable(ChunkNumber),
+    /// The chunk's messages can be read again.
+    Loaded(ChunkNumber),
+    /// The chunk is not what was written.
+    Unreadable(ChunkNumber),
+    /// A commit failed for good; nothing more is written.
+    Failed(StorageFault),
+}
+
+/// A full chunk that waits for its commit, and what goes with it.
+#[derive(Debug)]
+struct Sealed {
+    number: ChunkNumber,
+    strict: bool,
+    puts: Vec<(Key, Vec<u8>)>,
+    deletes: Vec<Key>,
+}
+
+/// The commit under way.
+#[derive(Debug)]
+struct Commit {
+    op: OpId,
+    last: ChunkNumber,
+    action: StorageAction,
+    tries: u32,
+}
+
+/// Where the log begins to run, as recovery found it.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub epoch: Epoch,
+    pub manifest: Manifest,
+    pub chunks: Residency,
+    pub last: ChunkNumber,
+    pub last_hash: u64,
+    pub tail_bytes: usize,
+    pub deletes: Vec<Key>,
+    pub next_op: OpId,
+}
+
+#[derive(Debug)]
+pub struct Log {
+    config: LogConfig,
+    epoch: Epoch,
+    manifest: Manifest,
+    chunks: Residency,
+    filling: Filling,
+    /// Number of the last sealed chunk, and its checksum.
+    last: ChunkNumber,
+    last_hash: u64,
+    durable: ChunkNumber,
+    sealed: VecDeque<Sealed>,
+    commit: Option<Commit>,
+    again: Option<Commit>,
+    batch_depth: u32,
+    failed: bool,
+    next_op: OpId,
+    /// Chunks to read, and which try it is.
+    wanted: BTreeMap<ChunkNumber, u32>,
+    reads: BTreeMap<OpId, (ChunkNumber, u32)>,
+    bytes_since_checkpoint: usize,
+    checkpoint_bytes: usize,
+    checkpoint_under_way: bool,
+    page: Vec<u8>,
+    pages: Vec<Vec<u8>>,
+    deletes: Vec<Key>,
+}
+
+impl Log {
+    pub(super) fn start(config: LogConfig, start: Start) -> Self {
+        let pages = start.manifest.pages.iter();
+        let checkpoint_bytes = pages.map(|page| page.bytes as usize).sum();
+        Self {
+            config,
+            epoch: start.epoch,
+            manifest: start.manifest,
+            chunks: start.chunks,
+            filling: Filling::new(),
+            last: start.last,
+            last_hash: start.last_hash,
+            durable: start.last,
+            sealed: VecDeque::new(),
+            commit: None,
+            again: None,
+            batch_depth: 0,
+            failed: false,
+            next_op: start.next_op,
+            wanted: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            bytes_since_checkpoint: start.tail_bytes,
+            checkpoint_bytes,
+            checkpoint_under_way: false,
+            page: Vec::new(),
+            pages: Vec::new(),
+            deletes: start.deletes,
+        }
+    }
+
+    pub const fn id(&self) -> LogId {
+        self.manifest.log
+    }
+
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The chunk that holds the newest record: what a gated output waits for.
+    pub fn appended(&self) -> ChunkNumber {
+        if self.filling.is_empty() { self.last } else { ChunkNumber(self.last.0 + 1) }
+    }
+
+    /// Everything up to here is stored.
+    pub const fn durable(&self) -> ChunkNumber {
+        self.durable
+    }
+
+    /// Bytes of chunks in memory.
+    pub const fn resident_bytes(&self) -> usize {
+        self.chunks.resident_bytes()
+    }
+
+    /// Records up to the matching `end_batch` go into one chunk: all are stored, or none.
+    pub fn begin_batch(&mut self) {
+        if self.batch_depth == 0 {
+            self.seal_if_full();
+        }
+        self.batch_depth += 1;
+    }
+
+    pub fn end_batch(&mut self) {
+        self.batch_depth = self.batch_depth.saturating_sub(1);
+    }
+
+    /// Appends a record to the filling chunk.
+    pub fn append(&mut self, record: &Record<'_>) -> Place {
+        if self.batch_depth == 0 {
+            self.seal_if_full();
+        }
+        let before = self.filling.bytes.len();
+        let offset = self.filling.append(record);
+        self.bytes_since_checkpoint += self.filling.bytes.len() - before;
+        Place { chunk: ChunkNumber(self.last.0 + 1), offset }
+    }
+
+    /// The filling chunk must survive the loss of power before anything of it is confirmed.
+    pub fn require_strict(&mut self) {
+        self.filling.strict = true;
+    }
+
+    fn seal_if_full(&mut self) {
+        if self.filling.bytes.len() >= self.config.chunk_bytes_max {
+            self.seal();
+        }
+    }
+
+    fn seal(&mut self) {
+        if self.filling.is_empty() {
+            return;
+        }
+        let mut filled = core::mem::replace(&mut self.filling, Filling::new());
+        let number = ChunkNumber(self.last.0 + 1);
+        let epoch_counter = self.epoch.counter;
+        let head = Head { number, epoch_counter, previous: self.last_hash };
+        self.last_hash = chunk::seal(&mut filled.bytes, head);
+        self.last = number;
+        let puts = alloc::vec![(Key::Chunk(number), filled.bytes.clone())];
+        self.chunks.add(number, filled.bytes);
+        let (strict, deletes) = (filled.strict, core::mem::take(&mut self.deletes));
+        self.sealed.push_back(Sealed { number, strict, puts, deletes });
+    }
+
+    /// The next thing the host has to perform.
+    pub fn poll_storage(&mut self) -> Option<(OpId, StorageAction)> {
+        if self.failed {
+            return None;
+        }
+        if let Some((chunk, tries)) = self.wanted.pop_first() {
+            let op = self.take_op();
+            self.reads.insert(op, (chunk, tries));
+            return Some((op, StorageAction::Read { keys: alloc::vec![Key::Chunk(chunk)] }));
+        }
+        if self.commit.is_some() || self.batch_depth > 0 {
+            return None;
+        }
+        if self.again.is_none() && self.sealed.is_empty() {
+            self.seal();
+        }
+        let mut commit = self.again.take().or_else(|| self.gather())?;
+        commit.op = self.take_op();
+        let op = commit.op;
+        let action = commit.action.clone();
+        self.commit = Some(commit);
+        Some((op, action))
+    }
+
+    /// All sealed chunks as one commit.
+    fn gather(&mut self) -> Option<Commit> {
+        let last = self.sealed.back()?.number;
+        let strict = self.sealed.iter().any(|sealed| sealed.strict);
+        let (mut puts, mut deletes) = (Vec::new(), Vec::new());
+        for sealed in self.sealed.drain(..) {
+            puts.extend(sealed.puts);
+            deletes.extend(sealed.deletes);
+        }
+        let sync = if strict { Sync::Strict } else { Sync::Relaxed };
+        let expect = Some(self.epoch);
+        let action = StorageAction::Commit { expect, claim: None, sync, puts, deletes };
+        Some(Commit { op: OpId(0), last, action, tries: 1 })
+    }
+
+    fn take_op(&mut self) -> OpId {
+        let op = self.next_op;
+        self.next_op = OpId(op.0 + 1);
+        op
+    }
+
+    /// Takes the result of an operation.
+    pub fn handle_stored(&mut self, op: OpId, result: StorageResult) -> LogEvent {
+        if let Some((chunk, tries)) = self.reads.remove(&op) {
+            return self.handle_read(chunk, tries, result);
+        }
+        let Some(mut commit) = self.commit.take_if(|commit| commit.op == op) else {
+            return LogEvent::Nothing;
+        };
+        match result {
+            Ok(_) => {
+                self.durable = commit.last;
+                if let StorageAction::Commit { puts, .. } = &commit.action {
+                    if puts.iter().any(|(key, _)| *key == Key::Manifest) {
+                        self.checkpoint_under_way = false;
+                    }
+                }
+                self.chunks.evict(self.durable);
+                LogEvent::Durable(self.durable)
+            }
+            Err(StorageFault::Aborted) if commit.tries < TRIES_MAX => {
+                commit.tries += 1;
+                self.again = Some(commit);
+                LogEvent::Nothing
+            }
+            Err(fault) => {
+                self.failed = true;
+                LogEvent::Failed(fault)
+            }
+        }
+    }
+
+    fn handle_read(&mut self, number: ChunkNumber, tries: u32, result: StorageResult) -> LogEvent {
+        if !self.chunks.contains(number) {
+            // Every message in it was settled and the chunk deleted meanwhile.
+            return LogEvent::Nothing;
+        }
+        match result {
+            Ok(Stored::Values(values)) => {
+                let Some(Some(bytes)) = values.into_iter().next() else {
+                    return LogEvent::Unreadable(number);
+                };
+                if !chunk::open(&bytes).is_ok_and(|(head, _)| head.number == number) {
+                    return LogEvent::Unreadable(number);
+                }
+                self.chunks.set_bytes(number, bytes);
+                self.chunks.evict(self.durable);
+                LogEvent::Loaded(number)
+            }
+            Err(StorageFault::Aborted) if tries < TRIES_MAX => {
+                self.wanted.insert(number, tries + 1);
+                LogEvent::Nothing
+            }
+            Err(fault) => {
+                self.failed = true;
+                LogEvent::Failed(fault)
+            }
+            Ok(_) => LogEvent::Unreadable(number),
+        }
+    }
+
+    /// Counts a live message.
+    pub fn retain(&mut self, place: Place) {
+        self.chunks.retain(place.chunk);
+    }
+
+    /// Counts a live message less. A chunk without one is deleted by the next checkpoint.
+    pub fn release(&mut self, place: Place) {
+        self.chunks.release(place.chunk, self.durable);
+    }
+
+    /// The message at a place, unless its chunk has to be read first.
+    pub fn message(&self, place: Place) -> Option<StoredMessage<'_>> {
+        let filling = place.chunk.0 == self.last.0 + 1;
+        let bytes = if filling { &self.filling.bytes } else { self.chunks.bytes(place.chunk)? };
+        match chunk::record_at(bytes, place.offset)? {
+            Record::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Reads a chunk back. Asking twice reads once.
+    pub fn load(&mut self, chunk: ChunkNumber) {
+        if !self.reads.values().any(|(reading, _)| *reading == chunk) {
+            self.wanted.entry(chunk).or_insert(1);
+        }
+    }
+
+    /// Whether the log has grown enough since its last checkpoint to be worth another.
+    pub fn checkpoint_due(&self) -> bool {
+        let worth = self.config.checkpoint_bytes_min.max(2 * self.checkpoint_bytes);
+        !self.checkpoint_under_way && !self.failed && self.bytes_since_checkpoint >= worth
+    }
+
+    /// Starts a checkpoint of everything appended so far. The whole state follows, record by
+    /// record, before anything else is appended.
+    pub fn begin_checkpoint(&mut self) {
+        self.pages.clear();
+        self.page.clear();
+    }
+
+    pub fn checkpoint_record(&mut self, record: &Record<'_>) {
+        let before = self.page.len();
+        // Writing to a Vec can't fail.
+        let _ = minicbor::encode(record, &mut self.page);
+        if self.page.len() > self.config.page_bytes_max && before > 0 {
+            let next = self.page.split_off(before);
+            self.pages.push(core::mem::replace(&mut self.page, next));
+        }
+    }
+
+    /// Ends the checkpoint: its pages, the manifest and the deletes it allows go into one commit
+    /// with the chunk that fills now.
+    pub fn finish_checkpoint(&mut self) {
+        if !self.page.is_empty() {
+            self.pages.push(core::mem::take(&mut self.page));
+        }
+        self.seal();
+        let number = self.last;
+        let mut deletes: Vec<Key> = Vec::new();
+        deletes.extend(self.manifest.pages.iter().map(|page| Key::Page(page.number)));
+        deletes.extend(self.chunks.take_dead(number).into_iter().map(Key::Chunk));
+        let mut puts = self.put_pages();
+        let chunks = self.chunks.up_to(number).map(|(number, bytes)| LiveChunk { number, bytes });
+        self.manifest.chunks = chunks.collect();
+        self.manifest.through = number;
+        self.manifest.hash = self.last_hash;
+        puts.push((Key::Manifest, self.manifest.encode()));
+        self.checkpoint_bytes = puts.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.bytes_since_checkpoint = 0;
+        self.checkpoint_under_way = true;
+        self.sealed.push_back(Sealed { number, strict: false, puts, deletes });
+    }
+
+    fn put_pages(&mut self) -> Vec<(Key, Vec<u8>)> {
+        let (mut puts, mut listed) = (Vec::new(), Vec::new());
+        for bytes in self.pages.drain(..) {
+            let number = self.manifest.next_page;
+            self.manifest.next_page += 1;
+            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            listed.push(Page { number, checksum: xxh64(&bytes, number), bytes: length });
+            puts.push((Key::Page(number), bytes));
+        }
+        self.manifest.pages = listed;
+        puts
+    }
+}

@@ -1,0 +1,93 @@
+//! The manifest: which log this is, and what its checkpoint consists of.
+
+use alloc::vec::Vec;
+
+use minicbor::{Decode, Encode};
+
+use crate::id::{ChunkNumber, LogId};
+use crate::log::FORMAT;
+
+/// Names the log, its format, and what belongs to its checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Manifest {
+    /// First, so that a build of any age can read it.
+    #[n(0)]
+    pub format: u16,
+    #[n(1)]
+    pub log: LogId,
+    /// The checkpoint covers every chunk up to here; chunks after it are the tail.
+    #[n(2)]
+    pub through: ChunkNumber,
+    /// Checksum of the chunk `through`; the first tail chunk names it.
+    #[n(3)]
+    pub hash: u64,
+    /// Covered chunks with live messages.
+    #[n(4)]
+    pub chunks: Vec<LiveChunk>,
+    #[n(5)]
+    pub pages: Vec<Page>,
+    #[n(6)]
+    pub next_page: u64,
+}
+
+/// A covered chunk with live messages, and its length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct LiveChunk {
+    #[n(0)]
+    pub number: ChunkNumber,
+    #[n(1)]
+    pub bytes: u32,
+}
+
+/// A page of the checkpoint and its checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(array)]
+pub struct Page {
+    #[n(0)]
+    pub number: u64,
+    #[n(1)]
+    pub checksum: u64,
+    #[n(2)]
+    pub bytes: u32,
+}
+
+/// Why a manifest can't be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unusable {
+    /// A newer build wrote it.
+    NewerFormat,
+    Damaged,
+}
+
+impl Manifest {
+    /// The manifest of a log without a chunk.
+    pub fn new(log: LogId) -> Self {
+        Self {
+            format: FORMAT,
+            log,
+            through: ChunkNumber(0),
+            hash: 0,
+            chunks: Vec::new(),
+            pages: Vec::new(),
+            next_page: 1,
+        }
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // Writing to a Vec can't fail.
+        let _ = minicbor::encode(self, &mut bytes);
+        bytes
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unusable> {
+        let mut decoder = minicbor::Decoder::new(bytes);
+        let format = decoder.array().and_then(|_| decoder.u16()).map_err(|_| Unusable::Damaged)?;
+        if format > FORMAT {
+            return Err(Unusable::NewerFormat);
+        }
+        minicbor::decode(bytes).map_err(|_| Unusable::Damaged)
+    }
+}

@@ -1,0 +1,358 @@
+//! From the store to a running log. The claim (one epoch more) is written strictly before anything
+//! is read; then the checkpoint is replayed, then the tail.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use xxhash_rust::xxh64::xxh64;
+
+use crate::id::{ChunkNumber, Epoch, LogId, OpId};
+use crate::log::chunk::{self, Damaged};
+use crate::log::journal::{Log, Start};
+use crate::log::manifest::{Manifest, Unusable};
+use crate::log::residency::Residency;
+use crate::log::{LogConfig, Place, Record};
+use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
+
+/// Chunks or pages read at once.
+const READ_KEYS_MAX: usize = 16;
+/// Claims that may be lost to other nodes before this one gives up.
+const CLAIMS_MAX: u32 = 8;
+/// Tries of one aborted operation.
+const TRIES_MAX: u32 = 4;
+
+/// What a new log or epoch is made from; random.
+#[derive(Clone, Copy, Debug)]
+pub struct NewIdentity {
+    pub log: LogId,
+    pub incarnation: u64,
+}
+
+/// Why the log can't be recovered. Nothing but the claim was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecoveryFault {
+    /// A newer build wrote the log.
+    UpgradeRequired,
+    /// This chunk is listed or lies between others, and is not there.
+    Missing(ChunkNumber),
+    /// This chunk is not what was written; zero stands for the checkpoint.
+    Corrupt(ChunkNumber),
+    Storage(StorageFault),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Step {
+    Open,
+    Claim,
+    List,
+    Pages { next: usize },
+    Tail { next: usize },
+    Done,
+}
+
+/// A log that is being recovered.
+#[derive(Debug)]
+pub struct Recovery {
+    config: LogConfig,
+    identity: NewIdentity,
+    heard: Epoch,
+    /// Set when the same node opens its log again: its claim stands.
+    own: Option<Epoch>,
+    step: Step,
+    asked: Option<OpId>,
+    next_op: OpId,
+    tries: u32,
+    claims: u32,
+    fence: Option<Epoch>,
+    new_log: bool,
+    epoch: Epoch,
+    manifest: Manifest,
+    tail: Vec<ChunkNumber>,
+    unlisted: Vec<ChunkNumber>,
+    chunks: Residency,
+    last: ChunkNumber,
+    last_hash: u64,
+    tail_bytes: usize,
+}
+
+impl Recovery {
+    /// Recovers under an epoch above `heard` and above the stored one.
+    pub fn new(config: LogConfig, identity: NewIdentity, heard: Epoch) -> Self {
+        let chunks = Residency::new(config.resident_bytes_max);
+        Self {
+            config,
+            identity,
+            heard,
+            own: None,
+            step: Step::Open,
+            asked: None,
+            next_op: OpId(1),
+            tries: 1,
+            claims: 1,
+            fence: None,
+            new_log: false,
+            epoch: Epoch::default(),
+            manifest: Manifest::new(identity.log),
+            tail: Vec::new(),
+            unlisted: Vec::new(),
+            chunks,
+            last: ChunkNumber(0),
+            last_hash: 0,
+            tail_bytes: 0,
+        }
+    }
+
+    /// Recovers again under the epoch that this node has claimed before.
+    pub fn reopen(config: LogConfig, identity: NewIdentity, own: Epoch) -> Self {
+        Self { own: Some(own), ..Self::new(config, identity, own) }
+    }
+
+    /// The next thing the host has to perform.
+    pub fn poll_storage(&mut self) -> Option<(OpId, StorageAction)> {
+        if self.asked.is_some() {
+            return None;
+        }
+        let action = match self.step {
+            Step::Open => StorageAction::Open,
+            Step::Claim => self.claim(),
+            Step::List => StorageAction::List,
+            Step::Pages { next } => {
+                let pages = self.manifest.pages.iter().skip(next).take(READ_KEYS_MAX);
+                StorageAction::Read { keys: pages.map(|page| Key::Page(page.number)).collect() }
+            }
+            Step::Tail { next } => {
+                let chunks = self.tail.iter().skip(next).take(READ_KEYS_MAX);
+                StorageAction::Read { keys: chunks.map(|number| Key::Chunk(*number)).collect() }
+            }
+            Step::Done => return None,
+        };
+        let op = self.next_op;
+        self.next_op = OpId(op.0 + 1);
+        self.asked = Some(op);
+        Some((op, action))
+    }
+
+    fn claim(&mut self) -> StorageAction {
+        let stored = self.fence.unwrap_or_default();
+        let counter = stored.counter.max(self.heard.counter) + 1;
+        self.epoch = Epoch { counter, incarnation: self.identity.incarnation };
+        let mut puts = Vec::new();
+        if self.new_log {
+            puts.push((Key::Manifest, self.manifest.encode()));
+        }
+        let (expect, claim) = (self.fence, Some(self.epoch));
+        StorageAction::Commit { expect, claim, sync: Sync::Strict, puts, deletes: Vec::new() }
+    }
+
+    /// Takes the result of an operation and replays the records it brought, in order. True once
+    /// the log is recovered.
+    ///
+    /// # Errors
+    /// The fault that ends this recovery.
+    pub fn handle_stored(
+        &mut self,
+        op: OpId,
+        result: StorageResult,
+        replay: &mut dyn FnMut(Place, &Record<'_>),
+    ) -> Result<bool, RecoveryFault> {
+        if self.asked != Some(op) {
+            return Ok(false);
+        }
+        self.asked = None;
+        let stored = match result {
+            Ok(stored) => stored,
+            Err(fault) => return self.handle_fault(fault).map(|()| false),
+        };
+        self.tries = 1;
+        match (self.step.clone(), stored) {
+            (Step::Open, Stored::Opened { fence, manifest }) => self.opened(fence, manifest)?,
+            (Step::Claim, Stored::Committed) => self.step = Step::List,
+            (Step::List, Stored::Chunks(numbers)) => self.listed(&numbers)?,
+            (Step::Pages { next }, Stored::Values(values)) => {
+                self.read_pages(next, &values, replay)?;
+            }
+            (Step::Tail { next }, Stored::Values(values)) => {
+                self.read_tail(next, values, replay)?;
+            }
+            _ => return Err(RecoveryFault::Storage(StorageFault::Lost)),
+        }
+        self.skip_empty_steps();
+        Ok(self.step == Step::Done)
+    }
+
+    fn handle_fault(&mut self, fault: StorageFault) -> Result<(), RecoveryFault> {
+        if fault == StorageFault::Aborted && self.tries < TRIES_MAX {
+            self.tries += 1;
+            return Ok(());
+        }
+        if fault == StorageFault::Fenced && self.claims < CLAIMS_MAX {
+            // Another node claimed between our look and our claim.
+            self.claims += 1;
+            self.step = Step::Open;
+            return Ok(());
+        }
+        Err(RecoveryFault::Storage(fault))
+    }
+
+    fn opened(
+        &mut self,
+        fence: Option<Epoch>,
+        manifest: Option<Vec<u8>>,
+    ) -> Result<(), RecoveryFault> {
+        self.fence = fence;
+        self.new_log = manifest.is_none();
+        if let Some(bytes) = manifest {
+            self.manifest = Manifest::decode(&bytes).map_err(|unusable| match unusable {
+                Unusable::NewerFormat => RecoveryFault::UpgradeRequired,
+                Unusable::Damaged => RecoveryFault::Corrupt(ChunkNumber(0)),
+            })?;
+        }
+        self.step = Step::Claim;
+        if let Some(own) = self.own {
+            if fence != Some(own) {
+                return Err(RecoveryFault::Storage(StorageFault::Fenced));
+            }
+            self.epoch = own;
+            self.step = Step::List;
+        }
+        Ok(())
+    }
+
+    fn listed(&mut self, numbers: &[ChunkNumber]) -> Result<(), RecoveryFault> {
+        let through = self.manifest.through;
+        let stored: BTreeSet<ChunkNumber> = numbers.iter().copied().collect();
+        let strict = self.config.rules.missing_chunk_detection();
+        for chunk in &self.manifest.chunks {
+            if strict && !stored.contains(&chunk.number) {
+                return Err(RecoveryFault::Missing(chunk.number));
+            }
+            self.chunks.add_stored(chunk.number, chunk.bytes);
+        }
+        let mut expected = ChunkNumber(through.0 + 1);
+        for number in stored {
+            if number <= through {
+                if !self.chunks.contains(number) {
+                    self.unlisted.push(number);
+                }
+                continue;
+            }
+            if strict && number != expected {
+                return Err(RecoveryFault::Missing(expected));
+            }
+            self.tail.push(number);
+            expected = ChunkNumber(number.0 + 1);
+        }
+        self.last = through;
+        self.last_hash = self.manifest.hash;
+        self.step = Step::Pages { next: 0 };
+        Ok(())
+    }
+
+    fn skip_empty_steps(&mut self) {
+        if self.step == (Step::Pages { next: self.manifest.pages.len() }) {
+            self.step = Step::Tail { next: 0 };
+        }
+        if self.step == (Step::Tail { next: self.tail.len() }) {
+            self.step = Step::Done;
+        }
+    }
+
+    fn read_pages(
+        &mut self,
+        next: usize,
+        values: &[Option<Vec<u8>>],
+        replay: &mut dyn FnMut(Place, &Record<'_>),
+    ) -> Result<(), RecoveryFault> {
+        let damaged = RecoveryFault::Corrupt(ChunkNumber(0));
+        for (page, value) in self.manifest.pages.iter().skip(next).zip(values) {
+            let bytes = value.as_ref().ok_or(damaged)?;
+            if xxh64(bytes, page.number) != page.checksum {
+                return Err(damaged);
+            }
+            let mut decoder = minicbor::Decoder::new(bytes);
+            while decoder.position() < bytes.len() {
+                let record: Record<'_> = decoder.decode().map_err(|_| damaged)?;
+                replay(Place::default(), &record);
+            }
+        }
+        if values.is_empty() {
+            return Err(damaged);
+        }
+        self.step = Step::Pages { next: next + values.len() };
+        Ok(())
+    }
+
+    fn read_tail(
+        &mut self,
+        next: usize,
+        values: Vec<Option<Vec<u8>>>,
+        replay: &mut dyn FnMut(Place, &Record<'_>),
+    ) -> Result<(), RecoveryFault> {
+        if values.is_empty() {
+            return Err(RecoveryFault::Storage(StorageFault::Lost));
+        }
+        let read = values.len();
+        for (index, value) in (next..).zip(values) {
+            let Some(number) = self.tail.get(index).copied() else { break };
+            let bytes = value.ok_or(RecoveryFault::Missing(number))?;
+            let last = index + 1 == self.tail.len();
+            self.read_chunk(number, bytes, last, replay)?;
+        }
+        self.step = Step::Tail { next: next + read };
+        Ok(())
+    }
+
+    fn read_chunk(
+        &mut self,
+        number: ChunkNumber,
+        bytes: Vec<u8>,
+        last: bool,
+        replay: &mut dyn FnMut(Place, &Record<'_>),
+    ) -> Result<(), RecoveryFault> {
+        let corrupt = RecoveryFault::Corrupt(number);
+        let (hash, whole) = match chunk::open(&bytes) {
+            Ok((head, hash)) => {
+                let follows =
+                    head.previous == self.last_hash || !self.config.rules.missing_chunk_detection();
+                if head.number != number || !follows {
+                    return Err(corrupt);
+                }
+                (hash, true)
+            }
+            // Torn by the crash of the node that wrote it, so nobody was told of it. Its number
+            // is used again, which overwrites it.
+            Err(Damaged) if last && self.config.rules.torn_tail_cut() => return Ok(()),
+            Err(Damaged) if last => (0, false),
+            Err(Damaged) => return Err(corrupt),
+        };
+        let read = chunk::for_each_record(number, &bytes, replay);
+        if read.is_err() && whole {
+            return Err(corrupt);
+        }
+        self.last = number;
+        self.last_hash = hash;
+        self.tail_bytes += bytes.len();
+        self.chunks.add(number, bytes);
+        self.chunks.evict(number);
+        Ok(())
+    }
+
+    /// The running log.
+    pub fn finish(self) -> Log {
+        debug_assert!(self.step == Step::Done, "a log runs only once it is recovered");
+        let deletes = self.unlisted.into_iter().map(Key::Chunk).collect();
+        Log::start(
+            self.config,
+            Start {
+                epoch: self.epoch,
+                manifest: self.manifest,
+                chunks: self.chunks,
+                last: self.last,
+                last_hash: self.last_hash,
+                tail_bytes: self.tail_bytes,
+                deletes,
+                next_op: self.next_op,
+            },
+        )
+    }
+}

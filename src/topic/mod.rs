@@ -1,0 +1,7 @@
+//! Names, topics and filters: parsed once, valid for ever.
+
+mod name;
+mod trie;
+
+pub use name::{Filter, Name, Topic};
+pub use trie::FilterTrie;

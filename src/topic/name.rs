@@ -1,0 +1,95 @@
+//! Topics are words joined by dots. In a filter `*` stands for one word and `#` for zero or more
+//! words, anywhere (AMQP 0-9-1, section 3.1.3.3).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use crate::error::{Code, Refused};
+use crate::limits::Limits;
+
+/// A valid name of a bus, queue, service, method, role or group.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Name<'a>(&'a str);
+
+/// A valid topic.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Topic<'a>(&'a str);
+
+/// A valid filter.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Filter(String);
+
+impl<'a> Name<'a> {
+    /// # Errors
+    /// `INVALID` for an empty name or one with control characters, `TOO_LARGE` for a long one.
+    pub fn parse(text: &'a str, limits: &Limits) -> Result<Self, Refused> {
+        check_text(text, limits, "name")?;
+        Ok(Self(text))
+    }
+
+    #[must_use]
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> Topic<'a> {
+    /// # Errors
+    /// `INVALID` for an empty word, a wildcard or a control character, `TOO_LARGE` for a topic that
+    /// is too long or has too many words.
+    pub fn parse(text: &'a str, limits: &Limits) -> Result<Self, Refused> {
+        check_words(text, limits, "topic")?;
+        if text.split('.').any(|word| word == "*" || word == "#") {
+            return Err(Refused::new(Code::Invalid, "topic"));
+        }
+        Ok(Self(text))
+    }
+
+    #[must_use]
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+
+    pub fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.0.split('.')
+    }
+}
+
+impl Filter {
+    /// # Errors
+    /// As for a topic, but wildcards are allowed as whole words.
+    pub fn parse(text: &str, limits: &Limits) -> Result<Self, Refused> {
+        check_words(text, limits, "filter")?;
+        Ok(Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+}
+
+fn check_words(text: &str, limits: &Limits, what: &'static str) -> Result<(), Refused> {
+    check_text(text, limits, what)?;
+    if text.split('.').any(str::is_empty) {
+        return Err(Refused::new(Code::Invalid, what));
+    }
+    if text.split('.').count() > limits.topic_words_max as usize {
+        return Err(Refused::new(Code::TooLarge, "topic_words_max"));
+    }
+    Ok(())
+}
+
+fn check_text(text: &str, limits: &Limits, what: &'static str) -> Result<(), Refused> {
+    if text.len() > limits.name_bytes_max as usize {
+        return Err(Refused::new(Code::TooLarge, "name_bytes_max"));
+    }
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(Refused::new(Code::Invalid, what));
+    }
+    Ok(())
+}
