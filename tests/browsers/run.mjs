@@ -5,11 +5,11 @@ import { ENGINES, MissingBrowser, requireEngine } from "./lib/engines/index.mjs"
 import { Run } from "./lib/run.mjs";
 import { cases, runCases } from "./lib/runner.mjs";
 
-const HELP = `node run.mjs [--browser chromium,firefox,webkit] [--grep TEXT] [--repeat N NAME] [--list]
-  --browser  engines to test, default all three
+const HELP = `node run.mjs [--browser NAMES] [--suite FOLDER] [--grep TEXT] [--repeat N NAME]
+  --browser  engines to test, by comma: chromium,firefox,webkit (the default)
   --grep     only cases whose name contains this text
   --repeat   run the case NAME (or those --grep finds) N times each
-  --suite    folder of cases: selftests or product, default both
+  --suite    only this folder of cases: selftests or product
   --list     print the names of the cases`;
 
 function readArguments() {

@@ -20,7 +20,15 @@
     else unsent.push(report);
   };
 
-  async function obey({ id, expression }) {
+  // What a page must do even where its policy forbids to evaluate text.
+  const commands = {
+    assign: (address) => location.assign(address),
+    reload: () => location.reload(),
+    close: () => window.close(),
+  };
+
+  async function obey({ id, expression, command, argument }) {
+    if (command !== undefined) return commands[command](argument);
     try {
       // Orders are expressions, and they run in the page's own scope.
       // oxlint-disable-next-line no-eval
@@ -38,7 +46,10 @@
   dial();
   // An open socket may keep a page out of the back/forward cache.
   addEventListener("pagehide", () => socket.close());
-  addEventListener("pageshow", ({ persisted }) => persisted && dial());
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) dial();
+    send({ shown: true });
+  });
 
   const write = (level, values) => {
     const text = values.map((value) => {

@@ -4,20 +4,27 @@
 import { WebSocketServer } from "ws";
 import { ContextLost } from "./tab.mjs";
 
+/** Resolves and forgets everyone who waits. */
+function settleAll(waiting) {
+  for (const resolve of waiting) resolve();
+  waiting.clear();
+}
+
 class Agent {
   console = [];
   #socket;
   #arrived = new Set();
+  #shown = new Set();
+  #departed = new Set();
   #pending = new Map();
   #order_id = 0;
 
   connect(socket) {
-    this.#drop();
+    if (this.connected) this.#drop();
     this.#socket = socket;
     socket.on("message", (data) => this.#receive(JSON.parse(data)));
     socket.on("close", () => this.#socket === socket && this.#drop());
-    for (const resolve of this.#arrived) resolve();
-    this.#arrived.clear();
+    settleAll(this.#arrived);
   }
 
   get connected() {
@@ -28,6 +35,22 @@ class Agent {
   arrival() {
     if (this.connected) return Promise.resolve();
     return new Promise((resolve) => this.#arrived.add(resolve));
+  }
+
+  /** Resolves when the next page of this tab has loaded and is shown. */
+  nextShown() {
+    return new Promise((resolve) => this.#shown.add(resolve));
+  }
+
+  /** Tells the page to "assign" an address, "reload" or "close". It gives no answer. */
+  command(command, argument) {
+    if (!this.connected) throw new ContextLost("no page takes orders");
+    this.#socket.send(JSON.stringify({ command, argument }));
+  }
+
+  /** Resolves once the page that takes orders now has gone. */
+  departure() {
+    return new Promise((resolve) => this.#departed.add(resolve));
   }
 
   /** Evaluates an expression in the page and resolves with the text it gives. */
@@ -42,6 +65,7 @@ class Agent {
   }
 
   #receive(report) {
+    if (report.shown) return settleAll(this.#shown);
     if (report.console !== undefined) return this.console.push(report.console);
     const waiting = this.#pending.get(report.id);
     this.#pending.delete(report.id);
@@ -54,6 +78,7 @@ class Agent {
     this.#socket = undefined;
     for (const { reject } of this.#pending.values()) reject(new ContextLost("the page went away"));
     this.#pending.clear();
+    settleAll(this.#departed);
   }
 }
 

@@ -4,7 +4,13 @@ import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { commandLine, findProcess, hasEnvironment, listProcesses, ownAncestors } from "./processes.mjs";
+import {
+  commandLine,
+  findProcess,
+  hasEnvironment,
+  listProcesses,
+  ownAncestors,
+} from "./processes.mjs";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const MARKER = "TABMQ_TEST_RUN";
@@ -60,12 +66,14 @@ export class Run {
     const spared = ownAncestors().add(this.#reaper.pid);
     const processes = listProcesses().filter(({ pid, group }) => {
       if (spared.has(pid)) return false;
-      if (this.#isOurGroup(group)) return true;
-      return hasEnvironment(pid, OWN_MARKER, this.own_id) || commandLine(pid).includes(this.profiles);
+      // Chromium's renderers write their title over their environment, but keep the profile
+      // on their command line.
+      if (this.#isOurGroup(group) || commandLine(pid).includes(this.profiles)) return true;
+      return hasEnvironment(pid, OWN_MARKER, this.own_id);
     });
     const folders = [this.profiles, this.scratch].filter((path) => existsSync(path));
     return [
-      ...processes.map(({ pid, name }) => `process ${pid} (${name}) ${commandLine(pid).slice(0, 200)}`),
+      ...processes.map(({ pid }) => `process ${pid} ${commandLine(pid).slice(0, 200)}`),
       ...folders.map((path) => `folder ${path}`),
     ];
   }

@@ -114,9 +114,8 @@ async function runCase(run, pool, engine, test_case) {
   const { options, name, body } = test_case;
   const browser = await pool.take(engine, options);
   const folders = { "/": join(ROOT, "tests/browsers/pages"), ...options.folders };
-  const server = await TestServer.start({ folders, agent: browser.needs_agent });
+  const server = await TestServer.start({ folders, orders: browser.orders });
   const context = new Context(run, engine, browser, server);
-  browser.useServer?.(server);
   let failure;
   try {
     await within(options.deadline_ms ?? CASE_MS, `the case ended`, body(context));

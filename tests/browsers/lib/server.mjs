@@ -57,19 +57,27 @@ export class TestServer {
   #folders;
   #headers = new Map();
   #handlers = new Map();
+  #orders;
+  #with_agent;
+  #upgraded = new Set();
   #reports = new Reports();
 
   /**
    * `folders` maps URL prefixes to folders, longest prefix first when several match.
-   * With `agent`, every page takes orders, which engines without a driver need.
+   * With `orders`, every page takes its orders there, which engines without a driver need.
    */
-  static async start({ folders, agent = false }) {
+  static async start({ folders, orders }) {
     const server = new TestServer();
     server.#folders = Object.entries(folders).sort(([a], [b]) => b.length - a.length);
-    server.agent = agent;
-    server.orders = new OrderChannel();
+    server.#with_agent = orders !== undefined;
+    server.#orders = orders ?? new OrderChannel();
     server.#http = createServer((request, response) => server.#answer(request, response));
-    server.#http.on("upgrade", (...upgrade) => server.orders.accept(...upgrade));
+    server.#http.on("upgrade", (request, socket, head) => {
+      // An upgraded connection is no longer the HTTP server's to close.
+      server.#upgraded.add(socket);
+      socket.on("close", () => server.#upgraded.delete(socket));
+      server.#orders.accept(request, socket, head);
+    });
     await new Promise((resolve, reject) => {
       server.#http.once("error", reject).listen(0, "127.0.0.1", resolve);
     });
@@ -98,7 +106,7 @@ export class TestServer {
   }
 
   async close() {
-    this.orders.close();
+    for (const socket of this.#upgraded) socket.destroy();
     this.#http.closeAllConnections();
     await new Promise((resolve) => this.#http.close(resolve));
   }
@@ -118,7 +126,7 @@ export class TestServer {
       const file = pathname === AGENT_PATH ? AGENT : this.#locate(pathname);
       const type = MEDIA_TYPES[extname(file)] ?? "application/octet-stream";
       let body = await readFile(file);
-      if (this.agent && extname(file) === ".html") body = withAgent(body.toString());
+      if (this.#with_agent && extname(file) === ".html") body = withAgent(body.toString());
       // `no-store` would keep pages out of the back/forward cache.
       const headers = { "content-type": type, "cache-control": "no-cache" };
       response.writeHead(200, { ...headers, ...this.#headers.get(pathname) });

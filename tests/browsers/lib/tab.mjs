@@ -21,7 +21,8 @@ export class Late extends Error {}
 export async function within(deadline_ms, what, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Late(`not within ${deadline_ms} ms: ${what}`)), deadline_ms);
+    const error = new Late(`not within ${deadline_ms} ms: ${what}`);
+    timer = setTimeout(reject, deadline_ms, error);
   });
   try {
     return await Promise.race([promise, late]);
@@ -228,10 +229,14 @@ export class Browser {
   tabs = [];
   #opened = 0;
 
-  /** Opens a tab in a window of its own, so that no tab hides another. */
-  async openTab(url, { label = `tab ${this.#opened + 1}` } = {}) {
+  /**
+   * Opens a tab in a window of its own, so that no tab hides another, and waits for its load.
+   * `viewport`: width and height of the page in CSS pixels. `hidden`: behind another tab.
+   */
+  async openTab(url, { label, viewport, hidden = false } = {}) {
     this.#opened += 1;
-    const opening = this._openTab(url, label);
+    label ??= `tab ${this.#opened}`;
+    const opening = this._openTab(url, label, { viewport, hidden });
     const tab = await within(ANSWER_MS, `${label} opens ${url}`, opening);
     this.tabs.push(tab);
     return tab;

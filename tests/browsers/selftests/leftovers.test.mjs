@@ -49,7 +49,8 @@ test("a process and a folder left behind are reported", async (t) => {
   const run = new Run();
   const stray = spawn("sleep", ["60"], { env: run.environment(), detached: true, stdio: "ignore" });
   t.cleanup(() => signal(stray.pid, "SIGKILL"));
-  await until(() => run.leftovers().some((line) => line.includes(`process ${stray.pid} `)), 5_000, "report");
+  const reported = () => run.leftovers().some((line) => line.startsWith(`process ${stray.pid} `));
+  await until(reported, 5_000, "the stray process is reported");
   assert.ok(run.leftovers().some((line) => line === `folder ${run.profiles}`));
   await run.finish();
   assert.deepEqual(run.leftovers(), []);

@@ -54,7 +54,9 @@ test("two tabs exchange a BroadcastChannel message", async (t) => {
 test("five tabs are visible and each has a process of its own", { kills: true }, async (t) => {
   const tabs = [];
   for (let index = 0; index < 5; index += 1) tabs.push(await t.openTab());
-  for (const tab of tabs) assert.equal(await tab.evaluate(() => document.visibilityState), "visible");
+  for (const tab of tabs) {
+    assert.equal(await tab.evaluate(() => document.visibilityState), "visible");
+  }
   const owners = await t.browser.requireOwnProcesses();
   assert.equal(new Set(owners.values()).size, 5);
 });
@@ -72,7 +74,7 @@ test("a lock passes on when its holder is closed", async (t) => {
   await waiter.waitFor(lockGranted);
 });
 
-test("a stopped tab keeps its lock and answers only after it goes on", { kills: true }, async (t) => {
+test("a stopped tab keeps its lock and answers once it goes on", { kills: true }, async (t) => {
   const { holder, waiter } = await holderAndWaiter(t);
   await holder.evaluate(listen, CHANNEL);
   await waiter.evaluate(listen, CHANNEL);
@@ -102,10 +104,8 @@ test("a reload keeps sessionStorage and loses the page's memory", async (t) => {
     globalThis.lost = true;
   });
   await tab.reload();
-  assert.deepEqual(await tab.evaluate(() => [sessionStorage.getItem("kept"), "lost" in globalThis]), [
-    "yes",
-    false,
-  ]);
+  const found = await tab.evaluate(() => [sessionStorage.getItem("kept"), "lost" in globalThis]);
+  assert.deepEqual(found, ["yes", false]);
 });
 
 test("a cloned tab starts with a copy of sessionStorage", async (t) => {

@@ -1,7 +1,8 @@
 // The three engines under one interface.
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { PuppeteerBrowser } from "./puppeteer.mjs";
+import { WebkitBrowser } from "./webkit.mjs";
 
 export const ENGINES = ["chromium", "firefox", "webkit"];
 
@@ -73,7 +74,28 @@ function firefoxOptions({ color_scheme }) {
   };
 }
 
-const BUILDERS = { chromium: chromiumOptions, firefox: firefoxOptions };
+/** MiniBrowser is installed beside the library: /usr/lib/<architecture>/webkit2gtk-<version>. */
+function findMiniBrowser() {
+  for (const architecture of readdirSync("/usr/lib")) {
+    for (const version of ["webkitgtk-6.0", "webkit2gtk-4.1", "webkit2gtk-4.0"]) {
+      const path = join("/usr/lib", architecture, version, "MiniBrowser");
+      if (existsSync(path)) return path;
+    }
+  }
+  throw new MissingBrowser("webkit");
+}
+
+function webkitOptions() {
+  return {
+    executables: {
+      browser: findMiniBrowser(),
+      driver: findExecutable("webkit", "WebKitWebDriver"),
+      xvfb: findExecutable("webkit", "Xvfb"),
+    },
+  };
+}
+
+const BUILDERS = { chromium: chromiumOptions, firefox: firefoxOptions, webkit: webkitOptions };
 
 /** Fails with `MissingBrowser` unless the engine can be started here. */
 export function requireEngine(engine) {
@@ -82,9 +104,12 @@ export function requireEngine(engine) {
 
 /**
  * Launches a browser. `throttling`: leave on what the engine does to hidden pages, which its
- * drivers switch off by default. `color_scheme`: what pages are told the user prefers.
+ * drivers switch off by default. `kills`: tabs will be killed or stopped. `color_scheme`: what
+ * pages are told the user prefers, "light" or "dark".
  */
 export async function launchBrowser(run, engine, options = {}) {
   const all = { color_scheme: "light", ...options };
-  return PuppeteerBrowser.launch(run, engine, { ...all, ...BUILDERS[engine](all) });
+  const built = { ...all, ...BUILDERS[engine](all) };
+  if (engine === "webkit") return WebkitBrowser.launch(run, built);
+  return PuppeteerBrowser.launch(run, engine, built);
 }

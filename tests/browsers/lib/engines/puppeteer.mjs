@@ -8,8 +8,22 @@ const LAUNCH_MS = 120_000;
 const NOTICE_MS = 10_000;
 
 /** What both protocols say when the page asked is no longer there. */
-const LOST =
-  /context was destroyed|Cannot find context|detached|navigated or closed|Target closed|no such frame|no such realm|discarded|AbortError|Session closed|Execution context is not available/i;
+const LOST = new RegExp(
+  [
+    "context was destroyed",
+    "cannot find context",
+    "context is not available",
+    "detached",
+    "discarded",
+    "navigated or closed",
+    "target closed",
+    "session closed",
+    "no such frame",
+    "no such realm",
+    "AbortError",
+  ].join("|"),
+  "i",
+);
 
 class PuppeteerTab extends Tab {
   constructor(browser, label, page) {
@@ -82,9 +96,6 @@ class PuppeteerTab extends Tab {
     await this.page.screenshot({ path });
   }
 
-  async setViewport({ width, height }) {
-    await this.page.setViewport({ width, height });
-  }
 }
 
 export class PuppeteerBrowser extends Browser {
@@ -116,7 +127,7 @@ export class PuppeteerBrowser extends Browser {
     return browser;
   }
 
-  async _openTab(url, label) {
+  async _openTab(url, label, { viewport, hidden }) {
     const page = await this.session.newPage({ type: "window" });
     const tab = new PuppeteerTab(this, label, page);
     // Firefox has a preference for this, Chromium only the emulation.
@@ -124,7 +135,9 @@ export class PuppeteerBrowser extends Browser {
       const feature = { name: "prefers-color-scheme", value: this.color_scheme };
       await page.emulateMediaFeatures([feature]);
     }
+    if (viewport !== undefined) await page.setViewport(viewport);
     await page.goto(url, { waitUntil: "load" });
+    if (hidden) await tab.hide();
     return tab;
   }
 
