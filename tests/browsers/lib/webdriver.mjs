@@ -59,10 +59,8 @@ export class WebDriverSession {
   }
 
   async #send(method, path, body) {
-    const answer = await fetch(this.#base + path, {
-      method,
-      body: method === "POST" ? JSON.stringify(body) : undefined,
-    });
+    const content = method === "POST" ? { body: JSON.stringify(body) } : {};
+    const answer = await fetch(this.#base + path, { method, ...content });
     const { value } = await answer.json();
     if (!answer.ok) throw new Error(`${method} ${path}: ${value.error}: ${value.message}`);
     return value;
