@@ -70,7 +70,8 @@ number! {
     Term(u64)
 }
 number! {
-    /// Position of a live publish among those of its publisher since that client started.
+    /// Position of a live publish among those of its publisher. Each run of a client, such as
+    /// before and after a reload, starts above all numbers of the run before, from the wall clock.
     PublishNumber(u64)
 }
 number! {

@@ -40,6 +40,8 @@ impl Kept {
 #[derive(Debug)]
 pub struct LiveHub {
     newest: BTreeMap<ClientId, PublishNumber>,
+    /// The end of the range each publisher was last asked to post again.
+    asked: BTreeMap<ClientId, PublishNumber>,
     /// Publishers heard since their numbers were last repeated, and when to repeat them.
     changed: BTreeSet<ClientId>,
     repeat_at: Option<Instant>,
@@ -57,6 +59,7 @@ impl LiveHub {
     pub fn new() -> Self {
         Self {
             newest: BTreeMap::new(),
+            asked: BTreeMap::new(),
             changed: BTreeSet::new(),
             repeat_at: None,
             kept: BTreeMap::new(),
@@ -97,18 +100,27 @@ impl LiveHub {
     }
 
     /// What a message's number means beside the newest one known.
-    fn place(&self, publisher: ClientId, number: PublishNumber) -> Placed {
-        match self.newest.get(&publisher) {
-            Some(newest) if number <= *newest => Placed::Repeat,
-            Some(newest) if number.0 > newest.0 + 1 => Placed::Ahead { newest: *newest },
-            _ => Placed::Next,
+    fn place(&self, live: &Live<'_>) -> Placed {
+        let Some(newest) = self.newest.get(&live.publisher).copied() else { return Placed::Next };
+        let new_run = live.first.is_some_and(|first| first > newest);
+        // Posted again on request and still ahead: the publisher has nothing from before it.
+        let all_there_is = self.asked.get(&live.publisher) == Some(&live.number);
+        if live.number <= newest {
+            Placed::Repeat
+        } else if live.number.0 == newest.0 + 1 || new_run || all_there_is {
+            Placed::Next
+        } else {
+            Placed::Ahead { newest }
         }
     }
 
     fn accept(&mut self, now: Instant, live: &Live<'_>, limits: &Limits) {
         self.newest.insert(live.publisher, live.number);
+        self.asked.remove(&live.publisher);
         while self.newest.len() > limits.publishers_max as usize {
-            self.newest.pop_first();
+            if let Some((forgotten, _)) = self.newest.pop_first() {
+                self.asked.remove(&forgotten);
+            }
         }
         self.changed.insert(live.publisher);
         if self.repeat_at.is_none() {
@@ -153,6 +165,7 @@ impl LiveHub {
                 topic: &kept.topic,
                 body: &kept.body,
                 properties: kept.properties.as_deref(),
+                first: None,
             })
             .collect()
     }
@@ -202,11 +215,12 @@ impl Broker {
             return;
         }
         let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
-        match self.live.place(live.publisher, live.number) {
+        match self.live.place(&live) {
             Placed::Repeat => {}
             Placed::Ahead { newest } => {
                 let (first, last) = (PublishNumber(newest.0 + 1), live.number);
                 if let Some(conn) = conn {
+                    self.live.asked.insert(live.publisher, last);
                     self.links
                         .push(conn, &Frame::Repair { publisher: live.publisher, first, last });
                 }

@@ -178,6 +178,10 @@ pub struct Live<'a> {
     pub body: &'a [u8],
     #[cbor(b(4), with = "minicbor::bytes")]
     pub properties: Option<&'a [u8]>,
+    /// The first number of this run of the publisher, set until a node has heard one of it. A
+    /// reloaded page keeps its name and starts a new run; what lies between two runs is no gap.
+    #[n(5)]
+    pub first: Option<PublishNumber>,
 }
 
 /// What a consumer does with one delivery.
