@@ -1,5 +1,6 @@
 //! Deliveries: which ready message goes to which consumer, and how a lease ends.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
@@ -116,7 +117,7 @@ impl Broker {
         };
         if self.log.message(entry.place).is_none() {
             self.log.load(entry.place.chunk);
-            self.awaiting_chunk.entry(entry.place.chunk).or_default().queues.insert(queue);
+            self.awaiting_chunk.entry(entry.place.chunk).or_default().insert(queue);
             return false;
         }
         self.lease(now, queue, number, entry, client, consumer);
@@ -168,15 +169,26 @@ impl Broker {
         }
     }
 
-    /// Sends the delivery of a lease whose record is stored, or reads its body first.
-    pub(super) fn transmit_delivery(&mut self, conn: ConnId, number: LeaseNumber) {
-        let Some(lease) = self.state.leases.get(&number).copied() else { return };
-        let Some(message) = self.log.message(lease.entry.place) else {
-            let chunk = lease.entry.place.chunk;
+    /// Sends the delivery of a lease whose record is stored. If a body has to be read first, later
+    /// deliveries of the connection wait behind it, so that order holds.
+    pub(super) fn transmit_delivery(&mut self, conn: ConnId, lease: LeaseNumber) {
+        if let Some(waiting) = self.stalled.get_mut(&conn) {
+            waiting.push_back(lease);
+        } else if let Err(chunk) = self.try_transmit_delivery(conn, lease) {
             self.log.load(chunk);
-            self.awaiting_chunk.entry(chunk).or_default().deliveries.push((conn, number));
-            return;
-        };
+            self.stalled.insert(conn, VecDeque::from([lease]));
+        }
+    }
+
+    /// Sends a delivery, or names the chunk that has to be read first.
+    fn try_transmit_delivery(
+        &mut self,
+        conn: ConnId,
+        number: LeaseNumber,
+    ) -> Result<(), ChunkNumber> {
+        let Some(lease) = self.state.leases.get(&number).copied() else { return Ok(()) };
+        let place = lease.entry.place;
+        let message = self.log.message(place).ok_or(place.chunk)?;
         let dead_reasons = self.state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
         let dead_reason =
             dead_reasons.and_then(|reasons| reasons.get(&lease.number)).map(|reason| &**reason);
@@ -195,15 +207,17 @@ impl Broker {
             dead_reason,
         };
         self.links.push(conn, &Frame::Deliver(delivery));
+        Ok(())
     }
 
     /// A chunk was read back: what waited for it goes on.
     pub(super) fn chunk_loaded(&mut self, chunk: ChunkNumber) {
-        let Some(waiting) = self.awaiting_chunk.remove(&chunk) else { return };
-        for (conn, lease) in waiting.deliveries {
-            self.transmit_delivery(conn, lease);
+        self.dirty_queues.extend(self.awaiting_chunk.remove(&chunk).unwrap_or_default());
+        for (conn, waiting) in core::mem::take(&mut self.stalled) {
+            for lease in waiting {
+                self.transmit_delivery(conn, lease);
+            }
         }
-        self.dirty_queues.extend(waiting.queues);
     }
 
     pub(super) fn on_settle(

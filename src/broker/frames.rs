@@ -68,6 +68,7 @@ impl Broker {
         match frame {
             Frame::Ping { nonce } => self.links.push(conn, &Frame::Pong { nonce }),
             Frame::Pong { .. } => {}
+            Frame::Resumed => self.present_resumed(client),
             Frame::Goodbye { park } => self.end_session(now, client, Leaving::Goodbye { park }),
             Frame::PeerInfo { peer } => {
                 if let Some(session) = self.sessions.get_mut(&client) {

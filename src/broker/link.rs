@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
 use crate::limits::Limits;
+use crate::wire::envelope::encode_frame;
 use crate::wire::{Envelope, Frame, MessageWriter, Reassembly};
 
 /// One connection as the broker sees it.
@@ -17,7 +18,17 @@ pub struct Link {
     pub received: u64,
     sent: u64,
     writer: MessageWriter,
+    /// Frames that came up before the Welcome, which is always first; `None` once it has passed.
+    before_welcome: Option<Vec<Vec<u8>>>,
     pub reassembly: Reassembly,
+}
+
+impl Link {
+    fn welcomed(&mut self) {
+        for frame in self.before_welcome.take().unwrap_or_default() {
+            self.writer.push_encoded(&frame);
+        }
+    }
 }
 
 /// All connections of one broker.
@@ -55,6 +66,7 @@ impl Links {
             received: 0,
             sent: 0,
             writer: MessageWriter::new(self.message_bytes_max),
+            before_welcome: Some(Vec::new()),
             reassembly: Reassembly::new(self.frame_bytes_max),
         };
         self.links.insert(conn, link);
@@ -75,15 +87,27 @@ impl Links {
 
     /// Queues a frame. A connection that is gone takes nothing.
     pub fn push(&mut self, conn: ConnId, frame: &Frame<'_>) {
-        if let Some(link) = self.links.get_mut(&conn) {
-            link.writer.push(frame);
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        match (&mut link.before_welcome, frame) {
+            (Some(_), Frame::Welcome(_)) => {
+                link.writer.push(frame);
+                link.welcomed();
+            }
+            (Some(waiting), frame) if !matches!(frame, Frame::Hangup { .. }) => {
+                let mut bytes = Vec::new();
+                encode_frame(frame, &mut bytes);
+                waiting.push(bytes);
+            }
+            _ => link.writer.push(frame),
         }
     }
 
-    /// Queues a frame that is encoded already.
+    /// Queues a frame that is encoded already. On a new connection that is the Welcome: nothing
+    /// else is held back for it before.
     pub fn push_encoded(&mut self, conn: ConnId, frame: &[u8]) {
         if let Some(link) = self.links.get_mut(&conn) {
             link.writer.push_encoded(frame);
+            link.welcomed();
         }
     }
 

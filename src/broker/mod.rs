@@ -29,6 +29,7 @@ use crate::broker::gate::{Gate, Gated};
 use crate::broker::io::{Event, Input, Output};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
+pub use crate::broker::queue::Queue;
 use crate::broker::roles::Roles;
 use crate::broker::session::{Leaving, Session};
 use crate::broker::settling::Settling;
@@ -57,13 +58,6 @@ pub struct BrokerConfig {
     pub storage_full: bool,
 }
 
-/// What waits for a chunk that is being read back.
-#[derive(Debug, Default)]
-struct AwaitingChunk {
-    queues: BTreeSet<QueueId>,
-    deliveries: Vec<(ConnId, LeaseNumber)>,
-}
-
 /// How often lanes and parked sessions are looked at.
 const HOUSEKEEPING_MS: u64 = 1000;
 
@@ -82,7 +76,10 @@ pub struct Broker {
     gate: Gate,
     consumers: BTreeMap<QueueId, Consumers>,
     dirty_queues: BTreeSet<QueueId>,
-    awaiting_chunk: BTreeMap<ChunkNumber, AwaitingChunk>,
+    /// Queues whose first message is in a chunk that is being read back.
+    awaiting_chunk: BTreeMap<ChunkNumber, BTreeSet<QueueId>>,
+    /// Deliveries in order, the first of which waits for its body.
+    stalled: BTreeMap<ConnId, VecDeque<LeaseNumber>>,
     lease_ends: Deadlines<LeaseNumber>,
     live: LiveHub,
     published: BTreeMap<ConnId, PublishNumber>,
@@ -129,6 +126,7 @@ impl Broker {
             consumers: BTreeMap::new(),
             dirty_queues: state.queues.keys().copied().collect(),
             awaiting_chunk: BTreeMap::new(),
+            stalled: BTreeMap::new(),
             lease_ends: Deadlines::new(),
             live: LiveHub::new(),
             published: BTreeMap::new(),
@@ -322,7 +320,6 @@ impl Broker {
         let mut bytes = Vec::new();
         crate::wire::envelope::encode_frame(&Frame::Peers { peers }, &mut bytes);
         for conn in self.sessions.values().filter_map(|session| session.conn) {
-            // Behind what is gated, so that a Welcome is always first.
             self.gate.hold(self.log.appended(), conn, Gated::Frame(bytes.clone()));
         }
     }
@@ -353,6 +350,7 @@ impl Broker {
     /// Ends a connection without a word.
     fn close_conn(&mut self, conn: ConnId, code: Code) {
         self.gate.drop_conn(conn);
+        self.stalled.remove(&conn);
         self.links.remove(conn);
         self.hangups.push_back((conn, code, None));
     }

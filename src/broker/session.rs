@@ -109,7 +109,6 @@ impl Broker {
             self.hold(conn, Gated::Deliver(lease));
         }
         self.resume_calls_served_by(client, &hello.serving);
-        self.present_resumed(client);
         self.peers_changed = true;
     }
 
@@ -208,6 +207,7 @@ impl Broker {
     /// The link is lost; the session waits for another.
     pub(super) fn detach(&mut self, now: Now, conn: ConnId) {
         self.gate.drop_conn(conn);
+        self.stalled.remove(&conn);
         let Some(client) = self.links.remove(conn).and_then(|link| link.client) else { return };
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if session.conn == Some(conn) {

@@ -13,11 +13,13 @@ pub struct Settling {
     until: Instant,
     /// Present clients that have not resumed; `None` until the host has listed them.
     awaited: Option<BTreeSet<ClientId>>,
+    /// Clients that have said everything again, or are gone.
+    resumed: BTreeSet<ClientId>,
 }
 
 impl Settling {
     pub const fn new(until: Instant) -> Self {
-        Self { until, awaited: None }
+        Self { until, awaited: None, resumed: BTreeSet::new() }
     }
 
     pub const fn until(&self) -> Instant {
@@ -33,8 +35,9 @@ impl Settling {
 impl Broker {
     /// The host lists who is there. A client that is not and has leases is dead.
     pub(super) fn on_present(&mut self, now: Now, clients: &[ClientId]) {
-        let resumed = |client: &&ClientId| !self.sessions.contains_key(client);
-        let awaited: BTreeSet<ClientId> = clients.iter().filter(resumed).copied().collect();
+        let resumed = self.settling.as_ref().map(|settling| &settling.resumed);
+        let missing = |client: &&ClientId| resumed.is_some_and(|all| !all.contains(client));
+        let awaited: BTreeSet<ClientId> = clients.iter().filter(missing).copied().collect();
         let holders: BTreeSet<ClientId> =
             self.state.leases.values().map(|lease| lease.client).collect();
         for client in holders {
@@ -49,7 +52,9 @@ impl Broker {
 
     /// The client has resumed or is gone: nobody waits for it any more.
     pub(super) fn present_resumed(&mut self, client: ClientId) {
-        if let Some(awaited) = self.settling.as_mut().and_then(|s| s.awaited.as_mut()) {
+        let Some(settling) = &mut self.settling else { return };
+        settling.resumed.insert(client);
+        if let Some(awaited) = &mut settling.awaited {
             awaited.remove(&client);
         }
     }

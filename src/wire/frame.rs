@@ -610,6 +610,10 @@ pub enum Frame<'a> {
         #[cbor(b(0), with = "minicbor::bytes")]
         peer: &'a [u8],
     },
+    /// C. After each Welcome: everything that lives on or has no answer was said again. Until then
+    /// a node that settles waits for this client.
+    #[n(48)]
+    Resumed,
     /// N. All peers, whenever one comes, goes or changes.
     #[n(47)]
     Peers {

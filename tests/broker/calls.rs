@@ -1,0 +1,225 @@
+use tabmq::broker::io::Input;
+use tabmq::error::Code;
+use tabmq::id::{CallId, MethodId, ServiceId};
+use tabmq::wire::Frame;
+use tabmq::wire::frame::{CallKey, Outcome};
+
+use crate::harness::{Bench, Peer, client};
+
+fn serve(bench: &mut Bench, peer: &mut Peer, concurrency: u32) {
+    bench.say(peer, &[Frame::Serve { service: ServiceId(1), name: "calc@1", concurrency }]);
+    assert!(bench.frames(peer).contains(&Frame::Serving { service: ServiceId(1), refused: None }));
+}
+
+fn call(bench: &mut Bench, peer: &mut Peer, call: u32, first_epoch: Option<u64>) {
+    let method = MethodId(1);
+    bench.say(
+        peer,
+        &[
+            Frame::Method { method, service: "calc@1", name: "add" },
+            Frame::Call {
+                call: CallId(call),
+                method,
+                timeout_ms: 1000,
+                arguments: b"23",
+                first_epoch,
+            },
+        ],
+    );
+}
+
+fn dispatched(bench: &mut Bench, peer: &Peer) -> Vec<CallKey> {
+    let key = |frame| match frame {
+        Frame::Dispatch { key, .. } => Some(key),
+        _ => None,
+    };
+    bench.frames(peer).into_iter().filter_map(key).collect()
+}
+
+fn reply(bench: &mut Bench, peer: &mut Peer, key: CallKey) {
+    bench.say(peer, &[Frame::Reply { key, outcome: Outcome::Value(b"5") }]);
+}
+
+fn result(call: u32, outcome: Outcome<'static>) -> Frame<'static> {
+    Frame::CallResult { call: CallId(call), outcome }
+}
+
+fn failed(code: Code, maybe_executed: bool) -> Outcome<'static> {
+    Outcome::Failed { code, maybe_executed }
+}
+
+fn settled(bench: &mut Bench) {
+    bench.input(Input::Present { clients: &[] });
+}
+
+#[test]
+fn a_call_reaches_a_server_and_its_result_the_caller() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 1);
+    call(&mut bench, &mut caller, 7, None);
+    let key = dispatched(&mut bench, &server)[0];
+    assert_eq!(key, CallKey { caller: client(1), call: CallId(7) });
+    reply(&mut bench, &mut server, key);
+    assert!(bench.frames(&server).contains(&Frame::ReplyTaken { key }));
+    assert_eq!(bench.frames(&caller), [result(7, Outcome::Value(b"5"))]);
+}
+
+#[test]
+fn nobody_serving_is_said_at_once_after_settling() {
+    let mut bench = Bench::new();
+    let mut caller = bench.join(1);
+    call(&mut bench, &mut caller, 1, None);
+    assert_eq!(bench.frames(&caller), [], "a server may still come back");
+    settled(&mut bench);
+    assert_eq!(bench.frames(&caller), [result(1, failed(Code::Unavailable, false))]);
+    call(&mut bench, &mut caller, 2, None);
+    assert_eq!(bench.frames(&caller), [result(2, failed(Code::Unavailable, false))]);
+}
+
+#[test]
+fn calls_over_the_concurrency_wait_their_turn() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 1);
+    for number in 1..=3 {
+        call(&mut bench, &mut caller, number, None);
+    }
+    for number in 1..=3 {
+        let running = dispatched(&mut bench, &server);
+        assert_eq!(running.iter().map(|key| key.call).collect::<Vec<_>>(), [CallId(number)]);
+        reply(&mut bench, &mut server, running[0]);
+    }
+}
+
+#[test]
+fn the_least_busy_server_is_chosen() {
+    let mut bench = Bench::new();
+    let mut caller = bench.join(1);
+    let mut servers = [bench.join(2), bench.join(3)];
+    for server in &mut servers {
+        serve(&mut bench, server, 10);
+    }
+    for number in 1..=4 {
+        call(&mut bench, &mut caller, number, None);
+    }
+    for server in &servers {
+        assert_eq!(dispatched(&mut bench, server).len(), 2);
+    }
+}
+
+#[test]
+fn a_call_ends_at_its_deadline_though_the_caller_sleeps() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 1);
+    call(&mut bench, &mut caller, 1, None);
+    let key = dispatched(&mut bench, &server)[0];
+    bench.pass_ms(1000);
+    assert!(bench.frames(&caller).contains(&result(1, failed(Code::Timeout, true))));
+    assert!(bench.frames(&server).contains(&Frame::CancelDispatch { key }));
+}
+
+#[test]
+fn the_loss_of_the_server_ends_the_call_in_doubt() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 1);
+    call(&mut bench, &mut caller, 1, None);
+    bench.input(Input::Gone { client: client(2) });
+    assert_eq!(bench.frames(&caller), [result(1, failed(Code::PeerLost, true))]);
+}
+
+#[test]
+fn the_loss_of_the_caller_stops_the_server() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 1);
+    call(&mut bench, &mut caller, 1, None);
+    let key = dispatched(&mut bench, &server)[0];
+    bench.input(Input::Gone { client: client(1) });
+    assert!(bench.frames(&server).contains(&Frame::CancelDispatch { key }));
+}
+
+#[test]
+fn a_call_said_again_is_dispatched_once() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 5);
+    let epoch = bench.node.epoch().unwrap().counter;
+    call(&mut bench, &mut caller, 1, None);
+    call(&mut bench, &mut caller, 1, Some(epoch));
+    assert_eq!(dispatched(&mut bench, &server).len(), 1);
+}
+
+#[test]
+fn a_dispatch_that_did_not_arrive_is_said_again_and_one_that_did_is_not() {
+    for (serving, again) in [(false, 1), (true, 0)] {
+        let mut bench = Bench::new();
+        let (mut caller, mut server) = (bench.join(1), bench.join(2));
+        serve(&mut bench, &mut server, 1);
+        call(&mut bench, &mut caller, 1, None);
+        let key = dispatched(&mut bench, &server)[0];
+        let (server, _) = bench.hello(2, |hello| {
+            hello.serving = if serving { vec![key] } else { Vec::new() };
+        });
+        assert_eq!(dispatched(&mut bench, &server).len(), again);
+    }
+}
+
+#[test]
+fn a_call_outlives_its_node_when_its_server_has_it() {
+    for caller_first in [true, false] {
+        let mut bench = Bench::new();
+        let (mut caller, mut server) = (bench.join(1), bench.join(2));
+        serve(&mut bench, &mut server, 1);
+        let epoch = bench.node.epoch().unwrap().counter;
+        call(&mut bench, &mut caller, 1, None);
+        let key = dispatched(&mut bench, &server)[0];
+        bench.restart();
+        bench.input(Input::Present { clients: &[client(1), client(2)] });
+        let (mut caller, mut server);
+        if caller_first {
+            caller = bench.join(1);
+            call(&mut bench, &mut caller, 1, Some(epoch));
+            server = bench.hello(2, |hello| hello.serving = vec![key]).0;
+        } else {
+            server = bench.hello(2, |hello| hello.serving = vec![key]).0;
+            caller = bench.join(1);
+            call(&mut bench, &mut caller, 1, Some(epoch));
+        }
+        reply(&mut bench, &mut server, key);
+        let results = bench.frames(&caller);
+        assert!(results.contains(&result(1, Outcome::Value(b"5"))), "{results:?}");
+    }
+}
+
+#[test]
+fn a_call_that_no_server_claims_may_have_been_executed() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 1);
+    let epoch = bench.node.epoch().unwrap().counter;
+    call(&mut bench, &mut caller, 1, None);
+    bench.restart();
+    bench.input(Input::Present { clients: &[client(1)] });
+    let mut caller = bench.join(1);
+    let mut other = bench.join(3);
+    serve(&mut bench, &mut other, 1);
+    call(&mut bench, &mut caller, 1, Some(epoch));
+    assert_eq!(dispatched(&mut bench, &other), []);
+    assert_eq!(bench.frames(&caller), [], "its server may still come back");
+    bench.say(&mut caller, &[Frame::Resumed]);
+    assert!(bench.frames(&caller).contains(&result(1, failed(Code::PeerLost, true))));
+}
+
+#[test]
+fn cancelling_a_call_stops_its_server() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 1);
+    call(&mut bench, &mut caller, 1, None);
+    let key = dispatched(&mut bench, &server)[0];
+    bench.say(&mut caller, &[Frame::CancelCall { call: CallId(1) }]);
+    assert!(bench.frames(&server).contains(&Frame::CancelDispatch { key }));
+}

@@ -1,0 +1,274 @@
+//! One node over a store in memory, and peers that speak frames to it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tabmq::broker::io::{Event, Input, Output};
+use tabmq::id::{ClientId, ConnId, Epoch, LaneId, LinkNonce, LogId, Sequence};
+use tabmq::limits::Limits;
+use tabmq::log::MemoryStore;
+use tabmq::node::{Node, NodeConfig};
+use tabmq::options::Durability;
+use tabmq::rules::Rules;
+use tabmq::store::{StorageAction, StorageFault};
+use tabmq::time::{Instant, Now, UnixMillis};
+use tabmq::wire::frame::{Hello, Item, StorageReport, Welcome};
+use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
+
+/// A node, its store, and what it said so far.
+pub struct Bench {
+    pub node: Node,
+    pub store: MemoryStore,
+    pub now: Now,
+    pub events: Vec<Event>,
+    /// Storage operations that were asked for while `hold_storage` is set.
+    pub held: VecDeque<(tabmq::id::OpId, StorageAction)>,
+    pub hold_storage: bool,
+    /// Commits fail with this.
+    pub fault: Option<StorageFault>,
+    inboxes: BTreeMap<ConnId, VecDeque<Vec<u8>>>,
+    /// Frames that came with a Welcome.
+    after_welcome: BTreeMap<ConnId, Vec<Frame<'static>>>,
+    pub broadcasts: Vec<Vec<u8>>,
+    pub limits: Limits,
+    starts: u8,
+}
+
+/// One client, by hand.
+pub struct Peer {
+    pub id: ClientId,
+    pub conn: ConnId,
+    link: LinkNonce,
+    position: u64,
+    pub lane: LaneId,
+    pub log: Option<LogId>,
+    pub next: Sequence,
+}
+
+impl Peer {
+    /// Leaves a hole of that many transport messages, or none and repeats the last position.
+    pub fn skip(&mut self, messages: u64) {
+        self.position = (self.position + messages).saturating_sub(1);
+    }
+}
+
+pub fn item(body: &[u8]) -> Item<'_> {
+    Item { body, properties: None, delay_ms: None }
+}
+
+pub fn client(number: u8) -> ClientId {
+    ClientId([number; 16])
+}
+
+impl Bench {
+    /// A node that serves, on an empty store.
+    pub fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub fn with(limits: Limits) -> Self {
+        let mut bench = Self::cold(MemoryStore::default(), limits);
+        bench.settle();
+        bench
+    }
+
+    /// A node that has only just begun to recover.
+    pub fn cold(store: MemoryStore, limits: Limits) -> Self {
+        let now = Now { mono: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
+        Self {
+            node: Node::new(config(&limits), [7; 32], now),
+            store,
+            now,
+            events: Vec::new(),
+            held: VecDeque::new(),
+            hold_storage: false,
+            fault: None,
+            inboxes: BTreeMap::new(),
+            after_welcome: BTreeMap::new(),
+            broadcasts: Vec::new(),
+            limits,
+            starts: 1,
+        }
+    }
+
+    /// The node dies at once; another starts on the same store.
+    pub fn restart(&mut self) {
+        self.starts += 1;
+        self.node = Node::new(config(&self.limits), [self.starts; 32], self.now);
+        self.inboxes.clear();
+        self.held.clear();
+        self.settle();
+    }
+
+    /// Performs outputs until the node is idle; gives when it wants to be woken.
+    pub fn settle(&mut self) -> Option<Instant> {
+        loop {
+            match self.node.poll_output() {
+                Output::Transmit { conn, bytes } => {
+                    self.inboxes.entry(conn).or_default().push_back(bytes);
+                }
+                Output::Broadcast { bytes } => self.broadcasts.push(bytes),
+                Output::Storage { op, action } => {
+                    if self.hold_storage {
+                        self.held.push_back((op, action));
+                    } else {
+                        self.perform(op, &action);
+                    }
+                }
+                Output::Hangup { .. } => {}
+                Output::Event(event) => self.events.push(event),
+                Output::Idle { wake_at } => return wake_at,
+            }
+        }
+    }
+
+    fn perform(&mut self, op: tabmq::id::OpId, action: &StorageAction) {
+        let is_commit = matches!(action, StorageAction::Commit { .. });
+        let result = match self.fault.filter(|_| is_commit) {
+            Some(fault) => Err(fault),
+            None => self.store.perform(action),
+        };
+        self.node.handle_input(self.now, Input::Stored { op, result });
+    }
+
+    /// Performs what was held back.
+    pub fn release_storage(&mut self) {
+        self.hold_storage = false;
+        while let Some((op, action)) = self.held.pop_front() {
+            self.perform(op, &action);
+        }
+        self.settle();
+    }
+
+    pub fn input(&mut self, input: Input<'_>) {
+        self.node.handle_input(self.now, input);
+        self.settle();
+    }
+
+    /// Lets time pass, waking the node when it asks for it.
+    pub fn pass_ms(&mut self, ms: u64) {
+        let end = self.now.mono.after_ms(ms);
+        while let Some(wake_at) = self.settle().filter(|at| *at <= end) {
+            self.advance_to(wake_at.max(Instant(self.now.mono.0 + 1)));
+            self.input(Input::Tick);
+        }
+        self.advance_to(end);
+        self.input(Input::Tick);
+    }
+
+    fn advance_to(&mut self, at: Instant) {
+        let passed = at.ms_since(self.now.mono);
+        self.now.unix.0 += passed;
+        self.now.mono = at;
+    }
+
+    /// A client says its first Hello and is welcomed.
+    pub fn join(&mut self, number: u8) -> Peer {
+        let (mut peer, welcome) = self.hello(number, |_| {});
+        peer.lane = welcome.lane;
+        peer.log = Some(welcome.log);
+        peer
+    }
+
+    /// A client says a Hello that `change` made.
+    pub fn hello(&mut self, number: u8, change: impl FnOnce(&mut Hello<'_>)) -> (Peer, Welcome) {
+        let mut peer = self.dial(number, change);
+        let mut frames = self.frames(&peer).into_iter();
+        let Some(Frame::Welcome(welcome)) = frames.next() else {
+            panic!("the first frame is a Welcome");
+        };
+        self.after_welcome.insert(peer.conn, frames.collect());
+        peer.lane = welcome.lane;
+        peer.log = Some(welcome.log);
+        peer.next = welcome.position.next();
+        (peer, welcome)
+    }
+
+    /// A client says Hello; nobody waits for the answer.
+    pub fn dial(&mut self, number: u8, change: impl FnOnce(&mut Hello<'_>)) -> Peer {
+        let conn = self.node.accept(self.now);
+        let mut peer = Peer {
+            id: client(number),
+            conn,
+            link: LinkNonce(u64::from(conn.0) + 1000),
+            position: 0,
+            lane: LaneId(0),
+            log: None,
+            next: Sequence(1),
+        };
+        let mut hello = Hello {
+            version_min: 1,
+            version_max: 1,
+            features: 0,
+            log: None,
+            lane: LaneId(0),
+            confirmed: Sequence(0),
+            floor: Sequence(1),
+            fresh: false,
+            peer: b"",
+            leases: Vec::new(),
+            serving: Vec::new(),
+            terms: Vec::new(),
+        };
+        change(&mut hello);
+        self.say(&mut peer, &[Frame::Hello(hello)]);
+        peer
+    }
+
+    pub fn say(&mut self, peer: &mut Peer, frames: &[Frame<'_>]) {
+        let mut writer = MessageWriter::new(64 << 10);
+        for frame in frames {
+            writer.push(frame);
+        }
+        let (client, link, epoch) = (peer.id, peer.link, Epoch::default());
+        while let Some(bytes) = writer.take_message(|| {
+            peer.position += 1;
+            Envelope { epoch, client, link, position: peer.position }
+        }) {
+            self.input(Input::Received { conn: peer.conn, bytes: &bytes });
+        }
+    }
+
+    /// Sends one message with the next number of the peer's lane.
+    pub fn send(&mut self, peer: &mut Peer, queue: &str, body: &[u8]) -> Sequence {
+        let sequence = peer.next;
+        peer.next = sequence.next();
+        let items = vec![item(body)];
+        let (refusals_seen, durability) = (Sequence(0), None);
+        self.say(peer, &[Frame::Send { sequence, queue, refusals_seen, durability, items }]);
+        sequence
+    }
+
+    /// Everything the peer was told since it last looked, except the list of peers.
+    pub fn frames(&mut self, peer: &Peer) -> Vec<Frame<'static>> {
+        let mut frames = self.after_welcome.remove(&peer.conn).unwrap_or_default();
+        while let Some(bytes) = self.inboxes.get_mut(&peer.conn).and_then(VecDeque::pop_front) {
+            let bytes: &'static [u8] = Box::leak(bytes.into_boxed_slice());
+            let message = Message::parse(bytes).expect("the node writes transport messages");
+            for frame in message.frames() {
+                let frame = frame.expect("the node writes frames");
+                if !matches!(frame, Frame::Peers { .. }) {
+                    frames.push(frame);
+                }
+            }
+        }
+        frames
+    }
+
+    /// The events since the last look.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+}
+
+fn config(limits: &Limits) -> NodeConfig {
+    NodeConfig {
+        limits: limits.clone(),
+        rules: Rules::ON,
+        storage: StorageReport {
+            persistent: true,
+            fenced: true,
+            durability_max: Durability::Strict,
+        },
+        heard: Epoch::default(),
+    }
+}

@@ -1,0 +1,119 @@
+use tabmq::broker::io::Input;
+use tabmq::id::{ClientId, Epoch, LinkNonce, PublishNumber, SubscriptionId};
+use tabmq::wire::frame::{Live, Newest};
+use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
+
+use crate::harness::{Bench, Peer, client};
+
+fn live(publisher: ClientId, number: u64, topic: &'static str) -> Live<'static> {
+    let number = PublishNumber(number);
+    Live { publisher, number, topic, body: b"body", properties: None }
+}
+
+fn publish(bench: &mut Bench, peer: &Peer, number: u64, topic: &'static str) {
+    let mut writer = MessageWriter::new(1 << 20);
+    writer.push(&Frame::Publish(live(peer.id, number, topic)));
+    let (client, epoch) = (peer.id, Epoch::default());
+    let head = || Envelope { epoch, client, link: LinkNonce(0), position: 0 };
+    let bytes = writer.take_message(head).unwrap();
+    bench.input(Input::Heard { bytes: &bytes });
+}
+
+fn join(bench: &mut Bench, peer: &mut Peer, filter: &str) {
+    let (subscription, group) = (SubscriptionId(1), "g");
+    bench.say(peer, &[Frame::JoinGroup { subscription, filter, group }]);
+    let joined = Frame::GroupJoined { subscription, refused: None };
+    assert!(bench.frames(peer).contains(&joined));
+}
+
+fn group_messages(bench: &mut Bench, peer: &Peer) -> Vec<u64> {
+    let number = |frame| match frame {
+        Frame::GroupMessage { live, .. } => Some(live.number.0),
+        _ => None,
+    };
+    bench.frames(peer).into_iter().filter_map(number).collect()
+}
+
+#[test]
+fn the_receipt_tells_how_far_the_node_has_heard() {
+    let mut bench = Bench::new();
+    let publisher = bench.join(1);
+    publish(&mut bench, &publisher, 1, "a.b");
+    publish(&mut bench, &publisher, 2, "a.b");
+    let told = bench.frames(&publisher);
+    assert_eq!(told.last(), Some(&Frame::Published { number: PublishNumber(2) }));
+}
+
+#[test]
+fn members_of_a_group_share_the_messages() {
+    let mut bench = Bench::new();
+    let publisher = bench.join(1);
+    let (mut first, mut second) = (bench.join(2), bench.join(3));
+    join(&mut bench, &mut first, "a.*");
+    join(&mut bench, &mut second, "a.*");
+    for number in 1..=4 {
+        publish(&mut bench, &publisher, number, "a.b");
+    }
+    publish(&mut bench, &publisher, 5, "b");
+    let (mine, yours) = (group_messages(&mut bench, &first), group_messages(&mut bench, &second));
+    assert_eq!((mine.len(), yours.len()), (2, 2));
+}
+
+#[test]
+fn a_repeated_publish_reaches_a_group_once() {
+    let mut bench = Bench::new();
+    let publisher = bench.join(1);
+    let mut member = bench.join(2);
+    join(&mut bench, &mut member, "#");
+    publish(&mut bench, &publisher, 1, "a");
+    publish(&mut bench, &publisher, 1, "a");
+    assert_eq!(group_messages(&mut bench, &member), [1]);
+}
+
+#[test]
+fn the_node_asks_the_publisher_for_what_it_missed() {
+    let mut bench = Bench::new();
+    let publisher = bench.join(1);
+    publish(&mut bench, &publisher, 1, "a");
+    bench.frames(&publisher);
+    publish(&mut bench, &publisher, 3, "a");
+    let (first, last) = (PublishNumber(2), PublishNumber(3));
+    let asked = Frame::Repair { publisher: client(1), first, last };
+    assert_eq!(bench.frames(&publisher), [asked]);
+}
+
+#[test]
+fn a_gap_is_repaired_from_the_node() {
+    let mut bench = Bench::new();
+    let (publisher, mut reader) = (bench.join(1), bench.join(2));
+    for number in 1..=3 {
+        publish(&mut bench, &publisher, number, "a");
+    }
+    let (first, last) = (PublishNumber(2), PublishNumber(9));
+    bench.say(&mut reader, &[Frame::Repair { publisher: client(1), first, last }]);
+    let frames = bench.frames(&reader);
+    let Some(Frame::Repaired { messages, .. }) = frames.last() else { panic!("{frames:?}") };
+    assert_eq!(messages, &[live(client(1), 2, "a"), live(client(1), 3, "a")]);
+}
+
+#[test]
+fn the_newest_numbers_are_repeated_after_traffic() {
+    let mut bench = Bench::new();
+    let publisher = bench.join(1);
+    bench.broadcasts.clear();
+    publish(&mut bench, &publisher, 1, "a");
+    bench.pass_ms(bench.limits.newest_repeat_ms);
+    let message = Message::parse(&bench.broadcasts[0]).unwrap();
+    let newest = vec![Newest { publisher: client(1), number: PublishNumber(1) }];
+    assert_eq!(message.frames().next(), Some(Ok(Frame::NewestNumbers { newest })));
+}
+
+#[test]
+fn a_new_client_learns_where_each_publisher_stands() {
+    let mut bench = Bench::new();
+    let publisher = bench.join(1);
+    publish(&mut bench, &publisher, 1, "a");
+    let (_, welcome) = bench.hello(2, |_| {});
+    let newest = Newest { publisher: client(1), number: PublishNumber(1) };
+    assert_eq!(welcome.newest, [newest]);
+}

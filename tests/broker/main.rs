@@ -1,0 +1,9 @@
+//! The node as its peers see it: frames in, frames out, over a store in memory.
+
+mod calls;
+mod harness;
+mod live;
+mod queues;
+mod recovery;
+mod roles;
+mod sessions;

@@ -1,0 +1,261 @@
+use tabmq::broker::io::{Event, Input};
+use tabmq::error::Code;
+use tabmq::id::{ConsumerId, Epoch, LeaseNumber, Sequence};
+use tabmq::limits::Limits;
+use tabmq::log::MemoryStore;
+use tabmq::store::{Key, StorageFault};
+use tabmq::wire::Frame;
+use tabmq::wire::frame::Settlement;
+
+use crate::harness::{Bench, Peer, client};
+
+fn leased(bench: &mut Bench, worker: &mut Peer) -> Vec<(LeaseNumber, Vec<u8>)> {
+    let (consumer, queue) = (ConsumerId(1), "work");
+    bench.say(worker, &[Frame::Consume { consumer, queue, prefetch: 10, prefetch_bytes: 1000 }]);
+    delivered(bench, worker)
+}
+
+fn delivered(bench: &mut Bench, worker: &Peer) -> Vec<(LeaseNumber, Vec<u8>)> {
+    let frames = bench.frames(worker).into_iter();
+    let delivery = |frame| match frame {
+        Frame::Deliver(delivery) => Some((delivery.lease, delivery.body.to_vec())),
+        _ => None,
+    };
+    frames.filter_map(delivery).collect()
+}
+
+#[test]
+fn a_new_node_has_the_queue_the_lane_and_the_lease() {
+    let mut bench = Bench::new();
+    let (mut producer, mut worker) = (bench.join(1), bench.join(2));
+    bench.send(&mut producer, "work", b"a");
+    bench.send(&mut producer, "work", b"b");
+    let held = leased(&mut bench, &mut worker);
+    let (lane, log, epoch) = (producer.lane, producer.log, bench.node.epoch());
+    bench.restart();
+    assert!(bench.node.epoch() > epoch);
+    bench.input(Input::Present { clients: &[client(1), client(2)] });
+    let (_, welcome) = bench.hello(1, |hello| {
+        hello.lane = lane;
+        hello.log = log;
+    });
+    assert_eq!((welcome.resumed, welcome.position), (true, Sequence(2)));
+    let (mut worker, welcome) = bench.hello(2, |hello| hello.leases = vec![held[0].0]);
+    assert_eq!(welcome.stale, []);
+    assert_eq!(delivered(&mut bench, &worker), [held[1].clone()], "the other is told again");
+    let lease = held[0].0;
+    bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+    assert!(bench.frames(&worker).contains(&Frame::Settled { lease, refused: None }));
+}
+
+#[test]
+fn leases_of_a_client_that_is_not_there_are_given_to_others_at_once() {
+    let mut bench = Bench::new();
+    let (mut producer, mut worker) = (bench.join(1), bench.join(2));
+    bench.send(&mut producer, "work", b"a");
+    leased(&mut bench, &mut worker);
+    bench.restart();
+    bench.input(Input::Present { clients: &[client(1)] });
+    let mut other = bench.join(3);
+    assert_eq!(leased(&mut bench, &mut other).len(), 1);
+}
+
+#[test]
+fn what_was_not_stored_was_not_confirmed_and_is_not_there() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.hold_storage = true;
+    bench.send(&mut producer, "work", b"a");
+    bench.hold_storage = false;
+    bench.restart();
+    assert!(bench.node.broker().unwrap().state().queues.is_empty());
+}
+
+#[test]
+fn an_old_node_is_over_when_its_commit_meets_a_higher_fence() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.take_events();
+    *bench.store.fence_mut() = Some(Epoch { counter: 99, incarnation: 1 });
+    bench.send(&mut producer, "work", b"a");
+    assert_eq!(bench.frames(&producer), [], "nothing is confirmed");
+    let over = Event::Over { code: Code::Unavailable, reason: "fenced" };
+    assert!(bench.take_events().contains(&over));
+}
+
+#[test]
+fn a_node_that_slept_looks_at_the_fence_before_it_does_anything() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.take_events();
+    *bench.store.fence_mut() = Some(Epoch { counter: 99, incarnation: 1 });
+    bench.now.mono = bench.now.mono.after_ms(bench.limits.pause_ms_max + 1);
+    bench.say(&mut producer, &[Frame::Ping { nonce: 1 }]);
+    assert_eq!(bench.frames(&producer), [], "it does not even answer");
+    assert!(matches!(bench.take_events()[..], [Event::Over { reason: "fenced", .. }]));
+}
+
+#[test]
+fn a_node_that_slept_and_is_still_the_one_goes_on() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.now.mono = bench.now.mono.after_ms(bench.limits.pause_ms_max + 1);
+    bench.say(&mut producer, &[Frame::Ping { nonce: 1 }]);
+    assert_eq!(bench.frames(&producer), [Frame::Pong { nonce: 1 }]);
+}
+
+#[test]
+fn an_aborted_commit_is_tried_again() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.hold_storage = true;
+    bench.send(&mut producer, "work", b"a");
+    let (op, _) = bench.held.pop_front().unwrap();
+    bench.input(Input::Stored { op, result: Err(StorageFault::Aborted) });
+    bench.release_storage();
+    assert_eq!(bench.frames(&producer), [Frame::Sent { position: Sequence(1) }]);
+}
+
+#[test]
+fn a_full_disk_refuses_sends_and_keeps_what_was_confirmed() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.send(&mut producer, "work", b"kept");
+    let (lane, log) = (producer.lane, producer.log);
+    bench.fault = Some(StorageFault::Quota);
+    bench.send(&mut producer, "work", b"too much");
+    let (mut producer, welcome) = bench.hello(1, |hello| {
+        hello.lane = lane;
+        hello.log = log;
+        hello.confirmed = Sequence(1);
+        hello.floor = Sequence(2);
+    });
+    assert_eq!((welcome.resumed, welcome.position), (true, Sequence(1)));
+    bench.send(&mut producer, "work", b"too much");
+    let refused =
+        Frame::SendRefused { sequence: Sequence(2), code: Code::Storage, reason: "quota" };
+    assert!(bench.frames(&producer).contains(&refused));
+    bench.fault = None;
+    let mut worker = bench.join(2);
+    assert_eq!(leased(&mut bench, &mut worker)[0].1, b"kept");
+    let (sequence, refusals_seen, durability) = (Sequence(3), Sequence(2), None);
+    let (queue, items) = ("work", vec![crate::harness::item(b"fits")]);
+    bench.say(&mut producer, &[Frame::Send { sequence, queue, refusals_seen, durability, items }]);
+    assert!(bench.frames(&producer).contains(&Frame::Sent { position: Sequence(3) }));
+}
+
+#[test]
+fn a_missing_chunk_stops_recovery_by_name() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    for _ in 0..3 {
+        bench.send(&mut producer, "work", b"a");
+    }
+    let chunks = chunks(&mut bench.store);
+    let middle = chunks[chunks.len() - 2];
+    bench.store.values_mut().remove(&middle);
+    bench.take_events();
+    bench.restart();
+    let over = Event::Over { code: Code::Storage, reason: "missing chunk" };
+    assert_eq!(bench.take_events(), [over]);
+}
+
+#[test]
+fn a_torn_last_chunk_is_cut_at_every_byte_and_a_flipped_bit_before_it_is_corruption() {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.send(&mut producer, "work", b"a");
+    bench.send(&mut producer, "work", b"b");
+    let store = bench.store.clone();
+    let keys = chunks(&mut bench.store);
+    let (before, last) = (keys[keys.len() - 2], keys[keys.len() - 1]);
+    let length = store.clone().values_mut()[&last].len();
+    for cut in 0..length {
+        let mut torn = store.clone();
+        torn.values_mut().get_mut(&last).unwrap().truncate(cut);
+        let bench = restarted(torn);
+        let state = bench.node.broker().unwrap().state();
+        assert_eq!(state.queues.values().next().unwrap().messages(), 1, "cut at {cut}");
+    }
+    for bit in 0..store.clone().values_mut()[&before].len() * 8 {
+        let mut flipped = store.clone();
+        flipped.values_mut().get_mut(&before).unwrap()[bit / 8] ^= 1 << (bit % 8);
+        let bench = restarted(flipped);
+        let over = Event::Over { code: Code::Storage, reason: "corruption" };
+        assert_eq!(bench.events, [over], "bit {bit}");
+    }
+}
+
+fn restarted(store: MemoryStore) -> Bench {
+    let mut bench = Bench::cold(store, Limits::default());
+    bench.settle();
+    bench
+}
+
+fn chunks(store: &mut MemoryStore) -> Vec<Key> {
+    store.values_mut().keys().filter(|key| matches!(key, Key::Chunk(_))).copied().collect()
+}
+
+/// Limits under which everything about the log happens often.
+fn small() -> Limits {
+    Limits {
+        chunk_bytes_max: 512,
+        page_bytes_max: 256,
+        resident_bytes_max: 600,
+        checkpoint_bytes_min: 2048,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn checkpoints_delete_dead_chunks_and_recovery_gives_the_same_state() {
+    let mut bench = Bench::with(small());
+    let (mut producer, mut worker) = (bench.join(1), bench.join(2));
+    bench.send(&mut producer, "old", b"stays");
+    for round in 0..200_u32 {
+        bench.send(&mut producer, "work", &round.to_le_bytes());
+        for (lease, _) in leased(&mut bench, &mut worker) {
+            bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+        }
+    }
+    let stored: usize = bench.store.values_mut().values().map(Vec::len).sum();
+    assert!(stored < 16_384, "{stored} bytes are kept for one message");
+    let before: Vec<_> = totals(&bench);
+    bench.restart();
+    assert_eq!(totals(&bench), before);
+    let mut worker = bench.join(3);
+    let (consumer, queue) = (ConsumerId(1), "old");
+    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch: 1, prefetch_bytes: 9 }]);
+    assert_eq!(delivered(&mut bench, &worker)[0].1, b"stays");
+}
+
+fn totals(bench: &Bench) -> Vec<(String, u64, u64, u64)> {
+    let state = bench.node.broker().unwrap().state();
+    let of = |queue: &tabmq::broker::Queue| {
+        let totals = queue.totals;
+        (queue.name.clone(), queue.messages(), totals.sent_total, totals.acked_total)
+    };
+    state.queues.values().map(of).collect()
+}
+
+#[test]
+fn bodies_over_the_memory_budget_come_back_in_order() {
+    let mut bench = Bench::with(small());
+    let (mut producer, mut worker) = (bench.join(1), bench.join(2));
+    let bodies: Vec<Vec<u8>> = (0..50_u8).map(|n| vec![n; 100]).collect();
+    for body in &bodies {
+        bench.send(&mut producer, "work", body);
+    }
+    let (consumer, queue) = (ConsumerId(1), "work");
+    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch: 3, prefetch_bytes: 999 }]);
+    let mut got = Vec::new();
+    while got.len() < bodies.len() {
+        let batch = delivered(&mut bench, &worker);
+        assert!(!batch.is_empty(), "deliveries stopped after {}", got.len());
+        for (lease, body) in batch {
+            got.push(body);
+            bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+        }
+    }
+    assert_eq!(got, bodies);
+}

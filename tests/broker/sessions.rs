@@ -1,0 +1,171 @@
+use tabmq::broker::io::{Event, Input};
+use tabmq::error::Code;
+use tabmq::id::{LaneId, Sequence};
+use tabmq::wire::Frame;
+
+use crate::harness::{Bench, client, item};
+
+#[test]
+fn a_lane_is_stored_before_its_client_learns_of_it() {
+    let mut bench = Bench::new();
+    bench.hold_storage = true;
+    let peer = bench.dial(1, |_| {});
+    assert_eq!(bench.frames(&peer), []);
+    bench.release_storage();
+    assert!(matches!(bench.frames(&peer)[0], Frame::Welcome(_)));
+}
+
+#[test]
+fn a_new_hello_ends_the_old_link_and_resumes_the_lane() {
+    let mut bench = Bench::new();
+    let mut old = bench.join(1);
+    bench.send(&mut old, "work", b"a");
+    let (lane, log) = (old.lane, old.log);
+    let (_, welcome) = bench.hello(1, |hello| {
+        hello.lane = lane;
+        hello.log = log;
+    });
+    assert!(welcome.resumed);
+    assert_eq!((welcome.lane, welcome.position), (lane, Sequence(1)));
+    bench.frames(&old);
+    bench.send(&mut old, "work", b"late");
+    assert_eq!(bench.frames(&old), [], "the old link says nothing any more");
+}
+
+#[test]
+fn a_goodbye_closes_the_lane_and_a_later_hello_is_in_doubt() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    let lane = peer.lane;
+    bench.say(&mut peer, &[Frame::Goodbye { park: false }]);
+    let (_, welcome) = bench.hello(1, |hello| hello.lane = lane);
+    assert!(!welcome.resumed);
+    assert!(welcome.lane > lane, "a lane number is never issued twice");
+}
+
+#[test]
+fn a_parked_lane_goes_on() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    bench.send(&mut peer, "work", b"a");
+    let lane = peer.lane;
+    bench.say(&mut peer, &[Frame::Goodbye { park: true }]);
+    let (_, welcome) = bench.hello(1, |hello| hello.lane = lane);
+    assert_eq!((welcome.resumed, welcome.position), (true, Sequence(1)));
+}
+
+#[test]
+fn numbers_below_the_floor_are_used_up() {
+    let mut bench = Bench::new();
+    let lane = bench.join(1).lane;
+    let (_, welcome) = bench.hello(1, |hello| {
+        hello.lane = lane;
+        hello.floor = Sequence(5);
+    });
+    assert_eq!(welcome.position, Sequence(4));
+}
+
+#[test]
+fn a_lane_behind_what_was_confirmed_is_told_as_a_rollback() {
+    let mut bench = Bench::new();
+    let lane = bench.join(1).lane;
+    let (_, welcome) = bench.hello(1, |hello| {
+        hello.lane = lane;
+        hello.confirmed = Sequence(3);
+        hello.floor = Sequence(4);
+    });
+    assert!(welcome.rolled_back && !welcome.resumed);
+    assert_eq!(welcome.position, Sequence(0));
+    assert_ne!(welcome.lane, lane);
+}
+
+#[test]
+fn a_foreign_lane_is_not_resumed() {
+    let mut bench = Bench::new();
+    let lane = bench.join(1).lane;
+    let (_, welcome) = bench.hello(2, |hello| hello.lane = lane);
+    assert!(!welcome.resumed);
+    assert_ne!(welcome.lane, lane);
+}
+
+#[test]
+fn a_repeat_and_a_hole_on_a_link_end_it() {
+    for skip in [0, 2] {
+        let mut bench = Bench::new();
+        let mut peer = bench.join(1);
+        bench.say(&mut peer, &[Frame::Ping { nonce: 1 }]);
+        assert_eq!(bench.frames(&peer), [Frame::Pong { nonce: 1 }]);
+        peer.skip(skip);
+        bench.say(&mut peer, &[Frame::Ping { nonce: 2 }]);
+        assert_eq!(bench.frames(&peer), [Frame::Hangup { code: Code::Protocol }]);
+    }
+}
+
+#[test]
+fn a_client_too_old_is_told_to_upgrade() {
+    let mut bench = Bench::new();
+    let peer = bench.dial(1, |hello| hello.version_max = 0);
+    assert_eq!(bench.frames(&peer), [Frame::Hangup { code: Code::UpgradeRequired }]);
+}
+
+#[test]
+fn garbage_ends_the_link_and_changes_nothing() {
+    let mut bench = Bench::new();
+    let peer = bench.join(1);
+    bench.input(Input::Received { conn: peer.conn, bytes: b"\xff\x00garbage" });
+    bench.input(Input::Heard { bytes: b"\xff" });
+    assert_eq!(bench.frames(&peer), [Frame::Hangup { code: Code::Protocol }]);
+    assert!(!bench.take_events().iter().any(|event| matches!(event, Event::Over { .. })));
+}
+
+#[test]
+fn sessions_are_watched_until_they_end() {
+    let mut bench = Bench::new();
+    bench.join(1);
+    bench.join(1);
+    assert_eq!(watches(&mut bench), [Event::Watch { client: client(1) }]);
+    bench.input(Input::Gone { client: client(1) });
+    assert_eq!(watches(&mut bench), [Event::Unwatch { client: client(1) }]);
+}
+
+fn watches(bench: &mut Bench) -> Vec<Event> {
+    let watch = |event: &Event| matches!(event, Event::Watch { .. } | Event::Unwatch { .. });
+    bench.take_events().into_iter().filter(watch).collect()
+}
+
+#[test]
+fn an_idle_lane_is_let_go_after_its_time() {
+    let mut bench = Bench::new();
+    let lane = bench.join(1).lane;
+    bench.input(Input::Gone { client: client(1) });
+    bench.join(2);
+    bench.pass_ms(1000);
+    assert!(bench.node.broker().unwrap().state().lanes.contains_key(&lane));
+    bench.now.unix.0 += bench.limits.lane_keep_ms;
+    bench.pass_ms(2000);
+    assert!(!bench.node.broker().unwrap().state().lanes.contains_key(&lane));
+}
+
+#[test]
+fn a_thousand_producers_that_close_leave_no_lane() {
+    let mut bench = Bench::new();
+    for _ in 0..1000 {
+        let mut peer = bench.join(1);
+        bench.send(&mut peer, "work", b"x");
+        bench.say(&mut peer, &[Frame::Goodbye { park: false }]);
+    }
+    assert_eq!(bench.node.broker().unwrap().state().lanes.len(), 0);
+}
+
+#[test]
+fn frames_longer_than_a_transport_message_arrive_whole() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    let body = vec![7; 300_000];
+    let items = vec![item(&body)];
+    let (sequence, refusals_seen, durability) = (Sequence(1), Sequence(0), None);
+    let queue = "work";
+    bench.say(&mut peer, &[Frame::Send { sequence, queue, refusals_seen, durability, items }]);
+    assert_eq!(bench.frames(&peer), [Frame::Sent { position: Sequence(1) }]);
+    assert_ne!(peer.lane, LaneId(0));
+}
