@@ -120,6 +120,7 @@ pub const STEPS: &[Step] = &[
         Browser::Chromium,
     ),
     browser_step("firefox", &["tests/browsers/run.mjs", "--browser", "firefox"], Browser::Firefox),
+    browser_step("webkit", &["tests/browsers/run.mjs", "--browser", "webkit"], Browser::Webkit),
 ];
 
 /// The step that other steps may need.
