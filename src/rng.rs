@@ -1,5 +1,6 @@
-//! The only generator. SplitMix64 (Steele, Lea, Flood 2014): eight lines, no tables, passes BigCrush;
-//! nothing here is a secret, so it need not be unpredictable, only seeded and the same everywhere.
+//! The only generator. SplitMix64 (Steele, Lea, Flood 2014): eight lines, no tables, passes
+//! BigCrush. Nothing here is a secret, so it need not be unpredictable, only seeded and the same
+//! everywhere.
 
 #[derive(Clone, Debug)]
 pub struct Rng {

@@ -114,10 +114,9 @@ impl Broker {
 
     /// Makes `conn` the client's only link and clears what is declared anew on each link.
     fn attach(&mut self, conn: ConnId, client: ClientId, hello: &Hello<'_>, known: bool) {
-        if let Some(old) = self.sessions.get(&client).and_then(|session| session.conn) {
-            if old != conn {
-                self.close_conn(old, Code::Closed);
-            }
+        let old = self.sessions.get(&client).and_then(|session| session.conn);
+        if let Some(old) = old.filter(|old| *old != conn) {
+            self.close_conn(old, Code::Closed);
         }
         self.clear_declared(client);
         let session = self.sessions.entry(client).or_default();

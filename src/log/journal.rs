@@ -49,6 +49,13 @@ struct Commit {
     tries: u32,
 }
 
+impl Commit {
+    fn carries_checkpoint(&self) -> bool {
+        let StorageAction::Commit { puts, .. } = &self.action else { return false };
+        puts.iter().any(|(key, _)| *key == Key::Manifest)
+    }
+}
+
 /// Where the log begins to run, as recovery found it.
 #[derive(Debug)]
 pub(super) struct Start {
@@ -249,10 +256,8 @@ impl Log {
         match result {
             Ok(_) => {
                 self.durable = commit.last;
-                if let StorageAction::Commit { puts, .. } = &commit.action {
-                    if puts.iter().any(|(key, _)| *key == Key::Manifest) {
-                        self.checkpoint_under_way = false;
-                    }
+                if commit.carries_checkpoint() {
+                    self.checkpoint_under_way = false;
                 }
                 self.chunks.evict(self.durable);
                 LogEvent::Durable(self.durable)

@@ -5,6 +5,7 @@
 pub mod envelope;
 pub mod fragment;
 pub mod frame;
+mod parts;
 
 pub use envelope::{Envelope, Malformed, Message, MessageWriter};
 pub use fragment::{Reassembly, TooLong};

@@ -7,7 +7,7 @@ use crate::harness::{Bench, Peer, client};
 
 fn live(publisher: ClientId, number: u64, topic: &'static str) -> Live<'static> {
     let number = PublishNumber(number);
-    Live { publisher, number, topic, body: b"body", properties: None }
+    Live { publisher, number, topic, body: b"body", properties: None, first: None }
 }
 
 fn publish(bench: &mut Bench, peer: &Peer, number: u64, topic: &'static str) {
