@@ -2,21 +2,20 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::time::Instant;
-
+/// `T` is the clock: running time or wall time.
 #[derive(Debug)]
-pub struct Deadlines<K> {
-    at: BTreeMap<K, Instant>,
-    order: BTreeSet<(Instant, K)>,
+pub struct Deadlines<K, T> {
+    at: BTreeMap<K, T>,
+    order: BTreeSet<(T, K)>,
 }
 
-impl<K: Ord + Copy> Deadlines<K> {
+impl<K: Ord + Copy, T: Ord + Copy> Deadlines<K, T> {
     pub const fn new() -> Self {
         Self { at: BTreeMap::new(), order: BTreeSet::new() }
     }
 
     /// Sets or moves the deadline of `key`.
-    pub fn set(&mut self, key: K, at: Instant) {
+    pub fn set(&mut self, key: K, at: T) {
         if let Some(old) = self.at.insert(key, at) {
             self.order.remove(&(old, key));
         }
@@ -30,12 +29,12 @@ impl<K: Ord + Copy> Deadlines<K> {
     }
 
     /// The earliest deadline.
-    pub fn first(&self) -> Option<Instant> {
+    pub fn first(&self) -> Option<T> {
         self.order.first().map(|(at, _)| *at)
     }
 
     /// Takes the earliest key whose deadline has come.
-    pub fn pop_due(&mut self, now: Instant) -> Option<K> {
+    pub fn pop_due(&mut self, now: T) -> Option<K> {
         let (at, key) = *self.order.first()?;
         if at > now {
             return None;

@@ -97,9 +97,6 @@ impl Broker {
     /// Leases ready messages of the queues that changed, as far as credit goes.
     pub(super) fn deliver(&mut self, now: Now) {
         while let Some(queue) = self.dirty_queues.pop_first() {
-            if let Some(queue) = self.state.queues.get_mut(&queue) {
-                queue.wake(now.unix);
-            }
             while self.deliver_first(now, queue) {}
         }
     }
@@ -339,6 +336,7 @@ impl Broker {
         self.commit(&Record::Ended { lease: number, end, by_holder });
         self.lease_ends.remove(number);
         self.dirty_queues.insert(lease.queue);
+        self.watch_delayed(lease.queue);
         let session = self.sessions.get_mut(&lease.client);
         if let Some(consumer) = session.and_then(|s| s.consumers.get_mut(&lease.consumer)) {
             consumer.in_flight = consumer.in_flight.saturating_sub(1);

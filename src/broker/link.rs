@@ -1,6 +1,6 @@
 //! Connections: the order of transport messages on each, and the frames that wait to leave.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
@@ -35,6 +35,8 @@ impl Link {
 #[derive(Debug)]
 pub struct Links {
     links: BTreeMap<ConnId, Link>,
+    /// Connections with frames that wait to leave.
+    ready: BTreeSet<ConnId>,
     next: ConnId,
     epoch: Epoch,
     message_bytes_max: usize,
@@ -45,6 +47,7 @@ impl Links {
     pub fn new(epoch: Epoch, limits: &Limits) -> Self {
         Self {
             links: BTreeMap::new(),
+            ready: BTreeSet::new(),
             next: ConnId(1),
             epoch,
             message_bytes_max: limits.fragment_bytes_max as usize,
@@ -88,6 +91,7 @@ impl Links {
     /// Queues a frame. A connection that is gone takes nothing.
     pub fn push(&mut self, conn: ConnId, frame: &Frame<'_>) {
         let Some(link) = self.links.get_mut(&conn) else { return };
+        self.ready.insert(conn);
         match (&mut link.before_welcome, frame) {
             (Some(_), Frame::Welcome(_)) => {
                 link.writer.push(frame);
@@ -108,6 +112,7 @@ impl Links {
         if let Some(link) = self.links.get_mut(&conn) {
             link.writer.push_encoded(frame);
             link.welcomed();
+            self.ready.insert(conn);
         }
     }
 
@@ -129,14 +134,12 @@ impl Links {
 
     /// The next transport message of any connection.
     pub fn take_message(&mut self) -> Option<(ConnId, Vec<u8>)> {
-        let conn = *self.links.iter().find(|(_, link)| !link.writer.is_empty())?.0;
-        match self.take_message_of(conn) {
-            Some(bytes) => Some((conn, bytes)),
-            None => {
-                // Frames for a connection that never said who it is have no way to go.
-                self.links.remove(&conn);
-                None
+        while let Some(conn) = self.ready.first().copied() {
+            if let Some(bytes) = self.take_message_of(conn) {
+                return Some((conn, bytes));
             }
+            self.ready.remove(&conn);
         }
+        None
     }
 }

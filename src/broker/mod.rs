@@ -80,12 +80,14 @@ pub struct Broker {
     awaiting_chunk: BTreeMap<ChunkNumber, BTreeSet<QueueId>>,
     /// Deliveries in order, the first of which waits for its body.
     stalled: BTreeMap<ConnId, VecDeque<LeaseNumber>>,
-    lease_ends: Deadlines<LeaseNumber>,
+    lease_ends: Deadlines<LeaseNumber, Instant>,
+    /// When the next delayed message of each queue comes due.
+    delayed: Deadlines<QueueId, UnixMillis>,
     live: LiveHub,
     published: BTreeMap<ConnId, PublishNumber>,
     services: Services,
     calls: BTreeMap<CallKey, PendingCall>,
-    call_ends: Deadlines<CallKey>,
+    call_ends: Deadlines<CallKey, Instant>,
     /// While settling: calls that a server says it has, whose callers have not resumed.
     claimed: BTreeMap<CallKey, ClientId>,
     /// Encoded results whose callers have no link.
@@ -128,6 +130,7 @@ impl Broker {
             awaiting_chunk: BTreeMap::new(),
             stalled: BTreeMap::new(),
             lease_ends: Deadlines::new(),
+            delayed: Deadlines::new(),
             live: LiveHub::new(),
             published: BTreeMap::new(),
             services: Services::default(),
@@ -149,6 +152,9 @@ impl Broker {
             state,
         };
         broker.renew_leases(now);
+        for queue in broker.dirty_queues.clone() {
+            broker.watch_delayed(queue);
+        }
         let (epoch, log) = (broker.log.epoch(), broker.log.id());
         broker.broadcast(&Frame::Announce { log });
         broker.events.push_back(Event::Ready { epoch, log });
@@ -225,11 +231,20 @@ impl Broker {
         self.finish_drain();
     }
 
+    /// Makes delayed messages ready whose time has come.
     fn wake_delayed(&mut self, now: Now) {
-        for (id, queue) in &self.state.queues {
-            if queue.due_at().is_some_and(|due_at| due_at <= now.unix) {
-                self.dirty_queues.insert(*id);
+        while let Some(id) = self.delayed.pop_due(now.unix) {
+            if let Some(queue) = self.state.queues.get_mut(&id) {
+                queue.wake(now.unix);
             }
+            self.dirty_queues.insert(id);
+            self.watch_delayed(id);
+        }
+    }
+
+    fn watch_delayed(&mut self, id: QueueId) {
+        if let Some(due_at) = self.state.queues.get(&id).and_then(Queue::due_at) {
+            self.delayed.set(id, due_at);
         }
     }
 
@@ -256,7 +271,7 @@ impl Broker {
         self.over = true;
         self.broadcasts.clear();
         for conn in self.links.all() {
-            self.close_conn(conn, Code::Unavailable);
+            self.hang_up(self.now, conn, Code::Unavailable);
         }
         self.events.push_back(Event::Over { code, reason });
     }
@@ -380,7 +395,7 @@ impl Broker {
     fn wake_at(&self) -> Option<Instant> {
         let wall =
             |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
-        let delayed = self.state.queues.values().filter_map(|queue| queue.due_at()).min().map(wall);
+        let delayed = self.delayed.first().map(wall);
         let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
         let settling = self.settling.as_ref().map(Settling::until);
         [

@@ -174,6 +174,7 @@ impl Broker {
             }));
         }
         self.dirty_queues.insert(queue);
+        self.watch_delayed(queue);
     }
 
     /// Uses the number up and blocks the lane's later sends to this queue, so that order holds

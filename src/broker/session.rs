@@ -226,7 +226,6 @@ impl Broker {
         let Some(session) = self.sessions.remove(&client) else { return };
         if leaving == (Leaving::Goodbye { park: false }) {
             self.commit(&Record::LaneClosed { lane: session.lane });
-            self.state.settled_lately.remove(&client);
         } else if let Some(lane) = self.state.lanes.get_mut(&session.lane) {
             lane.used_at = now.unix;
         }

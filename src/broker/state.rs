@@ -119,7 +119,9 @@ impl State {
             }
             Record::LaneVoid { lane, position } => self.move_lane(*lane, *position),
             Record::LaneClosed { lane } => {
-                self.lanes.remove(lane);
+                if let Some(closed) = self.lanes.remove(lane) {
+                    self.settled_lately.remove(&closed.client);
+                }
             }
             Record::TermBegan { role, term, client } => {
                 self.leaders.insert((*role).to_owned(), Leader { term: *term, client: *client });

@@ -78,7 +78,8 @@ fn an_old_node_is_over_when_its_commit_meets_a_higher_fence() {
     bench.take_events();
     *bench.store.fence_mut() = Some(Epoch { counter: 99, incarnation: 1 });
     bench.send(&mut producer, "work", b"a");
-    assert_eq!(bench.frames(&producer), [], "nothing is confirmed");
+    let told = bench.frames(&producer);
+    assert_eq!(told, [Frame::Hangup { code: Code::Unavailable }], "nothing is confirmed");
     let over = Event::Over { code: Code::Unavailable, reason: "fenced" };
     assert!(bench.take_events().contains(&over));
 }
