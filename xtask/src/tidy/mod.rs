@@ -55,10 +55,10 @@ const CHECKS: &[Check] = &[
 
 /// Runs all checks; the last line is `N passed, N failed`, counted in checks.
 pub fn tidy(options: &TidyOptions) -> Result<ExitCode> {
-    let tree = Tree::read()?;
     if options.tighten {
-        budgets::tighten(&tree)?;
+        budgets::tighten(&Tree::read()?)?;
     }
+    let tree = Tree::read()?;
     let mut failed = 0;
     for check in CHECKS {
         let findings = (check.run)(&tree);
