@@ -7,16 +7,31 @@ use crate::log::{Log, Record};
 
 /// Writes a checkpoint of `state` if the log says that one is worth its price.
 pub fn checkpoint_if_due(state: &State, log: &mut Log) {
-    if !log.checkpoint_due() {
-        return;
+    if log.checkpoint_due() {
+        log.begin_checkpoint();
+        for_each_record(state, &mut |record| log.checkpoint_record(record));
+        log.finish_checkpoint();
     }
-    log.begin_checkpoint();
+}
+
+/// A hash of everything durable: equal for two states that replay to the same.
+#[cfg(feature = "sim")]
+pub fn digest(state: &State) -> u64 {
+    let mut bytes = alloc::vec::Vec::new();
+    for_each_record(state, &mut |record| {
+        // Writing to a Vec can't fail.
+        let _ = minicbor::encode(record, &mut bytes);
+    });
+    xxhash_rust::xxh64::xxh64(&bytes, 0)
+}
+
+fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     for (id, queue) in &state.queues {
-        write_queue(*id, queue, log);
+        write_queue(*id, queue, write);
     }
-    write_leases(state, log);
+    write_leases(state, write);
     for (lane, opened) in &state.lanes {
-        log.checkpoint_record(&Record::LaneOpened {
+        write(&Record::LaneOpened {
             lane: *lane,
             client: opened.client,
             position: opened.position,
@@ -25,29 +40,28 @@ pub fn checkpoint_if_due(state: &State, log: &mut Log) {
     }
     for (role, leader) in &state.leaders {
         let (term, client) = (leader.term, leader.client);
-        log.checkpoint_record(&Record::TermBegan { role, term, client });
+        write(&Record::TermBegan { role, term, client });
     }
     for (client, leases) in &state.settled_lately {
         let leases = leases.iter().copied().collect();
-        log.checkpoint_record(&Record::SettledLately { client: *client, leases });
+        write(&Record::SettledLately { client: *client, leases });
     }
-    log.checkpoint_record(&Record::Counters {
+    write(&Record::Counters {
         queue: state.next.queue,
         lane: state.next.lane,
         message: state.next.message,
         lease: state.next.lease,
         term: state.next.term,
     });
-    log.finish_checkpoint();
 }
 
-fn write_queue(id: QueueId, queue: &Queue, log: &mut Log) {
+fn write_queue(id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
     let options = queue.options.clone();
-    log.checkpoint_record(&Record::Declared { queue: id, name: &queue.name, options });
+    write(&Record::Declared { queue: id, name: &queue.name, options });
     let ready = queue.ready().map(|(number, entry)| (number, entry, None));
     let delayed = queue.delayed().map(|(due_at, number, entry)| (number, entry, Some(due_at)));
     for (number, entry, due_at) in ready.chain(delayed) {
-        log.checkpoint_record(&Record::Kept {
+        write(&Record::Kept {
             queue: id,
             number,
             place: entry.place,
@@ -60,10 +74,10 @@ fn write_queue(id: QueueId, queue: &Queue, log: &mut Log) {
 }
 
 /// Leased messages, then their leases, then the totals, which replaying the leases would move.
-fn write_leases(state: &State, log: &mut Log) {
+fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     for (number, lease) in &state.leases {
         let dead_reasons = state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
-        log.checkpoint_record(&Record::Kept {
+        write(&Record::Kept {
             queue: lease.queue,
             number: lease.number,
             place: lease.entry.place,
@@ -74,7 +88,7 @@ fn write_leases(state: &State, log: &mut Log) {
                 .and_then(|reasons| reasons.get(&lease.number))
                 .map(|reason| &**reason),
         });
-        log.checkpoint_record(&Record::Leased {
+        write(&Record::Leased {
             lease: *number,
             queue: lease.queue,
             number: lease.number,
@@ -85,7 +99,7 @@ fn write_leases(state: &State, log: &mut Log) {
         });
     }
     for (id, queue) in &state.queues {
-        log.checkpoint_record(&Record::Totals {
+        write(&Record::Totals {
             queue: *id,
             sent: queue.totals.sent_total,
             acked: queue.totals.acked_total,

@@ -29,7 +29,7 @@ use crate::broker::gate::{Gate, Gated};
 use crate::broker::io::{Event, Input, Output};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
-pub use crate::broker::queue::Queue;
+use crate::broker::queue::Queue;
 use crate::broker::roles::Roles;
 use crate::broker::session::{Leaving, Session};
 use crate::broker::settling::Settling;
@@ -169,6 +169,12 @@ impl Broker {
     /// The durable state, for checkers and reports.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// A hash of everything durable: refused input leaves it as it was.
+    #[cfg(feature = "sim")]
+    pub fn digest(&self) -> u64 {
+        checkpoint::digest(&self.state)
     }
 
     /// A new connection; its first frame must be a Hello.

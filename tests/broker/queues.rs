@@ -398,6 +398,29 @@ fn structural_options_refuse_and_tunables_follow_the_highest_version() {
 }
 
 #[test]
+fn refused_requests_leave_the_state_as_it_was() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    let declared = QueueOptions { durability: Some(Durability::Strict), ..quick() };
+    declare(&mut bench, &mut peer, "work", declared);
+    let before = bench.node.broker().unwrap().digest();
+    let other = QueueOptions { durability: Some(Durability::Relaxed), ..quick() };
+    assert_eq!(declare(&mut bench, &mut peer, "work", other), Some(Code::DuplicateDeclare));
+    assert_eq!(declare(&mut bench, &mut peer, "", quick()), Some(Code::Invalid));
+    settle(&mut bench, &mut peer, LeaseNumber(77), Settlement::Ack);
+    bench.say(&mut peer, &[Frame::Inspect { request: RequestId(5), queue: "none" }]);
+    bench.say(
+        &mut peer,
+        &[Frame::Repair {
+            publisher: client(9),
+            first: tabmq::id::PublishNumber(9),
+            last: tabmq::id::PublishNumber(1),
+        }],
+    );
+    assert_eq!(bench.node.broker().unwrap().digest(), before);
+}
+
+#[test]
 fn a_batch_is_stored_whole() {
     let mut bench = Bench::new();
     let mut peer = bench.join(1);
