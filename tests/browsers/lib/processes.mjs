@@ -29,6 +29,11 @@ function parseStat(pid, text) {
   };
 }
 
+/** Clock ticks (10 ms) the first thread of a process has run: where browsers run a page. */
+export function mainThreadTicks(pid) {
+  return parseStat(pid, readProc(`/proc/${pid}/task/${pid}/stat`))?.cpu_ticks ?? 0;
+}
+
 /** The process, or undefined if there is none of that id. Zombies count as gone. */
 export function findProcess(pid) {
   const found = parseStat(pid, readProc(`/proc/${pid}/stat`));

@@ -1,6 +1,14 @@
 // What a test can do with one tab, the same in every engine.
 // Engines supply `_evaluate`, `_navigate`, `_close` and the rest of the methods named so.
-import { findProcess, listDescendants, signal, until } from "./processes.mjs";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  commandLine,
+  findProcess,
+  listDescendants,
+  mainThreadTicks,
+  signal,
+  until,
+} from "./processes.mjs";
 
 /** Longest a page may take over anything that has no deadline of its own. */
 const ANSWER_MS = 30_000;
@@ -8,6 +16,8 @@ const ANSWER_MS = 30_000;
 const POLL_SLICE_MS = 1_000;
 const STOPPED_SILENCE_MS = 100;
 const SPIN_MS = 300;
+/** What the command lines of processes that run pages have in them, in the three engines. */
+const PAGE_PROCESS = /--type=renderer|-isForBrowser|WebKitWebProcess/;
 /** Clock ticks (10 ms) a spinning renderer must have run before we believe the measurement. */
 const SPIN_TICKS_MIN = 8;
 
@@ -35,6 +45,12 @@ function expressionOf(run, args) {
   const call = `(${run})(...${JSON.stringify(args)})`;
   // Text, so that every engine gives the same values back.
   return `(async () => JSON.stringify((await ${call}) ?? null))()`;
+}
+
+/** Runs in the page: keeps its process busy. */
+function spin(spin_ms) {
+  const stop = performance.now() + spin_ms;
+  while (performance.now() < stop);
 }
 
 /** Runs in the page: asks until the predicate holds or the budget is used up. */
@@ -152,24 +168,21 @@ export class Tab {
   }
 
   /**
-   * The process that runs this page: it is made to spin, and among the browser's processes
-   * the one that used most time is taken, if it is clearly ahead of the next.
+   * The process that runs this page: it is made to spin, and among the browser's processes for
+   * pages the one is taken that ran then, and much less just before and after. Others may be
+   * busy at any time, for example new ones that start up; then it spins again, for longer.
    */
   async processId() {
     const end = performance.now() + ANSWER_MS;
-    while (performance.now() < end) {
-      const before = new Map(this.#browserProcesses().map((found) => [found.pid, found.cpu_ticks]));
-      await this.evaluate((spin_ms) => {
-        const stop = performance.now() + spin_ms;
-        while (performance.now() < stop);
-      }, SPIN_MS);
-      const used = this.#browserProcesses()
-        .map(({ pid, cpu_ticks }) => ({ pid, ticks: cpu_ticks - (before.get(pid) ?? 0) }))
-        .sort((a, b) => b.ticks - a.ticks);
-      const [first, second] = used;
-      // Something else in the browser was busy as well: measure again.
-      const clear = second === undefined || first.ticks >= 2 * second.ticks;
-      if (first.ticks >= SPIN_TICKS_MIN && clear) return first.pid;
+    for (let spin_ms = SPIN_MS; performance.now() < end; spin_ms += SPIN_MS) {
+      const idle_before = await this.#ticksDuring(() => delay(spin_ms / 2));
+      const spinning = await this.#ticksDuring(() => this.evaluate(spin, spin_ms));
+      const idle_after = await this.#ticksDuring(() => delay(spin_ms / 2));
+      const [first, second] = [...spinning].sort(([, a], [, b]) => b - a);
+      const [pid, ticks] = first;
+      const idle_ticks = (idle_before.get(pid) ?? 0) + (idle_after.get(pid) ?? 0);
+      const ahead = second === undefined || ticks >= 2 * second[1];
+      if (ticks >= SPIN_TICKS_MIN && ahead && ticks >= 4 * idle_ticks) return pid;
     }
     throw new Error(`${this.label}: no process stands out while the page spins`);
   }
@@ -213,8 +226,18 @@ export class Tab {
     return owners.get(this);
   }
 
-  #browserProcesses() {
-    return listDescendants(this.browser.pid);
+  /** How long each process for pages ran while `act` did. */
+  async #ticksDuring(act) {
+    const before = this.#pageTicks();
+    await act();
+    const after = [...this.#pageTicks()];
+    return new Map(after.map(([pid, ticks]) => [pid, ticks - (before.get(pid) ?? 0)]));
+  }
+
+  #pageTicks() {
+    const pids = listDescendants(this.browser.pid).map(({ pid }) => pid);
+    const pages = pids.filter((pid) => PAGE_PROCESS.test(commandLine(pid)));
+    return new Map(pages.map((pid) => [pid, mainThreadTicks(pid)]));
   }
 
   #requireAlive() {
@@ -264,7 +287,6 @@ export class Browser {
       }
       tab_of.set(pid, tab);
     }
-    if (tab_of.has(this.pid)) throw new Error("a tab runs in the browser's own process");
     return owners;
   }
 
