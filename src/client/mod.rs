@@ -1,2 +1,276 @@
-//! The client: the verbs of one tab, pending requests, resume. It performs no I/O.
+//! The client: the verbs of one tab, what has no answer yet, and resume. It performs no I/O.
+//!
+//! A host gives it verbs and inputs; after each it polls outputs until `Idle`. Verbs answer at once
+//! with a number, or refuse and change nothing; what comes of them arrives as events under that
+//! number. All that was asked for is declared and sent again on each new link until the node has
+//! answered.
+
+mod calls;
+mod closing;
+mod consumers;
+mod frames;
+mod gaps;
 pub mod io;
+mod leadership;
+mod link;
+mod live;
+mod liveness;
+mod requests;
+mod resume;
+mod sends;
+mod services;
+mod verbs;
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use crate::client::calls::Calls;
+use crate::client::consumers::Consumers;
+use crate::client::io::{Event, Handle, Input, Keepsake, Output};
+use crate::client::leadership::Roles;
+use crate::client::link::{Link, Open};
+use crate::client::live::LiveMessages;
+use crate::client::liveness::Silence;
+use crate::client::requests::Requests;
+use crate::client::sends::Outbox;
+use crate::client::services::Services;
+use crate::error::{Code, Refused};
+use crate::id::{ClientId, Epoch, LaneId, LogId, Sequence};
+use crate::limits::Limits;
+use crate::rng::Rng;
+use crate::rules::Rules;
+use crate::time::{Instant, Now};
+
+/// What a client is made with.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    pub client: ClientId,
+    /// From the page before a reload, if this is the same tab.
+    pub keepsake: Option<Keepsake>,
+    /// Name and tags for `peers`.
+    pub peer: Vec<u8>,
+    pub limits: Limits,
+    pub rules: Rules,
+}
+
+#[derive(Debug)]
+pub struct Client {
+    id: ClientId,
+    limits: Limits,
+    rules: Rules,
+    rng: Rng,
+    now: Now,
+    peer: Vec<u8>,
+    /// The node has an older `peer` than this.
+    peer_changed: bool,
+    log: Option<LogId>,
+    /// No node has answered this client yet.
+    fresh: bool,
+    link: Link,
+    /// The highest epoch that was heard of, and the one of the last Welcome.
+    highest: Epoch,
+    followed: Epoch,
+    /// Links in a row that ended because the two sides did not understand each other.
+    faults: u32,
+    bad_messages: u64,
+    last_ping: u32,
+    silence: Silence,
+    closing: Option<Instant>,
+    /// Transport messages of links that are over.
+    last_words: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+    requests: Requests,
+    outbox: Outbox,
+    live: LiveMessages,
+    consumers: Consumers,
+    calls: Calls,
+    services: Services,
+    roles: Roles,
+    /// Handles that do not take effect yet.
+    awaited: BTreeSet<Handle>,
+}
+
+impl Client {
+    /// A client that dials at once. `seed` must differ from start to start.
+    #[must_use]
+    pub fn new(config: ClientConfig, seed: [u8; 32], now: Now) -> Self {
+        let kept = config.keepsake.filter(|kept| kept.client == config.client);
+        let (lane, position) = kept.map(|kept| (kept.lane, kept.position)).unwrap_or_default();
+        let mut client = Self {
+            id: config.client,
+            rules: config.rules,
+            rng: Rng::new(seed),
+            now,
+            peer: config.peer,
+            peer_changed: false,
+            log: kept.and_then(|kept| kept.log),
+            fresh: true,
+            link: Link::dialing(now.mono),
+            highest: Epoch::default(),
+            followed: Epoch::default(),
+            faults: 0,
+            bad_messages: 0,
+            last_ping: 0,
+            silence: Silence::default(),
+            closing: None,
+            last_words: VecDeque::new(),
+            events: VecDeque::new(),
+            requests: Requests::default(),
+            outbox: Outbox::new(lane, position),
+            live: LiveMessages::new(now.unix),
+            consumers: Consumers::default(),
+            calls: Calls::default(),
+            services: Services::default(),
+            roles: Roles::default(),
+            awaited: BTreeSet::new(),
+            limits: config.limits,
+        };
+        client.dial_if_due();
+        client
+    }
+
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        self.begin(now);
+        match input {
+            Input::Tick => {}
+            Input::Received { bytes } => self.on_received(bytes),
+            Input::Heard { bytes } => {
+                if !matches!(self.link, Link::Parked | Link::Closed) {
+                    self.on_heard(bytes);
+                }
+            }
+            Input::Disconnected => self.lose_link(1),
+            Input::Reachable => self.dial_now(),
+        }
+        self.settle_forward();
+    }
+
+    /// Does what the input or verb, or the time that passed, made possible.
+    fn settle_forward(&mut self) {
+        if matches!(self.link, Link::Closed) {
+            return;
+        }
+        self.expire_calls();
+        self.finish_if_drained();
+        self.dial_if_due();
+        self.watch_silence();
+    }
+
+    /// The next thing for the host to do; `Idle` when there is none.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(bytes) = self.take_link_message() {
+            return Output::Transmit { bytes };
+        }
+        if let Some(bytes) = self.live.take_broadcast() {
+            return Output::Broadcast { bytes };
+        }
+        match self.events.pop_front() {
+            Some(event) => Output::Event(event),
+            None => Output::Idle { wake_at: self.wake_at() },
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let hello_at = match &self.link {
+            Link::Dialing(dialing) => Some(dialing.hello_at),
+            Link::Open(_) | Link::Parked => None,
+            Link::Closed => return None,
+        };
+        let times = [hello_at, self.calls.wake_at(), self.closing, self.silence_wake_at()];
+        times.into_iter().flatten().min().map(|at| at.max(self.now.mono))
+    }
+
+    fn start_verb(&mut self, now: Now) -> Result<(), Refused> {
+        self.begin(now);
+        if self.closing.is_some() || self.is_closed() {
+            return Err(Code::Closed.into());
+        }
+        Ok(())
+    }
+
+    fn check_handles(&self, count: usize) -> Result<(), Refused> {
+        if count >= self.limits.handles_max as usize {
+            return Err(Refused::new(Code::Full, "handles_max"));
+        }
+        Ok(())
+    }
+
+    /// The handle takes effect. Its user hears of it once.
+    fn confirm(&mut self, handle: Handle, event: Event) {
+        if self.awaited.remove(&handle) {
+            self.events.push_back(event);
+        }
+    }
+
+    /// The node refused the handle or ended it.
+    fn refuse(&mut self, handle: Handle, known: bool, code: Code) {
+        self.awaited.remove(&handle);
+        if known {
+            self.events.push_back(Event::HandleRefused { handle, code });
+        }
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        let node_max = match &self.link {
+            Link::Open(Open { body_bytes_max, .. }) => *body_bytes_max,
+            _ => u32::MAX,
+        };
+        self.limits.body_bytes_max.min(node_max) as usize
+    }
+}
+
+/// What a host may ask.
+impl Client {
+    #[must_use]
+    pub const fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// What the page carries over a reload. It changes with every send.
+    #[must_use]
+    pub fn keepsake(&self) -> Keepsake {
+        let (lane, position) = self.lane_position();
+        Keepsake { client: self.id, log: self.log, lane, position }
+    }
+
+    /// Nothing is awaited from a node.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.has_work()
+    }
+
+    /// A link to a node is open.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.link.is_open()
+    }
+
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.link, Link::Closed)
+    }
+
+    /// The epoch of the node whose Welcome came last; zero before the first.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.followed
+    }
+
+    /// The highest epoch that any node was heard under.
+    #[must_use]
+    pub const fn epoch_heard(&self) -> Epoch {
+        self.highest
+    }
+
+    /// The lane of this client's sends and the last number given on it.
+    #[must_use]
+    pub const fn lane(&self) -> (LaneId, Sequence) {
+        (self.outbox.lane, self.outbox.last)
+    }
+
+    /// Transport messages that were ignored because they were not valid.
+    #[must_use]
+    pub const fn bad_messages(&self) -> u64 {
+        self.bad_messages
+    }
+}

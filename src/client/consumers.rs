@@ -1,0 +1,248 @@
+//! Consumers of one tab, the leases they hold, and what was decided about each.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::client::Client;
+use crate::client::io::{Event, Handle};
+use crate::error::{Code, Refused};
+use crate::id::{ConsumerId, LeaseNumber, RequestId};
+use crate::topic::Name;
+use crate::wire::Frame;
+use crate::wire::envelope::encode_frame;
+use crate::wire::frame::{Delivery, Settlement};
+
+#[derive(Debug)]
+struct Consumer {
+    queue: String,
+    prefetch: u32,
+    prefetch_bytes: u32,
+}
+
+/// A settlement without an answer.
+#[derive(Debug)]
+struct Settling {
+    request: RequestId,
+    frame: Vec<u8>,
+    /// The lease lives on.
+    extends: bool,
+    transmitted: bool,
+}
+
+/// A lease that this client holds.
+#[derive(Debug, Default)]
+struct Held {
+    /// In the order in which the node gets and answers them.
+    settling: VecDeque<Settling>,
+}
+
+impl Held {
+    /// The user has decided: no more settlement can follow.
+    fn is_decided(&self) -> bool {
+        self.settling.back().is_some_and(|settling| !settling.extends)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Consumers {
+    consumers: BTreeMap<ConsumerId, Consumer>,
+    last: u32,
+    held: BTreeMap<LeaseNumber, Held>,
+}
+
+impl Consumers {
+    pub fn leases(&self) -> Vec<LeaseNumber> {
+        self.held.keys().copied().collect()
+    }
+
+    /// Leases that the user has not decided about.
+    pub fn undecided(&self) -> Vec<LeaseNumber> {
+        let undecided = self.held.iter().filter(|(_, held)| !held.is_decided());
+        undecided.map(|(lease, _)| *lease).collect()
+    }
+
+    /// Every settlement without an answer, and whether it may have happened.
+    pub fn drain(&mut self) -> Vec<(RequestId, bool)> {
+        let held = core::mem::take(&mut self.held);
+        let settling = held.into_values().flat_map(|held| held.settling);
+        settling.map(|settling| (settling.request, settling.transmitted)).collect()
+    }
+}
+
+impl Client {
+    pub(super) fn begin_consume(
+        &mut self,
+        queue: &str,
+        prefetch: u32,
+        prefetch_bytes: u32,
+    ) -> Result<ConsumerId, Refused> {
+        Name::parse(queue, &self.limits)?;
+        self.check_handles(self.consumers.consumers.len())?;
+        if prefetch == 0 {
+            return Err(Refused::new(Code::Invalid, "prefetch"));
+        }
+        self.consumers.last = self.consumers.last.saturating_add(1);
+        let consumer = ConsumerId(self.consumers.last);
+        self.push(&Frame::Consume { consumer, queue, prefetch, prefetch_bytes });
+        let queue = queue.to_owned();
+        self.consumers.consumers.insert(consumer, Consumer { queue, prefetch, prefetch_bytes });
+        self.awaited.insert(Handle::Consumer(consumer));
+        Ok(consumer)
+    }
+
+    /// Deliveries that are out stay with the client until it settles them.
+    pub(super) fn end_consumer(&mut self, consumer: ConsumerId) {
+        self.awaited.remove(&Handle::Consumer(consumer));
+        if self.consumers.consumers.remove(&consumer).is_some() {
+            self.push(&Frame::CancelConsumer { consumer });
+        }
+    }
+
+    pub(super) fn declare_consumers(&mut self) {
+        let Some(writer) = self.link.writer() else { return };
+        for (id, consumer) in &self.consumers.consumers {
+            let Consumer { queue, prefetch, prefetch_bytes } = consumer;
+            let (prefetch, prefetch_bytes) = (*prefetch, *prefetch_bytes);
+            writer.push(&Frame::Consume { consumer: *id, queue, prefetch, prefetch_bytes });
+        }
+    }
+
+    pub(super) fn on_consuming(&mut self, consumer: ConsumerId, refused: Option<Code>) {
+        let handle = Handle::Consumer(consumer);
+        match refused {
+            None => self.confirm(handle, Event::Consuming { consumer }),
+            Some(code) => {
+                let known = self.consumers.consumers.remove(&consumer).is_some();
+                self.refuse(handle, known, code);
+            }
+        }
+    }
+
+    /// A delivery. False if the node gives more than a client can hold.
+    pub(super) fn on_deliver(&mut self, delivery: &Delivery<'_>) -> bool {
+        let lease = delivery.lease;
+        if self.consumers.held.contains_key(&lease) {
+            return true;
+        }
+        if !self.consumers.consumers.contains_key(&delivery.consumer) {
+            // The consumer ended while this was under way: nobody here will settle it.
+            self.push(&Frame::Settle { lease, settlement: Settlement::Release });
+            return true;
+        }
+        if self.consumers.held.len() >= self.limits.requests_max as usize {
+            return false;
+        }
+        self.consumers.held.insert(lease, Held::default());
+        self.events.push_back(Event::Delivery {
+            consumer: delivery.consumer,
+            lease,
+            attempt: delivery.attempt,
+            number: delivery.number,
+            lane: delivery.lane,
+            sequence: delivery.sequence,
+            index: delivery.index,
+            stored_at: delivery.stored_at,
+            lease_ms: delivery.lease_ms,
+            body: delivery.body.to_owned(),
+            properties: delivery.properties.map(ToOwned::to_owned),
+            dead_reason: delivery.dead_reason.map(ToOwned::to_owned),
+        });
+        true
+    }
+
+    pub(super) fn begin_settle(
+        &mut self,
+        lease: LeaseNumber,
+        settlement: Settlement<'_>,
+    ) -> Result<RequestId, Refused> {
+        if let Settlement::Retry { reason, .. } | Settlement::Reject { reason } = settlement
+            && reason.map_or(0, str::len) > self.limits.headers_bytes_max as usize
+        {
+            return Err(Refused::new(Code::TooLarge, "reason"));
+        }
+        let extends = matches!(settlement, Settlement::Extend { .. });
+        let mut frame = Vec::new();
+        encode_frame(&Frame::Settle { lease, settlement }, &mut frame);
+        let request = self.requests.begin(frame.len(), &self.limits)?;
+        let held = self.consumers.held.get_mut(&lease).filter(|held| !held.is_decided());
+        let Some(held) = held else {
+            self.fail(request, Code::StaleLease.into(), false);
+            return Ok(request);
+        };
+        let writer = self.link.writer();
+        let transmitted = writer.is_some();
+        if let Some(writer) = writer {
+            writer.push_encoded(&frame);
+        }
+        held.settling.push_back(Settling { request, frame, extends, transmitted });
+        Ok(request)
+    }
+
+    pub(super) fn resend_settlements(&mut self) {
+        let Some(writer) = self.link.writer() else { return };
+        let held = self.consumers.held.values_mut();
+        for settling in held.flat_map(|held| held.settling.iter_mut()) {
+            writer.push_encoded(&settling.frame);
+            settling.transmitted = true;
+        }
+    }
+
+    pub(super) fn on_settled(&mut self, lease: LeaseNumber, refused: Option<Code>) {
+        let Some(held) = self.consumers.held.get_mut(&lease) else { return };
+        let Some(settled) = held.settling.pop_front() else { return };
+        let request = settled.request;
+        let Some(code) = refused else {
+            if !settled.extends {
+                self.consumers.held.remove(&lease);
+            }
+            return self.answer(request, Event::Settled { request });
+        };
+        self.fail(request, code.into(), false);
+        self.lose_lease(lease);
+    }
+
+    /// The lease is dead: what is still to be settled under it can't be.
+    fn lose_lease(&mut self, lease: LeaseNumber) {
+        let Some(lost) = self.consumers.held.remove(&lease) else { return };
+        let decided = lost.is_decided();
+        for settling in lost.settling {
+            self.fail(settling.request, Code::StaleLease.into(), false);
+        }
+        if !decided {
+            self.events.push_back(Event::LeaseLost { lease });
+        }
+    }
+
+    /// Leases that the node does not know. One that was decided is judged by the answer to its
+    /// settlement, which may be stored already.
+    pub(super) fn drop_stale(&mut self, stale: &[LeaseNumber]) {
+        for lease in stale {
+            if self.consumers.held.get(lease).is_some_and(|held| !held.is_decided()) {
+                self.lose_lease(*lease);
+            }
+        }
+    }
+
+    /// The node gives these leases back: the client leaves for a while.
+    pub(super) fn drop_undecided_leases(&mut self) {
+        for lease in self.consumers.undecided() {
+            self.lose_lease(lease);
+        }
+    }
+
+    /// Lease numbers of another log mean nothing.
+    pub(super) fn drop_all_leases(&mut self) {
+        for (lease, held) in core::mem::take(&mut self.consumers.held) {
+            let decided = held.is_decided();
+            for settling in held.settling {
+                let refused = Refused::new(Code::Unavailable, "log_lost");
+                self.fail(settling.request, refused, settling.transmitted);
+            }
+            if !decided {
+                self.events.push_back(Event::LeaseLost { lease });
+            }
+        }
+    }
+}

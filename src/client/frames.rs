@@ -1,0 +1,68 @@
+//! Frames of an open link, handed to the part they concern.
+
+use crate::client::Client;
+use crate::client::io::{Event, Peer};
+use crate::client::services::Dispatch;
+use crate::wire::Frame;
+use crate::wire::frame::PeerEntry;
+
+impl Client {
+    /// False if a node must not send this.
+    pub(super) fn on_frame(&mut self, frame: Frame<'_>) -> bool {
+        match frame {
+            Frame::Ping { nonce } => self.push(&Frame::Pong { nonce }),
+            Frame::Pong { .. } => {}
+            Frame::Peers { peers } => self.on_peers(&peers),
+            Frame::Published { number } => self.on_published(number),
+            Frame::GroupJoined { subscription, refused } => {
+                self.on_group_joined(subscription, refused);
+            }
+            Frame::GroupMessage { subscription, live } => {
+                self.on_group_message(subscription, &live);
+            }
+            Frame::Repair { publisher, first, last } => {
+                if publisher == self.id {
+                    self.repeat_publishes(first, last);
+                }
+            }
+            Frame::Repaired { publisher, first: _, last, messages } => {
+                self.on_repaired(publisher, last, &messages);
+            }
+            Frame::Serving { service, refused } => self.on_serving(service, refused),
+            Frame::Dispatch { key, service, method, timeout_ms, arguments } => {
+                self.on_dispatch(&Dispatch { key, service, method, timeout_ms, arguments });
+            }
+            Frame::ReplyTaken { key } => self.on_reply_taken(key),
+            Frame::CallResult { call, outcome } => self.on_call_result(call, outcome),
+            Frame::CancelDispatch { key } => self.on_cancel_dispatch(key),
+            Frame::Lead { candidate, term } => self.on_lead(candidate, term),
+            Frame::Depose { candidate } => self.on_depose(candidate),
+            _ => return self.on_queue_frame(frame),
+        }
+        true
+    }
+
+    fn on_queue_frame(&mut self, frame: Frame<'_>) -> bool {
+        match frame {
+            Frame::QueueState { request, state } => self.on_queue_state(request, state),
+            Frame::RequestRefused { request, code, reason } => {
+                self.on_request_refused(request, code, reason);
+            }
+            Frame::Sent { position } => return self.on_sent(position),
+            Frame::SendRefused { sequence, code, reason } => {
+                return self.on_send_refused(sequence, code, reason);
+            }
+            Frame::Consuming { consumer, refused } => self.on_consuming(consumer, refused),
+            Frame::Deliver(delivery) => return self.on_deliver(&delivery),
+            Frame::Settled { lease, refused } => self.on_settled(lease, refused),
+            _ => return false,
+        }
+        true
+    }
+
+    fn on_peers(&mut self, peers: &[PeerEntry<'_>]) {
+        let peer = |entry: &PeerEntry<'_>| Peer { client: entry.client, info: entry.peer.to_vec() };
+        let peers = peers.iter().map(peer).collect();
+        self.events.push_back(Event::Peers { peers });
+    }
+}

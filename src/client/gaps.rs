@@ -1,0 +1,297 @@
+//! The order of live messages of each publisher: what is next, what waits behind a hole, and what
+//! is lost.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::id::{ClientId, PublishNumber};
+use crate::limits::Limits;
+use crate::wire::frame::Live;
+
+/// A live message that waits behind a hole.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub topic: String,
+    pub body: Vec<u8>,
+    pub properties: Option<Vec<u8>>,
+}
+
+impl Held {
+    fn new(live: &Live<'_>) -> Self {
+        Self {
+            topic: live.topic.to_owned(),
+            body: live.body.to_owned(),
+            properties: live.properties.map(ToOwned::to_owned),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.topic.len() + self.body.len() + self.properties.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// What comes next of one publisher.
+#[derive(Debug)]
+pub(super) enum Passed {
+    Message { number: PublishNumber, held: Held },
+    Gap { first: PublishNumber, last: PublishNumber },
+}
+
+/// Where a message stands among those of its publisher.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    Seen,
+    Next,
+    Ahead,
+}
+
+#[derive(Debug, Default)]
+struct Publisher {
+    next: PublishNumber,
+    /// Where its run started is not known: what a repair gives first is next.
+    joined_late: bool,
+    /// The highest number it is known to have used.
+    newest: PublishNumber,
+    held: BTreeMap<PublishNumber, Held>,
+    /// Up to here, what is not held is lost.
+    lost_through: PublishNumber,
+    /// Turn in which it was last heard.
+    heard: u64,
+}
+
+impl Publisher {
+    /// Counts everything up to `number` as seen. Gives what was held: messages and bytes.
+    fn skip_through(&mut self, number: PublishNumber) -> (usize, usize) {
+        let last_held = self.held.keys().next_back().copied().unwrap_or_default();
+        let skipped = (self.held.len(), self.held.values().map(Held::bytes).sum());
+        self.held.clear();
+        let last = number.max(last_held).max(self.newest);
+        self.newest = last;
+        self.next = self.next.max(after(last));
+        self.joined_late = false;
+        skipped
+    }
+
+    /// The first range that is missing.
+    fn hole(&self) -> Option<(PublishNumber, PublishNumber)> {
+        let last = match self.held.keys().next() {
+            Some(held) => before(*held),
+            None => self.newest,
+        };
+        (self.next <= last).then_some((self.next, last))
+    }
+}
+
+/// All publishers that are remembered.
+#[derive(Debug, Default)]
+pub(super) struct Publishers {
+    known: BTreeMap<ClientId, Publisher>,
+    /// The end of the range the node was asked for on this link.
+    asked: BTreeMap<ClientId, PublishNumber>,
+    held_messages: usize,
+    held_bytes: usize,
+    turn: u64,
+    /// Some were forgotten, so that an unknown one may be an old one.
+    forgot: bool,
+}
+
+impl Publishers {
+    /// Ends what is known of the run before, if the message is of a new one: what is missing of it
+    /// is lost.
+    pub fn end_run(&mut self, live: &Live<'_>) {
+        let Some(publisher) = self.known.get_mut(&live.publisher) else { return };
+        let Some(first) = live.first.filter(|first| *first > publisher.next) else { return };
+        let last_held = publisher.held.range(..first).next_back().map(|(last, _)| *last);
+        let newest = Some(publisher.newest).filter(|newest| *newest < first);
+        if let Some(last) = last_held.max(newest) {
+            publisher.lost_through = publisher.lost_through.max(last);
+        }
+    }
+
+    /// Looks a message up, and begins to remember its publisher.
+    pub fn place(&mut self, live: &Live<'_>, limits: &Limits) -> Place {
+        self.turn += 1;
+        let turn = self.turn;
+        if !self.known.contains_key(&live.publisher) {
+            let next = live.first.unwrap_or(live.number);
+            self.remember(live.publisher, Publisher { next, ..Publisher::default() }, limits);
+        }
+        let Some(publisher) = self.known.get_mut(&live.publisher) else { return Place::Seen };
+        publisher.heard = turn;
+        if let Some(first) = live.first.filter(|first| *first > publisher.next) {
+            publisher.next = first;
+            publisher.joined_late = false;
+        }
+        if live.number < publisher.next || publisher.held.contains_key(&live.number) {
+            Place::Seen
+        } else if live.number == publisher.next && !publisher.joined_late {
+            Place::Next
+        } else {
+            Place::Ahead
+        }
+    }
+
+    fn remember(&mut self, id: ClientId, publisher: Publisher, limits: &Limits) {
+        if self.known.len() >= limits.publishers_max as usize {
+            let oldest = self.known.iter().min_by_key(|(_, publisher)| publisher.heard);
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                self.skip(oldest, PublishNumber(0));
+                self.known.remove(&oldest);
+                self.asked.remove(&oldest);
+                self.forgot = true;
+            }
+        }
+        self.known.insert(id, publisher);
+    }
+
+    /// The message that was next has been delivered.
+    pub fn step(&mut self, id: ClientId) {
+        if let Some(publisher) = self.known.get_mut(&id) {
+            publisher.newest = publisher.newest.max(publisher.next);
+            publisher.next = after(publisher.next);
+        }
+    }
+
+    /// Keeps a message that is not next. Over a bound the hole before it is given up.
+    pub fn hold(&mut self, live: &Live<'_>, limits: &Limits) {
+        let Some(publisher) = self.known.get_mut(&live.publisher) else { return };
+        let held = Held::new(live);
+        self.held_messages += 1;
+        self.held_bytes += held.bytes();
+        publisher.held.insert(live.number, held);
+        publisher.newest = publisher.newest.max(live.number);
+        if self.held_messages > limits.gap_messages_max as usize
+            || self.held_bytes > limits.repair_bytes_max as usize
+        {
+            publisher.lost_through = publisher.lost_through.max(live.number);
+            if core::mem::take(&mut publisher.joined_late) {
+                publisher.next = publisher.held.keys().next().copied().unwrap_or(live.number);
+            }
+        }
+    }
+
+    /// Nobody listens: counts everything up to `number` as seen.
+    pub fn skip(&mut self, id: ClientId, number: PublishNumber) {
+        let Some(publisher) = self.known.get_mut(&id) else { return };
+        let (messages, bytes) = publisher.skip_through(number);
+        self.asked.remove(&id);
+        self.held_messages -= messages;
+        self.held_bytes -= bytes;
+    }
+
+    pub fn skip_all(&mut self) {
+        let known: Vec<ClientId> = self.known.keys().copied().collect();
+        for id in known {
+            self.skip(id, PublishNumber(0));
+        }
+    }
+
+    /// The node knows `number` as the newest of a publisher. `seeding` tells that this client
+    /// listens only from here on.
+    pub fn learn_newest(
+        &mut self,
+        id: ClientId,
+        number: PublishNumber,
+        seeding: bool,
+        limits: &Limits,
+    ) {
+        if let Some(publisher) = self.known.get_mut(&id) {
+            publisher.newest = publisher.newest.max(number);
+            return;
+        }
+        let late = !seeding && !self.forgot;
+        let next = if late { PublishNumber(1) } else { after(number) };
+        let heard = self.turn;
+        let newest = number;
+        let publisher =
+            Publisher { next, newest, joined_late: late, heard, ..Publisher::default() };
+        self.remember(id, publisher, limits);
+    }
+
+    /// The answer of the node: what is left of a range. One that was not asked for is ignored.
+    pub fn repair(
+        &mut self,
+        id: ClientId,
+        last: PublishNumber,
+        messages: &[Live<'_>],
+        valid: impl Fn(&Live<'_>) -> bool,
+    ) {
+        let Some(publisher) = self.known.get_mut(&id) else { return };
+        if self.asked.get(&id) != Some(&last) {
+            return;
+        }
+        self.asked.remove(&id);
+        let fits = |live: &&Live<'_>| {
+            live.publisher == id && live.number >= publisher.next && live.number <= last
+        };
+        for live in messages.iter().filter(fits).filter(|live| valid(live)) {
+            let held = Held::new(live);
+            let bytes = held.bytes();
+            if publisher.held.insert(live.number, held).is_none() {
+                self.held_messages += 1;
+                self.held_bytes += bytes;
+            }
+        }
+        if core::mem::take(&mut publisher.joined_late) {
+            let start = messages.first().map(|live| live.first.unwrap_or(live.number));
+            publisher.next = publisher.next.max(start.unwrap_or(last));
+        }
+        publisher.lost_through = publisher.lost_through.max(last);
+    }
+
+    /// The next message or gap of a publisher, if it is there.
+    pub fn take_next(&mut self, id: ClientId) -> Option<Passed> {
+        let publisher = self.known.get_mut(&id)?;
+        if publisher.joined_late {
+            return None;
+        }
+        let first = publisher.next;
+        if let Some(held) = publisher.held.remove(&first) {
+            self.held_messages -= 1;
+            self.held_bytes -= held.bytes();
+            publisher.next = after(first);
+            return Some(Passed::Message { number: first, held });
+        }
+        if first > publisher.lost_through {
+            return None;
+        }
+        let next_held = publisher.held.keys().next().map(|held| before(*held));
+        let last =
+            next_held.map_or(publisher.lost_through, |last| last.min(publisher.lost_through));
+        publisher.next = after(last);
+        Some(Passed::Gap { first, last })
+    }
+
+    /// The range to ask the node for now.
+    pub fn ask(&mut self, id: ClientId) -> Option<(PublishNumber, PublishNumber)> {
+        let (first, last) = self.known.get(&id)?.hole()?;
+        if self.asked.get(&id).is_some_and(|asked| *asked >= first) {
+            return None;
+        }
+        self.asked.insert(id, last);
+        Some((first, last))
+    }
+
+    /// What was asked on the link that is over has no answer.
+    pub fn forget_link(&mut self) {
+        self.asked.clear();
+    }
+
+    pub fn ids(&self) -> Vec<ClientId> {
+        self.known.keys().copied().collect()
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
+
+const fn after(number: PublishNumber) -> PublishNumber {
+    PublishNumber(number.0.saturating_add(1))
+}
+
+const fn before(number: PublishNumber) -> PublishNumber {
+    PublishNumber(number.0.saturating_sub(1))
+}

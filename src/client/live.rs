@@ -1,0 +1,415 @@
+//! Live publish/subscribe of one tab: what it publishes and keeps until the node has heard it, and
+//! what it hears of others.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::client::Client;
+use crate::client::gaps::{Held, Passed, Place, Publishers};
+use crate::client::io::{Event, Handle};
+use crate::error::{Code, Refused};
+use crate::id::{ClientId, Epoch, LinkNonce, PublishNumber, RequestId, SubscriptionId};
+use crate::time::UnixMillis;
+use crate::topic::{Filter, FilterTrie, Name, Topic};
+use crate::wire::envelope::{decode_frame, encode_frame};
+use crate::wire::frame::{Live, Newest};
+use crate::wire::{Envelope, Frame, Message};
+
+/// A run starts at the wall clock in milliseconds times two to this power: above every number of
+/// an earlier run, and below 2^53 until the year 2039.
+const RUN_SHIFT: u32 = 12;
+
+#[derive(Debug)]
+struct Subscription {
+    filter: Filter,
+    group: Option<String>,
+}
+
+/// A publish the node has not confirmed to have heard.
+#[derive(Debug)]
+struct Unheard {
+    number: PublishNumber,
+    request: RequestId,
+    frame: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct LiveMessages {
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    last_subscription: u32,
+    /// The plain ones.
+    filters: FilterTrie<SubscriptionId>,
+    plain: usize,
+    publishers: Publishers,
+    /// The first number of this run, and the next one.
+    first: PublishNumber,
+    next: PublishNumber,
+    /// The node has heard a publish of this run.
+    run_heard: bool,
+    unheard: VecDeque<Unheard>,
+    /// Frames on their way to everyone, behind one envelope.
+    broadcast: Vec<u8>,
+    broadcasts: VecDeque<Vec<u8>>,
+}
+
+impl LiveMessages {
+    pub fn new(now: UnixMillis) -> Self {
+        let first = PublishNumber((now.0.min(u64::MAX >> (RUN_SHIFT + 1)) << RUN_SHIFT) + 1);
+        Self {
+            subscriptions: BTreeMap::new(),
+            last_subscription: 0,
+            filters: FilterTrie::new(),
+            plain: 0,
+            publishers: Publishers::default(),
+            first,
+            next: first,
+            run_heard: false,
+            unheard: VecDeque::new(),
+            broadcast: Vec::new(),
+            broadcasts: VecDeque::new(),
+        }
+    }
+
+    pub fn forget_link(&mut self) {
+        self.publishers.forget_link();
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.publishers.is_waiting()
+    }
+
+    pub fn take_broadcast(&mut self) -> Option<Vec<u8>> {
+        if self.broadcasts.is_empty() && !self.broadcast.is_empty() {
+            return Some(core::mem::take(&mut self.broadcast));
+        }
+        self.broadcasts.pop_front()
+    }
+
+    /// Everything without an answer.
+    pub fn drain(&mut self) -> Vec<(RequestId, bool)> {
+        self.unheard.drain(..).map(|unheard| (unheard.request, true)).collect()
+    }
+}
+
+impl Client {
+    pub(super) fn begin_publish(
+        &mut self,
+        topic: &str,
+        body: &[u8],
+        properties: Option<&[u8]>,
+    ) -> Result<RequestId, Refused> {
+        Topic::parse(topic, &self.limits)?;
+        self.check_body(body, properties)?;
+        let number = self.live.next;
+        let first = Some(self.live.first).filter(|_| !self.live.run_heard);
+        let live = Live { publisher: self.id, number, topic, body, properties, first };
+        let mut frame = Vec::new();
+        encode_frame(&Frame::Publish(live), &mut frame);
+        let request = self.requests.begin(frame.len(), &self.limits)?;
+        self.live.next = PublishNumber(number.0 + 1);
+        if !self.is_parked() {
+            self.broadcast(&frame);
+        }
+        self.live.unheard.push_back(Unheard { number, request, frame });
+        self.deliver_live(&live);
+        Ok(request)
+    }
+
+    /// Adds an encoded frame to what goes to everyone. Frames to everyone are never cut: a
+    /// receiver could not put the parts of many senders together.
+    fn broadcast(&mut self, frame: &[u8]) {
+        let Self { live, limits, .. } = self;
+        let message = &mut live.broadcast;
+        if !message.is_empty() && message.len() + frame.len() > limits.fragment_bytes_max as usize {
+            live.broadcasts.push_back(core::mem::take(message));
+        }
+        if message.is_empty() {
+            let (epoch, client) = (self.followed, self.id);
+            let envelope = Envelope { epoch, client, link: LinkNonce(0), position: 0 };
+            // Writing to a Vec can't fail.
+            let _ = minicbor::encode(envelope, &mut *message);
+        }
+        message.extend_from_slice(frame);
+    }
+
+    pub(super) fn begin_subscribe(
+        &mut self,
+        filter: &str,
+        group: Option<&str>,
+    ) -> Result<SubscriptionId, Refused> {
+        let filter = Filter::parse(filter, &self.limits)?;
+        if let Some(group) = group {
+            Name::parse(group, &self.limits)?;
+        }
+        self.check_handles(self.live.subscriptions.len())?;
+        self.live.last_subscription = self.live.last_subscription.saturating_add(1);
+        let subscription = SubscriptionId(self.live.last_subscription);
+        if let Some(group) = group {
+            let filter = filter.as_str();
+            self.push(&Frame::JoinGroup { subscription, filter, group });
+        } else {
+            self.live.filters.insert(&filter, subscription);
+            self.live.plain += 1;
+        }
+        let subscribed = Subscription { filter, group: group.map(ToOwned::to_owned) };
+        self.live.subscriptions.insert(subscription, subscribed);
+        if group.is_none() && self.link.is_open() {
+            self.events.push_back(Event::Subscribed { subscription });
+        } else {
+            self.awaited.insert(Handle::Subscription(subscription));
+        }
+        Ok(subscription)
+    }
+
+    pub(super) fn end_subscription(&mut self, subscription: SubscriptionId) {
+        self.awaited.remove(&Handle::Subscription(subscription));
+        let Some(ended) = self.live.subscriptions.remove(&subscription) else { return };
+        if ended.group.is_some() {
+            return self.push(&Frame::LeaveGroup { subscription });
+        }
+        self.live.filters.remove(&ended.filter, subscription);
+        self.live.plain -= 1;
+        if self.live.plain == 0 {
+            self.live.publishers.skip_all();
+        }
+    }
+
+    pub(super) fn declare_groups(&mut self) {
+        let Some(writer) = self.link.writer() else { return };
+        for (id, subscription) in &self.live.subscriptions {
+            if let Some(group) = &subscription.group {
+                let filter = subscription.filter.as_str();
+                writer.push(&Frame::JoinGroup { subscription: *id, filter, group });
+            }
+        }
+    }
+
+    pub(super) fn on_group_joined(&mut self, subscription: SubscriptionId, refused: Option<Code>) {
+        let handle = Handle::Subscription(subscription);
+        match refused {
+            None => self.confirm(handle, Event::Subscribed { subscription }),
+            Some(code) => {
+                let known = self.live.subscriptions.remove(&subscription).is_some();
+                self.refuse(handle, known, code);
+            }
+        }
+    }
+
+    pub(super) fn on_group_message(&mut self, subscription: SubscriptionId, live: &Live<'_>) {
+        if self.live.subscriptions.contains_key(&subscription) {
+            self.events.push_back(live_event(subscription, live));
+        }
+    }
+
+    /// A transport message to everyone.
+    pub(super) fn on_heard(&mut self, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else {
+            self.bad_messages += 1;
+            return;
+        };
+        for frame in message.frames() {
+            let good = match frame {
+                Ok(Frame::Announce { .. }) => {
+                    self.on_announce(message.envelope.epoch);
+                    true
+                }
+                Ok(Frame::NewestNumbers { newest }) => {
+                    if self.hear_epoch(message.envelope.epoch) {
+                        self.learn_newest(&newest, false);
+                    }
+                    true
+                }
+                Ok(Frame::Publish(live)) => {
+                    live.publisher == message.envelope.client && self.on_live(&live)
+                }
+                Ok(_) | Err(_) => false,
+            };
+            if !good {
+                self.bad_messages += 1;
+                return;
+            }
+        }
+    }
+
+    fn on_announce(&mut self, epoch: Epoch) {
+        if self.hear_epoch(epoch) {
+            self.dial_now();
+        }
+    }
+
+    fn is_valid_live(&self, live: &Live<'_>) -> bool {
+        Topic::parse(live.topic, &self.limits).is_ok()
+            && live.body.len() <= self.limits.body_bytes_max as usize
+            && live.properties.map_or(0, <[u8]>::len) <= self.limits.headers_bytes_max as usize
+            && live.first.is_none_or(|first| first <= live.number)
+    }
+
+    /// A live message of another client. False if it is not valid.
+    fn on_live(&mut self, live: &Live<'_>) -> bool {
+        if live.publisher == self.id {
+            return true;
+        }
+        if !self.is_valid_live(live) {
+            return false;
+        }
+        self.live.publishers.end_run(live);
+        self.pass_on(live.publisher);
+        match self.live.publishers.place(live, &self.limits) {
+            Place::Seen => {}
+            Place::Next => {
+                self.live.publishers.step(live.publisher);
+                self.deliver_live(live);
+                self.pass_on(live.publisher);
+            }
+            Place::Ahead if self.live.plain == 0 => {
+                self.live.publishers.skip(live.publisher, live.number);
+            }
+            Place::Ahead => {
+                self.live.publishers.hold(live, &self.limits);
+                self.pass_on(live.publisher);
+            }
+        }
+        true
+    }
+
+    /// Delivers what is in order now, and asks for what is missing.
+    fn pass_on(&mut self, publisher: ClientId) {
+        while let Some(passed) = self.live.publishers.take_next(publisher) {
+            match passed {
+                Passed::Message { number, held } => {
+                    let Held { topic, body, properties } = &held;
+                    let properties = properties.as_deref();
+                    self.deliver_live(&Live {
+                        publisher,
+                        number,
+                        topic,
+                        body,
+                        properties,
+                        first: None,
+                    });
+                }
+                Passed::Gap { first, last } => self.deliver_gap(publisher, first, last),
+            }
+        }
+        let Some(writer) = self.link.writer() else { return };
+        if let Some((first, last)) = self.live.publishers.ask(publisher) {
+            writer.push(&Frame::Repair { publisher, first, last });
+        }
+    }
+
+    fn deliver_live(&mut self, live: &Live<'_>) {
+        let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
+        let mut matching = Vec::new();
+        self.live.filters.matches(&topic, &mut matching);
+        let events = matching.into_iter().map(|subscription| live_event(subscription, live));
+        self.events.extend(events);
+    }
+
+    fn deliver_gap(&mut self, publisher: ClientId, first: PublishNumber, last: PublishNumber) {
+        for (subscription, subscribed) in &self.live.subscriptions {
+            if subscribed.group.is_none() {
+                let subscription = *subscription;
+                self.events.push_back(Event::Gap { subscription, publisher, first, last });
+            }
+        }
+    }
+
+    fn learn_newest(&mut self, newest: &[Newest], seeding: bool) {
+        for Newest { publisher, number } in newest {
+            if *publisher == self.id {
+                continue;
+            }
+            let known_only = self.live.plain == 0;
+            let seeding = seeding || known_only;
+            self.live.publishers.learn_newest(*publisher, *number, seeding, &self.limits);
+            if known_only {
+                self.live.publishers.skip(*publisher, *number);
+            } else {
+                self.pass_on(*publisher);
+            }
+        }
+    }
+
+    pub(super) fn on_repaired(
+        &mut self,
+        publisher: ClientId,
+        last: PublishNumber,
+        messages: &[Live<'_>],
+    ) {
+        let Self { live, limits, .. } = self;
+        let topic_is_valid = |live: &Live<'_>| Topic::parse(live.topic, limits).is_ok();
+        live.publishers.repair(publisher, last, messages, topic_is_valid);
+        self.pass_on(publisher);
+    }
+
+    /// The node missed messages of this client.
+    pub(super) fn repeat_publishes(&mut self, first: PublishNumber, last: PublishNumber) {
+        let unheard = core::mem::take(&mut self.live.unheard);
+        for publish in &unheard {
+            if (first..=last).contains(&publish.number) {
+                self.broadcast(&publish.frame);
+            }
+        }
+        self.live.unheard = unheard;
+    }
+
+    /// The node has heard every publish up to `number`.
+    pub(super) fn on_published(&mut self, number: PublishNumber) {
+        while self.live.unheard.front().is_some_and(|publish| publish.number <= number) {
+            if let Some(Unheard { request, .. }) = self.live.unheard.pop_front() {
+                self.live.run_heard = true;
+                self.answer(request, Event::Published { request });
+            }
+        }
+    }
+
+    /// Takes up live messages on a new link.
+    pub(super) fn resume_live(&mut self, newest: &[Newest], first_link: bool) {
+        if first_link {
+            self.renumber_run(newest);
+        }
+        self.learn_newest(newest, first_link);
+        for publisher in self.live.publishers.ids() {
+            self.pass_on(publisher);
+        }
+        self.repeat_publishes(PublishNumber(0), PublishNumber(u64::MAX));
+        let plain = self.live.subscriptions.iter().filter(|(_, s)| s.group.is_none());
+        for subscription in plain.map(|(subscription, _)| *subscription) {
+            if self.awaited.remove(&Handle::Subscription(subscription)) {
+                self.events.push_back(Event::Subscribed { subscription });
+            }
+        }
+    }
+
+    /// If the wall clock went back between two runs, this one starts behind the numbers of the
+    /// last one, and everyone would take its messages for repeats.
+    fn renumber_run(&mut self, newest: &[Newest]) {
+        let used = newest.iter().find(|newest| newest.publisher == self.id);
+        let Some(used) = used.filter(|used| used.number >= self.live.next) else { return };
+        let mut next = PublishNumber(used.number.0.saturating_add(1));
+        let first = next;
+        for publish in &mut self.live.unheard {
+            let Ok(Frame::Publish(live)) = decode_frame(&publish.frame) else { continue };
+            let mut frame = Vec::new();
+            let live = Live { number: next, first: Some(first), ..live };
+            encode_frame(&Frame::Publish(live), &mut frame);
+            *publish = Unheard { number: next, request: publish.request, frame };
+            next = PublishNumber(next.0.saturating_add(1));
+        }
+        self.live.first = first;
+        self.live.next = next;
+    }
+}
+
+fn live_event(subscription: SubscriptionId, live: &Live<'_>) -> Event {
+    Event::Live {
+        subscription,
+        publisher: live.publisher,
+        number: live.number,
+        topic: live.topic.to_owned(),
+        body: live.body.to_owned(),
+        properties: live.properties.map(ToOwned::to_owned),
+    }
+}

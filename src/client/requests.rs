@@ -1,0 +1,128 @@
+//! Requests of the user that wait for an answer: their numbers, their bounds, and `flush`.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::client::Client;
+use crate::client::io::Event;
+use crate::error::{Code, Refused};
+use crate::id::RequestId;
+use crate::limits::Limits;
+
+/// One request without an answer.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// The user still wants to hear of it.
+    wanted: bool,
+    bytes: usize,
+}
+
+/// The requests without an answer, and the memory they hold.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    last: u32,
+    pending: BTreeMap<RequestId, Pending>,
+    flushes: VecDeque<RequestId>,
+    bytes: usize,
+}
+
+impl Requests {
+    /// A number for a new request that holds `bytes` of memory until it is answered.
+    pub fn begin(&mut self, bytes: usize, limits: &Limits) -> Result<RequestId, Refused> {
+        self.check_count(limits)?;
+        self.reserve(bytes, limits)?;
+        let request = self.issue();
+        self.pending.insert(request, Pending { wanted: true, bytes });
+        Ok(request)
+    }
+
+    /// A number for a request that is answered at once.
+    pub fn issue(&mut self) -> RequestId {
+        self.last = self.last.saturating_add(1);
+        RequestId(self.last)
+    }
+
+    /// Counts memory that other parts hold under the same bound.
+    pub fn reserve(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refused> {
+        if self.bytes.saturating_add(bytes) > limits.request_bytes_max as usize {
+            return Err(Refused::new(Code::Full, "request_bytes_max"));
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    pub const fn reserve_anyway(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    pub fn release(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    fn check_count(&self, limits: &Limits) -> Result<(), Refused> {
+        let count = self.pending.len() + self.flushes.len();
+        if count >= limits.requests_max as usize || self.last >= u32::MAX - 1 {
+            return Err(Refused::new(Code::Full, "requests_max"));
+        }
+        Ok(())
+    }
+
+    /// Forgets an answered request; true if the user wants to hear of it.
+    fn finish(&mut self, request: RequestId) -> bool {
+        let Some(pending) = self.pending.remove(&request) else { return false };
+        self.release(pending.bytes);
+        pending.wanted
+    }
+
+    /// A flush that has nothing left to wait for.
+    fn take_flushed(&mut self) -> Option<RequestId> {
+        let flush = *self.flushes.front()?;
+        let oldest = self.pending.keys().next();
+        if oldest.is_some_and(|oldest| *oldest < flush) {
+            return None;
+        }
+        self.flushes.pop_front()
+    }
+
+    pub fn take_flush(&mut self) -> Option<RequestId> {
+        self.flushes.pop_front()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+impl Client {
+    /// Ends a request with its answer.
+    pub(super) fn answer(&mut self, request: RequestId, event: Event) {
+        if self.requests.finish(request) {
+            self.events.push_back(event);
+        }
+        while let Some(request) = self.requests.take_flushed() {
+            self.events.push_back(Event::Flushed { request });
+        }
+    }
+
+    pub(super) fn fail(&mut self, request: RequestId, refused: Refused, maybe_executed: bool) {
+        let Refused { code, reason } = refused;
+        let event = Event::Failed { request, code, reason: reason.into(), maybe_executed };
+        self.answer(request, event);
+    }
+
+    pub(super) fn begin_flush(&mut self) -> Result<RequestId, Refused> {
+        self.requests.check_count(&self.limits)?;
+        let flush = self.requests.issue();
+        self.requests.flushes.push_back(flush);
+        while let Some(request) = self.requests.take_flushed() {
+            self.events.push_back(Event::Flushed { request });
+        }
+        Ok(flush)
+    }
+
+    pub(super) fn silence_request(&mut self, request: RequestId) {
+        if let Some(pending) = self.requests.pending.get_mut(&request) {
+            pending.wanted = false;
+        }
+        self.requests.flushes.retain(|flush| *flush != request);
+    }
+}

@@ -1,0 +1,96 @@
+//! The start of a link: what the client says of itself, and what it does anew once it is welcome.
+
+use crate::client::Client;
+use crate::client::io::Event;
+use crate::client::link::{Link, Open};
+use crate::error::Code;
+use crate::id::{Epoch, LaneId, Sequence};
+use crate::wire::frame::{Hello, Welcome};
+use crate::wire::{Frame, VERSION, VERSION_MIN};
+
+impl Client {
+    pub(super) fn hello(&self) -> Hello<'_> {
+        Hello {
+            version_min: VERSION_MIN,
+            version_max: VERSION,
+            features: 0,
+            log: self.log,
+            lane: self.outbox.lane,
+            confirmed: self.outbox.confirmed,
+            floor: self.outbox.floor(),
+            fresh: self.fresh,
+            peer: &self.peer,
+            leases: self.consumers.leases(),
+            serving: self.services.serving(),
+            terms: self.roles.terms(),
+        }
+    }
+
+    pub(super) fn on_welcome(&mut self, epoch: Epoch, welcome: &Welcome) {
+        if !(VERSION_MIN..=VERSION).contains(&welcome.version) {
+            return self.finish(Code::UpgradeRequired);
+        }
+        let named = (self.log, self.outbox.lane) == (Some(welcome.log), welcome.lane);
+        if welcome.resumed && (!named || welcome.lane == LaneId(0)) {
+            return self.hang_up(Code::Protocol);
+        }
+        let Some(channel) = self.take_dialed() else { return };
+        let (since, body_bytes_max) = (self.now.mono, welcome.body_bytes_max);
+        self.link = Link::Open(Open { channel, epoch, since, body_bytes_max });
+        self.highest = epoch;
+        self.followed = epoch;
+        let same_log = self.log.is_none_or(|log| log == welcome.log);
+        let first = self.fresh;
+        self.log = Some(welcome.log);
+        self.fresh = false;
+        self.silence.restart();
+        let (log, lane, resumed) = (welcome.log, welcome.lane, welcome.resumed);
+        let storage = welcome.storage;
+        self.events.push_back(Event::Ready { epoch, log, lane, resumed, storage });
+        if !same_log {
+            self.forget_log();
+        }
+        if self.peer_changed {
+            self.change_peer();
+        }
+        self.drop_stale(&welcome.stale);
+        self.declare_groups();
+        self.declare_services();
+        self.resume_roles();
+        self.resume_sends(welcome);
+        if self.rules.resend_after_resume() {
+            self.resend_settlements();
+            self.resend_calls();
+            self.resend_replies();
+        }
+        self.declare_consumers();
+        self.resume_live(&welcome.newest, first);
+    }
+
+    /// Tells the node the name and tags of this client, now or after the next Welcome.
+    pub(super) fn change_peer(&mut self) {
+        let writer = self.link.writer();
+        self.peer_changed = writer.is_none();
+        if let Some(writer) = writer {
+            writer.push(&Frame::PeerInfo { peer: &self.peer });
+        }
+    }
+
+    /// What belonged to the log that is no more.
+    fn forget_log(&mut self) {
+        self.drop_all_leases();
+        self.depose_all();
+    }
+
+    /// What belonged to the link that is over.
+    pub(super) fn forget_link(&mut self) {
+        self.calls.forget_link();
+        self.live.forget_link();
+        self.silence.restart();
+    }
+
+    /// The highest send number that was ever given on the lane.
+    pub(super) fn lane_position(&self) -> (LaneId, Sequence) {
+        (self.outbox.lane, self.outbox.last)
+    }
+}

@@ -1,0 +1,323 @@
+//! Declarations, inspections and sends: transmitted in the order they were asked for, kept until
+//! they are answered, transmitted again on the next link.
+//!
+//! A send gets its number in the lane when it is first transmitted. So one that has a number may
+//! be stored, and one that has none is not.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::client::Client;
+use crate::client::io::Event;
+use crate::error::{Code, Refused};
+use crate::id::{LaneId, RequestId, Sequence};
+use crate::options::{Durability, QueueOptions};
+use crate::topic::Name;
+use crate::wire::envelope::encode_frame;
+use crate::wire::frame::{Item, QueueCounts, Welcome};
+use crate::wire::{Frame, MessageWriter};
+
+/// What a Send frame has beside its items, at most, and a queue's name.
+const SEND_HEAD_BYTES: usize = 512;
+
+/// A send without an answer.
+#[derive(Debug)]
+struct Outgoing {
+    queue: String,
+    /// The items as they stand in the frame.
+    items: Vec<u8>,
+    durability: Option<Durability>,
+    /// The refusals that the user could know of when it asked for this send.
+    refusals_seen: Sequence,
+    sequence: Option<Sequence>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// An encoded `Declare` or `Inspect`.
+    Question(Vec<u8>),
+    Send(Outgoing),
+}
+
+/// What goes to the node in the order of the user.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    entries: BTreeMap<RequestId, Entry>,
+    /// The first that was not transmitted on this link, and on any link.
+    link_next: RequestId,
+    never_next: RequestId,
+    /// Sends with a number, in its order.
+    numbered: VecDeque<(Sequence, RequestId)>,
+    /// Bytes of sends that were transmitted on this link and have no answer.
+    window_bytes: usize,
+    pub lane: LaneId,
+    /// The last number given.
+    pub last: Sequence,
+    /// Every send up to here was confirmed to this client.
+    pub confirmed: Sequence,
+    refusals_seen: Sequence,
+}
+
+impl Outbox {
+    pub fn new(lane: LaneId, last: Sequence) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            link_next: RequestId(0),
+            never_next: RequestId(0),
+            numbered: VecDeque::new(),
+            window_bytes: 0,
+            lane,
+            last,
+            confirmed: Sequence(0),
+            refusals_seen: Sequence(0),
+        }
+    }
+
+    /// The lowest number without an answer, or the next to be given.
+    pub fn floor(&self) -> Sequence {
+        self.numbered.front().map_or(self.last.next(), |(sequence, _)| *sequence)
+    }
+
+    /// Goes on with the lane from the first entry. Without `again` from the first that was never
+    /// transmitted.
+    fn rewind(&mut self, again: bool) {
+        self.link_next = if again { RequestId(0) } else { self.never_next };
+        self.window_bytes = 0;
+    }
+
+    /// Starts on another lane. Gives the sends whose fate on the old one is not known.
+    fn change_lane(&mut self, lane: LaneId, position: Sequence) -> Vec<RequestId> {
+        let in_doubt = self.numbered.drain(..).map(|(_, request)| request).collect();
+        self.lane = lane;
+        self.last = position;
+        self.confirmed = Sequence(0);
+        self.refusals_seen = Sequence(0);
+        for entry in self.entries.values_mut() {
+            if let Entry::Send(send) = entry {
+                send.refusals_seen = Sequence(0);
+            }
+        }
+        in_doubt
+    }
+
+    /// Transmits what was not yet on this link, while unanswered bodies stay below
+    /// `window_bytes_max`.
+    fn pump(&mut self, writer: &mut MessageWriter, window_bytes_max: usize) {
+        for (request, entry) in self.entries.range_mut(self.link_next..) {
+            match entry {
+                Entry::Question(frame) => writer.push_encoded(frame),
+                Entry::Send(send) => {
+                    let bytes = self.window_bytes + send.items.len();
+                    if self.window_bytes > 0 && bytes > window_bytes_max {
+                        break;
+                    }
+                    self.window_bytes = bytes;
+                    let sequence = *send.sequence.get_or_insert_with(|| {
+                        self.last = self.last.next();
+                        self.numbered.push_back((self.last, *request));
+                        self.last
+                    });
+                    write_send(writer, send, sequence);
+                }
+            }
+            self.link_next = RequestId(request.0 + 1);
+            self.never_next = self.never_next.max(self.link_next);
+        }
+    }
+
+    fn take(&mut self, request: RequestId) -> Option<Entry> {
+        let entry = self.entries.remove(&request)?;
+        if let Entry::Send(send) = &entry
+            && request < self.link_next
+        {
+            self.window_bytes = self.window_bytes.saturating_sub(send.items.len());
+        }
+        Some(entry)
+    }
+
+    /// The first numbered send, if it was transmitted on this link and is at or below `position`.
+    fn take_confirmed(&mut self, position: Sequence) -> Option<(Sequence, RequestId)> {
+        let (sequence, request) = *self.numbered.front()?;
+        if sequence > position || request >= self.link_next {
+            return None;
+        }
+        self.numbered.pop_front();
+        self.take(request);
+        Some((sequence, request))
+    }
+
+    fn take_refused(&mut self, sequence: Sequence) -> Option<RequestId> {
+        self.refusals_seen = self.refusals_seen.max(sequence);
+        let place =
+            self.numbered.binary_search_by_key(&sequence, |(sequence, _)| *sequence).ok()?;
+        let (_, request) = self.numbered.remove(place)?;
+        self.take(request);
+        Some(request)
+    }
+
+    /// Everything without an answer, and whether it may have happened.
+    pub fn drain(&mut self) -> Vec<(RequestId, bool)> {
+        self.numbered.clear();
+        let never_next = self.never_next;
+        let entries = core::mem::take(&mut self.entries);
+        entries.into_keys().map(|request| (request, request < never_next)).collect()
+    }
+}
+
+fn write_send(writer: &mut MessageWriter, send: &Outgoing, sequence: Sequence) {
+    // The items were encoded by `send` below.
+    let items: Vec<Item<'_>> = minicbor::decode(&send.items).unwrap_or_default();
+    writer.push(&Frame::Send {
+        sequence,
+        queue: &send.queue,
+        refusals_seen: send.refusals_seen,
+        durability: send.durability,
+        items,
+    });
+}
+
+impl Client {
+    pub(super) fn begin_declare(
+        &mut self,
+        queue: &str,
+        options: QueueOptions,
+    ) -> Result<RequestId, Refused> {
+        Name::parse(queue, &self.limits)?;
+        self.ask(|request| Frame::Declare { request, queue, options })
+    }
+
+    pub(super) fn begin_inspect(&mut self, queue: &str) -> Result<RequestId, Refused> {
+        Name::parse(queue, &self.limits)?;
+        self.ask(|request| Frame::Inspect { request, queue })
+    }
+
+    fn ask<'a>(
+        &mut self,
+        frame: impl FnOnce(RequestId) -> Frame<'a>,
+    ) -> Result<RequestId, Refused> {
+        let request = self.requests.begin(0, &self.limits)?;
+        let mut encoded = Vec::new();
+        encode_frame(&frame(request), &mut encoded);
+        self.outbox.entries.insert(request, Entry::Question(encoded));
+        self.pump();
+        Ok(request)
+    }
+
+    pub(super) fn begin_send(
+        &mut self,
+        queue: &str,
+        items: &[Item<'_>],
+        durability: Option<Durability>,
+    ) -> Result<RequestId, Refused> {
+        Name::parse(queue, &self.limits)?;
+        if items.is_empty() {
+            return Err(Refused::new(Code::Invalid, "items"));
+        }
+        if items.len() > self.limits.batch_items_max as usize {
+            return Err(Refused::new(Code::TooLarge, "batch_items_max"));
+        }
+        for item in items {
+            self.check_body(item.body, item.properties)?;
+        }
+        let mut encoded = Vec::new();
+        // Writing to a Vec can't fail.
+        let _ = minicbor::encode(items, &mut encoded);
+        if encoded.len() + SEND_HEAD_BYTES > self.limits.link_bytes_max as usize {
+            return Err(Refused::new(Code::TooLarge, "link_bytes_max"));
+        }
+        let request = self.requests.begin(encoded.len(), &self.limits)?;
+        let send = Outgoing {
+            queue: queue.to_owned(),
+            items: encoded,
+            durability,
+            refusals_seen: self.outbox.refusals_seen,
+            sequence: None,
+        };
+        self.outbox.entries.insert(request, Entry::Send(send));
+        self.pump();
+        Ok(request)
+    }
+
+    pub(super) fn check_body(&self, body: &[u8], properties: Option<&[u8]>) -> Result<(), Refused> {
+        if body.len() > self.body_bytes_max() {
+            return Err(Refused::new(Code::TooLarge, "body_bytes_max"));
+        }
+        if properties.map_or(0, <[u8]>::len) > self.limits.headers_bytes_max as usize {
+            return Err(Refused::new(Code::TooLarge, "headers_bytes_max"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn pump(&mut self) {
+        if let Some(writer) = self.link.writer() {
+            self.outbox.pump(writer, self.limits.link_bytes_max as usize);
+        }
+    }
+
+    /// Goes on with the lane the node gave, and transmits again what has no answer.
+    pub(super) fn resume_sends(&mut self, welcome: &Welcome) {
+        self.outbox.rewind(self.rules.resend_after_resume());
+        if welcome.resumed {
+            self.outbox.last = self.outbox.last.max(welcome.position);
+        } else {
+            let confirmed = self.outbox.confirmed;
+            if welcome.rolled_back {
+                self.events.push_back(Event::RolledBack { confirmed, position: welcome.position });
+            }
+            for request in self.outbox.change_lane(welcome.lane, welcome.position) {
+                self.outbox.take(request);
+                self.fail(request, Refused::new(Code::Unavailable, "lane_lost"), true);
+            }
+        }
+        self.pump();
+    }
+
+    /// Answers every send up to `position` that is out on this link. False if the node confirms
+    /// what was never sent.
+    pub(super) fn on_sent(&mut self, position: Sequence) -> bool {
+        if position > self.outbox.last {
+            return false;
+        }
+        let lane = self.outbox.lane;
+        while let Some((sequence, request)) = self.outbox.take_confirmed(position) {
+            self.outbox.confirmed = self.outbox.confirmed.max(sequence);
+            self.answer(request, Event::Sent { request, lane, sequence });
+        }
+        self.pump();
+        true
+    }
+
+    pub(super) fn on_send_refused(&mut self, sequence: Sequence, code: Code, reason: &str) -> bool {
+        if sequence > self.outbox.last {
+            return false;
+        }
+        if let Some(request) = self.outbox.take_refused(sequence) {
+            let reason = reason.to_string();
+            let event = Event::Failed { request, code, reason, maybe_executed: false };
+            self.answer(request, event);
+        }
+        self.pump();
+        true
+    }
+
+    pub(super) fn on_queue_state(&mut self, request: RequestId, state: QueueCounts) {
+        if self.take_question(request) {
+            self.answer(request, Event::QueueState { request, state });
+        }
+    }
+
+    pub(super) fn on_request_refused(&mut self, request: RequestId, code: Code, reason: &str) {
+        if self.take_question(request) {
+            let reason = reason.to_string();
+            let event = Event::Failed { request, code, reason, maybe_executed: false };
+            self.answer(request, event);
+        }
+    }
+
+    fn take_question(&mut self, request: RequestId) -> bool {
+        let asked = matches!(self.outbox.entries.get(&request), Some(Entry::Question(_)));
+        asked && self.outbox.take(request).is_some()
+    }
+}
