@@ -12,6 +12,7 @@ use crate::id::{CallId, ClientId, ConnId, MethodId, ServiceId};
 use crate::time::{Instant, Now};
 use crate::topic::Name;
 use crate::wire::Frame;
+use crate::wire::envelope::encode_frame;
 use crate::wire::frame::{CallKey, Outcome};
 
 /// One server of one service.
@@ -165,9 +166,8 @@ impl Broker {
         if self.calls.contains_key(&key) {
             return;
         }
-        if let Some(reply) = self.early_replies.remove(&key) {
-            self.links.push_encoded(conn, &reply);
-            return;
+        if let Some(result) = self.answered.get(&key) {
+            return self.links.push_result(conn, result);
         }
         let methods = self.sessions.get(&client).map(|session| &session.methods);
         let Some((service, method)) = methods.and_then(|m| m.get(&call.method)).cloned() else {
@@ -290,12 +290,7 @@ impl Broker {
             self.finish_call(key, outcome);
         } else if self.settling.is_some() && !self.calls.contains_key(&key) {
             // The caller has not resumed yet; its answer waits for it.
-            let mut reply = Vec::new();
-            let result = Frame::CallResult { call: key.call, outcome };
-            crate::wire::envelope::encode_frame(&result, &mut reply);
-            if self.early_replies.len() < self.limits.replies_max as usize {
-                self.early_replies.insert(key, reply);
-            }
+            self.answer(key, outcome);
         }
         self.claimed.remove(&key);
         self.links.push(conn, &Frame::ReplyTaken { key });
@@ -308,15 +303,57 @@ impl Broker {
         if let Stage::Dispatched(server) = call.stage {
             self.services.count(&call.service, server, false);
         }
+        self.answer(key, outcome);
+    }
+
+    /// Tells the caller and remembers the result until the caller says that it has it: a result
+    /// that was lost with its link must not make the call run again.
+    fn answer(&mut self, key: CallKey, outcome: Outcome<'_>) {
+        if self.answered.contains_key(&key) {
+            return;
+        }
+        let mut result = Vec::new();
+        encode_frame(&Frame::CallResult { call: key.call, outcome }, &mut result);
         if let Some(conn) = self.sessions.get(&key.caller).and_then(|session| session.conn) {
-            self.links.push(conn, &Frame::CallResult { call: key.call, outcome });
-        } else {
-            let mut reply = Vec::new();
-            let result = Frame::CallResult { call: key.call, outcome };
-            crate::wire::envelope::encode_frame(&result, &mut reply);
-            if self.early_replies.len() < self.limits.replies_max as usize {
-                self.early_replies.insert(key, reply);
-            }
+            self.links.push_result(conn, &result);
+        }
+        self.answered_bytes += result.len();
+        self.answered.insert(key, result);
+        self.shorten_answers();
+    }
+
+    /// Over the bound, remembers only that the oldest calls were answered.
+    fn shorten_answers(&mut self) {
+        let bytes_max = self.limits.request_bytes_max as usize;
+        let replies_max = self.limits.replies_max as usize;
+        if self.answered_bytes <= bytes_max && self.answered.len() <= replies_max {
+            return;
+        }
+        let Some((key, result)) = self.answered.pop_first() else { return };
+        self.answered_bytes -= result.len();
+        if self.answered_bytes <= bytes_max {
+            return;
+        }
+        let (code, maybe_executed) = (Code::Unavailable, true);
+        let mut short = Vec::new();
+        let outcome = Outcome::Failed { code, maybe_executed };
+        encode_frame(&Frame::CallResult { call: key.call, outcome }, &mut short);
+        self.answered_bytes += short.len();
+        self.answered.insert(key, short);
+    }
+
+    pub(super) fn on_calls_done(&mut self, caller: ClientId, below: CallId) {
+        let first = CallKey { caller, call: CallId(0) };
+        let end = CallKey { caller, call: below };
+        let done: Vec<CallKey> = self.answered.range(first..end).map(|(key, _)| *key).collect();
+        for key in done {
+            self.forget_answer(key);
+        }
+    }
+
+    fn forget_answer(&mut self, key: CallKey) {
+        if let Some(result) = self.answered.remove(&key) {
+            self.answered_bytes -= result.len();
         }
     }
 
@@ -325,7 +362,6 @@ impl Broker {
     }
 
     fn cancel_call(&mut self, key: CallKey) {
-        self.early_replies.remove(&key);
         let Some(call) = self.calls.remove(&key) else { return };
         self.call_ends.remove(key);
         let Stage::Dispatched(server) = call.stage else {
@@ -341,9 +377,8 @@ impl Broker {
     pub(super) fn expire_calls(&mut self, now: Now) {
         while let Some(key) = self.call_ends.pop_due(now.mono) {
             let executed = self.calls.get(&key).is_some_and(|call| call.stage != Stage::Queued);
-            if let Some(conn) = self.sessions.get(&key.caller).and_then(|session| session.conn) {
-                self.fail_call_frame(conn, key.call, Code::Timeout, executed);
-            }
+            let outcome = Outcome::Failed { code: Code::Timeout, maybe_executed: executed };
+            self.answer(key, outcome);
             self.cancel_call(key);
         }
     }
@@ -369,7 +404,7 @@ impl Broker {
         for key in calls {
             self.cancel_call(key);
         }
-        self.early_replies.retain(|key, _| key.caller != caller);
+        self.on_calls_done(caller, CallId(u32::MAX));
     }
 
     /// A server resumed and named the calls it has: those it does not know never reached it and
@@ -392,6 +427,15 @@ impl Broker {
         }
         for key in self.calls_at(server).into_iter().filter(|key| !serving.contains(key)) {
             self.transmit_dispatch(key);
+        }
+    }
+
+    /// Answers that came before their callers, who did not come.
+    pub(super) fn forget_answers_of_absent(&mut self) {
+        let absent = |key: &&CallKey| !self.sessions.contains_key(&key.caller);
+        let forgotten: Vec<CallKey> = self.answered.keys().filter(absent).copied().collect();
+        for key in forgotten {
+            self.forget_answer(key);
         }
     }
 

@@ -10,11 +10,17 @@ pub fn checkpoint_if_due(state: &State, log: &mut Log) {
     if log.checkpoint_due() {
         log.begin_checkpoint();
         for_each_record(state, &mut |record| log.checkpoint_record(record));
+        for (lane, opened) in &state.lanes {
+            for (position, code) in &opened.refused {
+                let (lane, position, refused) = (*lane, *position, Some(*code));
+                log.checkpoint_record(&Record::LaneVoid { lane, position, refused });
+            }
+        }
         log.finish_checkpoint();
     }
 }
 
-/// A hash of everything durable: equal for two states that replay to the same.
+/// A hash of everything durable, but for refusals: when they are forgotten is not recorded.
 #[cfg(feature = "sim")]
 pub fn digest(state: &State) -> u64 {
     let mut bytes = alloc::vec::Vec::new();

@@ -93,6 +93,7 @@ impl Broker {
             | Frame::Method { .. }
             | Frame::Call { .. }
             | Frame::Reply { .. }
+            | Frame::CallsDone { .. }
             | Frame::CancelCall { .. } => self.on_call_frame(now, conn, client, frame),
             _ => self.on_queue_frame(now, conn, client, frame),
         }
@@ -112,6 +113,7 @@ impl Broker {
                 self.on_call(now, conn, client, calling);
             }
             Frame::Reply { key, outcome } => self.on_reply(conn, client, key, outcome),
+            Frame::CallsDone { below } => self.on_calls_done(client, below),
             Frame::CancelCall { call } => self.on_cancel_call(client, call),
             _ => self.hang_up(now, conn, Code::Protocol),
         }

@@ -116,6 +116,16 @@ impl Links {
         }
     }
 
+    /// Queues an encoded frame of a link that may not have its Welcome yet.
+    pub fn push_result(&mut self, conn: ConnId, frame: &[u8]) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        self.ready.insert(conn);
+        match &mut link.before_welcome {
+            Some(waiting) => waiting.push(frame.to_vec()),
+            None => link.writer.push_encoded(frame),
+        }
+    }
+
     /// Bytes that wait on a connection.
     pub fn waiting_bytes(&self, conn: ConnId) -> usize {
         self.links.get(&conn).map_or(0, |link| link.writer.bytes())

@@ -90,8 +90,9 @@ pub struct Broker {
     call_ends: Deadlines<CallKey, Instant>,
     /// While settling: calls that a server says it has, whose callers have not resumed.
     claimed: BTreeMap<CallKey, ClientId>,
-    /// Encoded results whose callers have no link.
-    early_replies: BTreeMap<CallKey, Vec<u8>>,
+    /// Encoded results, until their callers say that they have them.
+    answered: BTreeMap<CallKey, Vec<u8>>,
+    answered_bytes: usize,
     roles: Roles,
     settling: Option<Settling>,
     peers_changed: bool,
@@ -137,7 +138,8 @@ impl Broker {
             calls: BTreeMap::new(),
             call_ends: Deadlines::new(),
             claimed: BTreeMap::new(),
-            early_replies: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            answered_bytes: 0,
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
             peers_changed: false,

@@ -94,13 +94,19 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(&client) else { return };
         session.blocked.retain(|_, first| *first > send.refusals_seen);
         let lane_id = session.lane;
-        let Some(lane) = self.state.lanes.get(&lane_id).copied() else {
+        let Some(lane) = self.state.lanes.get_mut(&lane_id) else {
             return self.refuse_without_lane(conn, send.sequence);
         };
-        if send.sequence <= lane.position && self.rules.lane_dedupe() {
-            return self.hold(conn, Gated::Sent(lane.position));
+        lane.refused.retain(|refused, _| *refused > send.refusals_seen);
+        let position = lane.position;
+        if send.sequence <= position && self.rules.lane_dedupe() {
+            if let Some(code) = lane.refused.get(&send.sequence).copied() {
+                let (sequence, reason) = (send.sequence, "refused before");
+                self.gated(conn, &Frame::SendRefused { sequence, code, reason });
+            }
+            return self.hold(conn, Gated::Sent(send.sequence));
         }
-        if send.sequence != lane.position.next() && self.rules.order_per_producer() {
+        if send.sequence != position.next() && self.rules.order_per_producer() {
             return self.hang_up(now, conn, Code::Protocol);
         }
         match self.admit(client, &send) {
@@ -191,9 +197,11 @@ impl Broker {
             // The void can't be stored. The client's floor carries it over to the next node.
             if let Some(lane) = self.state.lanes.get_mut(&lane) {
                 lane.position = send.sequence;
+                lane.refused.insert(send.sequence, refused.code);
             }
         } else {
-            self.commit(&Record::LaneVoid { lane, position: send.sequence });
+            let refused = Some(refused.code);
+            self.commit(&Record::LaneVoid { lane, position: send.sequence, refused });
         }
         if let Some(session) = self.sessions.get_mut(&client) {
             session.blocked.entry(send.queue.to_string()).or_insert(send.sequence);

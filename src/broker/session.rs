@@ -137,15 +137,20 @@ impl Broker {
         client: ClientId,
         hello: &Hello<'_>,
     ) -> Option<(LaneId, bool, bool)> {
-        let known = self.state.lanes.get(&hello.lane).copied().filter(|lane| {
+        let own = self.state.lanes.get_mut(&hello.lane).filter(|lane| {
             lane.client == client && hello.log.is_none_or(|log| log == self.log.id())
         });
-        let rolled_back = known.is_some_and(|lane| hello.confirmed > lane.position);
+        let known = own.map(|lane| {
+            lane.refused.retain(|refused, _| *refused >= hello.floor);
+            lane.position
+        });
+        let rolled_back = known.is_some_and(|position| hello.confirmed > position);
         let lane = match known {
-            Some(lane) if !rolled_back => {
-                let used_up = Sequence(hello.floor.0.saturating_sub(1));
-                if used_up > lane.position {
-                    self.commit(&Record::LaneVoid { lane: hello.lane, position: used_up });
+            Some(known) if !rolled_back => {
+                let position = Sequence(hello.floor.0.saturating_sub(1));
+                if position > known {
+                    let (lane, refused) = (hello.lane, None);
+                    self.commit(&Record::LaneVoid { lane, position, refused });
                 }
                 hello.lane
             }

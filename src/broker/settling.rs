@@ -66,7 +66,7 @@ impl Broker {
         }
         self.settling = None;
         self.claimed.clear();
-        self.early_replies.clear();
+        self.forget_answers_of_absent();
         self.fail_calls_in_doubt();
         self.end_terms_of_absent();
         self.services.touch_all();

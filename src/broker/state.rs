@@ -6,6 +6,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 
 use crate::broker::queue::{Entry, Lease, Queue, Settings};
+use crate::error::Code;
 use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
 use crate::log::record::StoredMessage;
 use crate::log::{LeaseEnd, Place, Record};
@@ -15,11 +16,13 @@ use crate::time::UnixMillis;
 const SETTLED_LATELY_MAX: usize = 4096;
 
 /// Numbering of one client's sends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lane {
     pub client: ClientId,
     pub position: Sequence,
     pub used_at: UnixMillis,
+    /// Sends that were refused, until the client has seen it.
+    pub refused: BTreeMap<Sequence, Code>,
 }
 
 /// Who leads a role.
@@ -113,11 +116,17 @@ impl State {
             }
             Record::Declared { queue, name, options } => self.declare(*queue, name, options),
             Record::LaneOpened { lane, client, position, used_at } => {
-                let opened = Lane { client: *client, position: *position, used_at: *used_at };
-                self.lanes.insert(*lane, opened);
+                let (client, position, used_at) = (*client, *position, *used_at);
+                let refused = BTreeMap::new();
+                self.lanes.insert(*lane, Lane { client, position, used_at, refused });
                 self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
             }
-            Record::LaneVoid { lane, position } => self.move_lane(*lane, *position),
+            Record::LaneVoid { lane, position, refused } => {
+                self.move_lane(*lane, *position);
+                if let (Some(code), Some(lane)) = (refused, self.lanes.get_mut(lane)) {
+                    lane.refused.insert(*position, *code);
+                }
+            }
             Record::LaneClosed { lane } => {
                 if let Some(closed) = self.lanes.remove(lane) {
                     self.settled_lately.remove(&closed.client);

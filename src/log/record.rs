@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use minicbor::{Decode, Encode};
 
+use crate::error::Code;
 use crate::id::{
     ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
 };
@@ -120,13 +121,16 @@ pub enum Record<'a> {
         #[n(3)]
         used_at: UnixMillis,
     },
-    /// Numbers up to `position` are used up without a message: refused or given up.
+    /// Numbers up to `position` are used up without a message: given up, or, with a code, the
+    /// send `position` was refused, and is refused again if it comes again.
     #[n(7)]
     LaneVoid {
         #[n(0)]
         lane: LaneId,
         #[n(1)]
         position: Sequence,
+        #[n(2)]
+        refused: Option<Code>,
     },
     /// The lane was let go. Its number is not issued again.
     #[n(8)]

@@ -398,6 +398,12 @@ pub enum Frame<'a> {
     /// a node that settles waits for this client.
     #[n(48)]
     Resumed,
+    /// C. Every call below is answered or given up, so the node may forget its result.
+    #[n(49)]
+    CallsDone {
+        #[n(0)]
+        below: CallId,
+    },
     /// N. All peers, whenever one comes, goes or changes.
     #[n(47)]
     Peers {

@@ -223,3 +223,21 @@ fn cancelling_a_call_stops_its_server() {
     bench.say(&mut caller, &[Frame::CancelCall { call: CallId(1) }]);
     assert!(bench.frames(&server).contains(&Frame::CancelDispatch { key }));
 }
+
+#[test]
+fn a_result_that_was_lost_is_told_again_and_the_call_does_not_run_again() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 5);
+    let epoch = bench.node.epoch().unwrap().counter;
+    call(&mut bench, &mut caller, 1, None);
+    let key = dispatched(&mut bench, &server)[0];
+    reply(&mut bench, &mut server, key);
+    let mut caller = bench.join(1);
+    call(&mut bench, &mut caller, 1, Some(epoch));
+    assert!(bench.frames(&caller).contains(&result(1, Outcome::Value(b"5"))));
+    assert_eq!(dispatched(&mut bench, &server), []);
+    bench.say(&mut caller, &[Frame::CallsDone { below: CallId(2) }]);
+    call(&mut bench, &mut caller, 2, None);
+    assert_eq!(dispatched(&mut bench, &server).len(), 1);
+}

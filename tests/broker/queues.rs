@@ -433,3 +433,31 @@ fn a_batch_is_stored_whole() {
     let ids: Vec<_> = got.iter().map(|d| (d.sequence, d.index, d.body)).collect();
     assert_eq!(ids, [(Sequence(1), 0, &b"a"[..]), (Sequence(1), 1, b"b")]);
 }
+
+#[test]
+fn a_refusal_that_was_lost_is_told_again_even_by_the_next_node() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    let options = QueueOptions { messages_max: Some(1), ..QueueOptions::default() };
+    declare(&mut bench, &mut peer, "small", options);
+    bench.send(&mut peer, "small", b"fits");
+    bench.send(&mut peer, "small", b"too much");
+    let lane = peer.lane;
+    for restart in [false, true] {
+        if restart {
+            bench.restart();
+        }
+        let (mut peer, _) = bench.hello(1, |hello| {
+            hello.lane = lane;
+            hello.confirmed = Sequence(1);
+            hello.floor = Sequence(2);
+        });
+        peer.next = Sequence(2);
+        bench.send(&mut peer, "small", b"too much");
+        let frames = bench.frames(&peer);
+        let again = |frame: &Frame<'_>| {
+            matches!(frame, Frame::SendRefused { sequence: Sequence(2), code: Code::Full, .. })
+        };
+        assert!(frames.iter().any(again), "{frames:?}");
+    }
+}
