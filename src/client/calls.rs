@@ -18,6 +18,9 @@ use crate::wire::frame::Outcome;
 /// only because this client slept get this much time.
 const AFTER_PAUSE_MS: u64 = 100;
 
+/// The node is told of this many finished calls at a time.
+const DONE_STEP: u32 = 32;
+
 #[derive(Debug)]
 struct Call {
     service: String,
@@ -38,6 +41,8 @@ pub(super) struct Calls {
     /// Calls that were given up after they were transmitted, until their deadline: the node of the
     /// next link is told again.
     cancelled: BTreeMap<CallId, Instant>,
+    /// What the node was last told with `CallsDone`.
+    told_below: CallId,
     /// Deadlines are not looked at before this.
     patient_until: Instant,
 }
@@ -49,6 +54,11 @@ impl Calls {
 
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
+    }
+
+    /// Every call below this is answered or given up.
+    fn done_below(&self) -> CallId {
+        self.calls.keys().next().copied().unwrap_or(CallId(self.last.saturating_add(1)))
     }
 
     pub fn woke(&mut self, now: Instant) {
@@ -160,6 +170,16 @@ impl Client {
             Outcome::Failed { code, maybe_executed } => failed(code, maybe_executed),
         };
         self.end_call(id, outcome);
+        if self.calls.done_below().0 >= self.calls.told_below.0 + DONE_STEP {
+            self.tell_calls_done();
+        }
+    }
+
+    /// Tells the node which results it may forget.
+    pub(super) fn tell_calls_done(&mut self) {
+        let below = self.calls.done_below();
+        self.calls.told_below = below;
+        self.push(&Frame::CallsDone { below });
     }
 
     fn end_call(&mut self, id: CallId, outcome: CallOutcome) {

@@ -65,6 +65,8 @@ impl Client {
         }
         self.declare_consumers();
         self.resume_live(&welcome.newest, first);
+        self.tell_calls_done();
+        self.push(&Frame::Resumed);
     }
 
     /// Tells the node the name and tags of this client, now or after the next Welcome.
