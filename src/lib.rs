@@ -3,6 +3,7 @@
 extern crate alloc;
 
 pub mod broker;
+pub mod cbor;
 pub mod client;
 pub mod error;
 pub mod id;

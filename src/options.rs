@@ -54,7 +54,7 @@ pub enum DeadLetter {
 #[cbor(array)]
 pub struct QueueOptions {
     /// Structural: a declaration that differs is refused with `DUPLICATE_DECLARE`.
-    #[n(0)]
+    #[cbor(n(0), with = "crate::cbor::variant", has_nil)]
     pub durability: Option<Durability>,
     /// Default 30 000.
     #[n(1)]
@@ -66,7 +66,7 @@ pub struct QueueOptions {
     #[n(3)]
     pub backoff: Option<Backoff>,
     /// Structural. Default: the queue `<name>.dead`.
-    #[n(4)]
+    #[cbor(n(4), with = "crate::cbor::variant", has_nil)]
     pub dead_letter: Option<DeadLetter>,
     /// Ready, delayed and leased messages together. Default: the limit of the bus.
     #[n(5)]

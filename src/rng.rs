@@ -1,48 +1,51 @@
-//! The only generator. SplitMix64 (Steele, Lea, Flood 2014): eight lines, no tables, passes
-//! BigCrush. Nothing here is a secret, so it need not be unpredictable, only seeded and the same
-//! everywhere.
+//! The only generator. It is seeded by the host, so the same seed gives the same run everywhere;
+//! it is not for secrets.
 
-#[derive(Clone, Debug)]
-pub struct Rng {
-    state: u64,
-}
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng};
+
+/// A seeded stream of random numbers. Integers only.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rng(Xoshiro256PlusPlus);
 
 impl Rng {
+    /// The generator of this seed. A host takes the seed from the platform's entropy.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
-        let mut state = 0;
-        for part in seed.chunks_exact(8) {
-            let mut word = [0; 8];
-            word.copy_from_slice(part);
-            state = Self { state: state ^ u64::from_le_bytes(word) }.next_u64();
-        }
-        Self { state }
+        Self(Xoshiro256PlusPlus::from_seed(seed))
     }
 
+    /// Any number.
     pub fn next_u64(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
-    /// A number below `bound`; zero if `bound` is zero. The bias is below 2^-32 for bounds of
-    /// 32 bits.
+    /// A number below `bound`, each as likely as the others; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        let product = u128::from(self.next_u64()) * u128::from(bound);
-        u64::try_from(product >> 64).unwrap_or(0)
+        if bound == 0 {
+            return 0;
+        }
+        // Numbers under the remainder of 2^64 / bound would make some results likelier.
+        let skipped = bound.wrapping_neg() % bound;
+        loop {
+            let number = self.next_u64();
+            if number >= skipped {
+                return number % bound;
+            }
+        }
     }
 
-    /// True `numerator` times out of `denominator`.
+    /// True with the probability `numerator` / `denominator`; never if the denominator is 0.
     pub fn ratio(&mut self, numerator: u64, denominator: u64) -> bool {
-        self.below(denominator) < numerator
+        denominator != 0 && self.below(denominator) < numerator
     }
 
+    /// Sixteen random bytes, such as an id.
     pub fn bytes16(&mut self) -> [u8; 16] {
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.next_u64().to_le_bytes());
-        bytes[8..].copy_from_slice(&self.next_u64().to_le_bytes());
+        let (first, second) = bytes.split_at_mut(8);
+        first.copy_from_slice(&self.next_u64().to_le_bytes());
+        second.copy_from_slice(&self.next_u64().to_le_bytes());
         bytes
     }
 
@@ -53,5 +56,43 @@ impl Rng {
             part.copy_from_slice(&self.next_u64().to_le_bytes());
         }
         seed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_of_a_seed_never_changes() {
+        let mut rng = Rng::new([7; 32]);
+        let numbers = [rng.next_u64(), rng.next_u64(), rng.below(1000)];
+        assert_eq!(numbers, [1_012_762_419_733_073_422, 9_982_943_851_654_580_874, 376]);
+    }
+
+    #[test]
+    fn below_reaches_every_number_and_none_else() {
+        let mut rng = Rng::new([1; 32]);
+        let mut seen = [0; 7];
+        for _ in 0..7000 {
+            seen[rng.below(7) as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| (800..1200).contains(count)), "{seen:?}");
+        assert_eq!(rng.below(0), 0);
+        assert_eq!(rng.below(1), 0);
+    }
+
+    #[test]
+    fn a_ratio_is_met_and_its_ends_are_certain() {
+        let mut rng = Rng::new([2; 32]);
+        let hits = (0..10_000).filter(|_| rng.ratio(1, 4)).count();
+        assert!((2300..2700).contains(&hits), "{hits}");
+        assert!((0..100).all(|_| !rng.ratio(0, 3) && rng.ratio(3, 3) && !rng.ratio(1, 0)));
+    }
+
+    #[test]
+    fn ids_differ() {
+        let mut rng = Rng::new([0; 32]);
+        assert_ne!(rng.bytes16(), rng.bytes16());
     }
 }

@@ -84,7 +84,7 @@ pub enum Record<'a> {
     Ended {
         #[n(0)]
         lease: LeaseNumber,
-        #[b(1)]
+        #[cbor(b(1), with = "crate::cbor::variant")]
         end: LeaseEnd<'a>,
         /// The holder ended it: the same settlement, sent again, is confirmed again. Otherwise
         /// it expired or its holder died, and a late settlement is refused.

@@ -93,3 +93,52 @@ fn check_text(text: &str, limits: &Limits, what: &'static str) -> Result<(), Ref
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { name_bytes_max: 9, topic_words_max: 3, ..Limits::DEFAULTS };
+
+    fn refusal<T>(result: Result<T, Refused>) -> (Code, &'static str) {
+        let refused = result.err().expect("the text is refused");
+        (refused.code, refused.reason)
+    }
+
+    #[test]
+    fn names_are_free_but_for_length_and_control_characters() {
+        for text in ["a", "calc@1", "a..b", "*", "\u{fc}n\u{ef}"] {
+            assert_eq!(Name::parse(text, &LIMITS).unwrap().as_str(), text);
+        }
+        for text in ["", "a\n", "\0", "a\u{85}"] {
+            assert_eq!(refusal(Name::parse(text, &LIMITS)), (Code::Invalid, "name"));
+        }
+        let long = refusal(Name::parse("0123456789", &LIMITS));
+        assert_eq!(long, (Code::TooLarge, "name_bytes_max"));
+    }
+
+    #[test]
+    fn topics_have_words_and_no_wildcards() {
+        let topic = Topic::parse("a.bb.c#", &LIMITS).unwrap();
+        assert_eq!(topic.words().collect::<alloc::vec::Vec<_>>(), ["a", "bb", "c#"]);
+        for text in ["", ".", "a.", ".a", "a..b", "*", "a.#", "a.\t"] {
+            assert_eq!(refusal(Topic::parse(text, &LIMITS)), (Code::Invalid, "topic"), "{text:?}");
+        }
+        let many = refusal(Topic::parse("a.b.c.d", &LIMITS));
+        assert_eq!(many, (Code::TooLarge, "topic_words_max"));
+    }
+
+    #[test]
+    fn filters_may_have_wildcards() {
+        for text in ["#", "*", "a.*.#", "#.#.#"] {
+            assert_eq!(Filter::parse(text, &LIMITS).unwrap().as_str().to_string(), text);
+        }
+        for text in ["", "a..#", "#."] {
+            assert_eq!(refusal(Filter::parse(text, &LIMITS)), (Code::Invalid, "filter"));
+        }
+        let long = refusal(Filter::parse("0123456.#.#", &LIMITS));
+        assert_eq!(long, (Code::TooLarge, "name_bytes_max"));
+    }
+}

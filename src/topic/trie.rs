@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::topic::{Filter, Topic};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Node<T> {
     words: BTreeMap<Box<str>, usize>,
     star: Option<usize>,
@@ -68,7 +68,7 @@ impl<T: Ord + Copy> FilterTrie<T> {
     /// Adds `value` under `filter`; once is enough.
     pub fn insert(&mut self, filter: &Filter, value: T) {
         let mut at = 0;
-        for word in filter.words() {
+        for word in steps(filter) {
             at = match self.nodes[at].child(word) {
                 Some(child) => child,
                 None => {
@@ -98,7 +98,7 @@ impl<T: Ord + Copy> FilterTrie<T> {
     pub fn remove(&mut self, filter: &Filter, value: T) {
         let mut path = Vec::new();
         let mut at = 0;
-        for word in filter.words() {
+        for word in steps(filter) {
             let Some(child) = self.nodes[at].child(word) else { return };
             path.push((at, word));
             at = child;
@@ -132,32 +132,150 @@ impl<T: Ord + Copy> FilterTrie<T> {
                     self.enter(child, &mut next);
                 }
             }
+            // Two ways to one node would double the work at each `#`.
             next.sort_unstable();
             next.dedup();
             core::mem::swap(&mut states, &mut next);
         }
-        let start = out.len();
-        for state in states {
-            out.extend_from_slice(&self.nodes[state].values);
-        }
-        out[start..].sort_unstable();
-        let mut found = out.split_off(start);
+        let mut found: Vec<T> =
+            states.iter().flat_map(|state| &self.nodes[*state].values).copied().collect();
+        found.sort_unstable();
         found.dedup();
         out.append(&mut found);
     }
 
     /// A node, and what follows it without a word: `#` stands for none, too.
     fn enter(&self, node: usize, states: &mut Vec<usize>) {
-        let mut at = Some(node);
-        while let Some(state) = at {
-            states.push(state);
-            at = self.nodes[state].hash;
-        }
+        states.push(node);
+        states.extend(self.nodes[node].hash);
     }
+}
+
+/// The words of a filter. A `#` right after another adds nothing and is left out.
+fn steps(filter: &Filter) -> impl Iterator<Item = &str> {
+    let mut after_hash = false;
+    filter.words().filter(move |word| {
+        let hash = *word == "#";
+        let repeated = hash && after_hash;
+        after_hash = hash;
+        !repeated
+    })
 }
 
 impl<T: Ord + Copy> Default for FilterTrie<T> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::string::String;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::Limits;
+
+    /// What the words mean, as plainly as it can be said.
+    fn fits(filter: &[&str], topic: &[&str]) -> bool {
+        match (filter, topic) {
+            ([], []) => true,
+            (["#", rest @ ..], _) => (0..=topic.len()).any(|taken| fits(rest, &topic[taken..])),
+            (["*", filter @ ..], [_, topic @ ..]) => fits(filter, topic),
+            ([wanted, filter @ ..], [word, topic @ ..]) => wanted == word && fits(filter, topic),
+            _ => false,
+        }
+    }
+
+    fn filter(text: &str) -> Filter {
+        Filter::parse(text, &Limits::DEFAULTS).unwrap()
+    }
+
+    fn matches(trie: &FilterTrie<u32>, topic: &str) -> Vec<u32> {
+        let mut found = Vec::new();
+        trie.matches(&Topic::parse(topic, &Limits::DEFAULTS).unwrap(), &mut found);
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn the_trie_agrees_with_the_plain_meaning(
+            changes in vec(("([ab*#]\\.){0,5}[ab*#]", 0..4_u32, prop::bool::weighted(0.7)), 0..60),
+            topics in vec("([abc]\\.){0,5}[abc]", 1..20),
+        ) {
+            let mut trie = FilterTrie::new();
+            let mut model: BTreeSet<(String, u32)> = BTreeSet::new();
+            for (text, value, add) in changes {
+                if add {
+                    trie.insert(&filter(&text), value);
+                    // `#.#` means `#`, so both are one entry of the trie.
+                    model.insert((collapsed(&text), value));
+                } else {
+                    trie.remove(&filter(&text), value);
+                    model.remove(&(collapsed(&text), value));
+                }
+            }
+            for topic in topics {
+                let words: Vec<&str> = topic.split('.').collect();
+                let fitting = model.iter().filter(|(text, _)| {
+                    fits(&text.split('.').collect::<Vec<_>>(), &words)
+                });
+                let expected: BTreeSet<u32> = fitting.map(|(_, value)| *value).collect();
+                prop_assert_eq!(matches(&trie, &topic), Vec::from_iter(expected));
+            }
+            for (text, value) in &model {
+                trie.remove(&filter(text), *value);
+            }
+            prop_assert_eq!(trie.nodes.len(), trie.free.len() + 1);
+            prop_assert!(trie.nodes[0].is_empty());
+        }
+    }
+
+    fn collapsed(text: &str) -> String {
+        let mut words: Vec<&str> = text.split('.').collect();
+        words.dedup_by(|second, first| (*second, *first) == ("#", "#"));
+        words.join(".")
+    }
+
+    #[test]
+    fn a_hash_stands_for_no_word_too() {
+        let mut trie = FilterTrie::new();
+        for (value, text) in ["#", "a.#", "#.b", "a.#.b", "*.b", "a.b.#.*"].iter().enumerate() {
+            trie.insert(&filter(text), u32::try_from(value).unwrap());
+        }
+        assert_eq!(matches(&trie, "a.b"), [0, 1, 2, 3, 4]);
+        assert_eq!(matches(&trie, "a"), [0, 1]);
+        assert_eq!(matches(&trie, "a.b.c"), [0, 1, 5]);
+    }
+
+    #[test]
+    fn matches_are_appended() {
+        let mut trie = FilterTrie::new();
+        trie.insert(&filter("a"), 1);
+        let mut found = [9].into();
+        trie.matches(&Topic::parse("a", &Limits::DEFAULTS).unwrap(), &mut found);
+        assert_eq!(found, [9, 1]);
+    }
+
+    #[test]
+    fn many_hashes_do_not_multiply_the_work() {
+        // Each topic word can be taken by each `#`: the ways through grow like 31 choose 15, while
+        // the nodes are only as many as there are words in the filters.
+        let limits = Limits::DEFAULTS;
+        let mut trie = FilterTrie::new();
+        for (value, last) in ["a", "b", "*", "#"].iter().enumerate() {
+            let words = ["#", "a"].repeat(15).join(".");
+            trie.insert(&filter(&[&words, *last].join(".")), value);
+        }
+        let topic = ["a"; 32].join(".");
+        let mut found = Vec::new();
+        for _ in 0..1000 {
+            found.clear();
+            trie.matches(&Topic::parse(&topic, &limits).unwrap(), &mut found);
+        }
+        assert_eq!(found, [0, 2, 3]);
     }
 }

@@ -1,6 +1,5 @@
 //! The head of a transport message, and the frames behind it.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use minicbor::{Decode, Encode};
@@ -70,115 +69,39 @@ impl<'a> Iterator for Frames<'a> {
         if self.rest.is_empty() {
             return None;
         }
+        let frame = self.take_frame();
+        if frame.is_err() {
+            self.rest = &[];
+        }
+        Some(frame)
+    }
+}
+
+impl<'a> Frames<'a> {
+    /// Finds the end of the item before it is read: the codec leaves unknown fields of a frame that
+    /// has none of its own unread.
+    fn take_frame(&mut self) -> Result<Frame<'a>, Malformed> {
         let mut decoder = minicbor::Decoder::new(self.rest);
-        let frame = decoder.decode();
-        self.rest = match frame {
-            Ok(_) => self.rest.get(decoder.position()..).unwrap_or_default(),
-            Err(_) => &[],
-        };
-        Some(frame.map_err(|_| Malformed))
+        decoder.skip().map_err(|_| Malformed)?;
+        let (frame, rest) = self.rest.split_at_checked(decoder.position()).ok_or(Malformed)?;
+        self.rest = rest;
+        minicbor::decode(frame).map_err(|_| Malformed)
     }
 }
 
 /// Decodes one frame that fills `bytes`, such as a reassembled one.
 ///
 /// # Errors
-/// `Malformed` if the bytes are not exactly one frame.
+/// `Malformed` if the bytes are not exactly one frame, or are a fragment: fragments do not nest.
 pub fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, Malformed> {
     let mut frames = Frames { rest: bytes };
     let frame = frames.next().ok_or(Malformed)??;
-    if frames.rest.is_empty() { Ok(frame) } else { Err(Malformed) }
+    let whole = frames.rest.is_empty() && !matches!(frame, Frame::Fragment { .. });
+    if whole { Ok(frame) } else { Err(Malformed) }
 }
 
 /// Encodes one frame at the end of `out`.
 pub fn encode_frame(frame: &Frame<'_>, out: &mut Vec<u8>) {
     // Writing to a Vec can't fail, and no frame holds a value without an encoding.
     let _ = minicbor::encode(frame, out);
-}
-
-/// Room left for the head of a fragment: its array, tag, flag and byte string length.
-const FRAGMENT_HEAD_BYTES: usize = 16;
-
-/// Collects frames of one link and cuts them into transport messages.
-#[derive(Debug)]
-pub struct MessageWriter {
-    bytes: Vec<u8>,
-    /// Where the first frame starts, or what is left of it.
-    start: usize,
-    /// Where each frame ends, in order.
-    ends: VecDeque<usize>,
-    message_bytes_max: usize,
-    /// Part of the first frame has left.
-    in_parts: bool,
-}
-
-impl MessageWriter {
-    #[must_use]
-    pub const fn new(message_bytes_max: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            start: 0,
-            ends: VecDeque::new(),
-            message_bytes_max,
-            in_parts: false,
-        }
-    }
-
-    pub fn push(&mut self, frame: &Frame<'_>) {
-        encode_frame(frame, &mut self.bytes);
-        self.ends.push_back(self.bytes.len());
-    }
-
-    /// Adds a frame that is encoded already.
-    pub fn push_encoded(&mut self, frame: &[u8]) {
-        self.bytes.extend_from_slice(frame);
-        self.ends.push_back(self.bytes.len());
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Bytes that wait.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    /// The next transport message: as many whole frames as fit, or one part of a longer frame.
-    /// `head` is called once for each message.
-    pub fn take_message(&mut self, mut head: impl FnMut() -> Envelope) -> Option<Vec<u8>> {
-        let first_end = *self.ends.front()?;
-        let mut out = Vec::new();
-        let _ = minicbor::encode(head(), &mut out);
-        let room = self.message_bytes_max.saturating_sub(out.len());
-        if self.in_parts || first_end - self.start > room {
-            self.take_part(first_end, room, &mut out);
-        } else {
-            let fits = |end: &&usize| **end - self.start <= room;
-            let frames = self.ends.iter().take_while(fits).count();
-            let end = self.ends.drain(..frames).next_back()?;
-            out.extend_from_slice(&self.bytes[self.start..end]);
-            self.start = end;
-        }
-        if self.ends.is_empty() {
-            self.bytes.clear();
-            self.start = 0;
-        }
-        Some(out)
-    }
-
-    fn take_part(&mut self, end: usize, room: usize, out: &mut Vec<u8>) {
-        let part_bytes_max = room.saturating_sub(FRAGMENT_HEAD_BYTES).max(1);
-        let part_end = end.min(self.start + part_bytes_max);
-        let last = part_end == end;
-        let bytes = &self.bytes[self.start..part_end];
-        encode_frame(&Frame::Fragment { last, bytes }, out);
-        self.start = part_end;
-        self.in_parts = !last;
-        if last {
-            self.ends.pop_front();
-        }
-    }
 }

@@ -188,7 +188,7 @@ pub enum Frame<'a> {
         /// Refusals up to here are known to the client and given up.
         #[n(2)]
         refusals_seen: Sequence,
-        #[n(3)]
+        #[cbor(n(3), with = "crate::cbor::variant", has_nil)]
         durability: Option<crate::options::Durability>,
         #[b(4)]
         items: Vec<Item<'a>>,
@@ -245,7 +245,7 @@ pub enum Frame<'a> {
     Settle {
         #[n(0)]
         lease: LeaseNumber,
-        #[b(1)]
+        #[cbor(b(1), with = "crate::cbor::variant")]
         settlement: Settlement<'a>,
     },
     /// N. The settlement is stored, or was refused with `StaleLease`.
@@ -327,7 +327,7 @@ pub enum Frame<'a> {
     Reply {
         #[n(0)]
         key: CallKey,
-        #[b(1)]
+        #[cbor(b(1), with = "crate::cbor::variant")]
         outcome: Outcome<'a>,
     },
     /// N. The node has the reply, or nobody waits for it any more.
@@ -341,7 +341,7 @@ pub enum Frame<'a> {
     CallResult {
         #[n(0)]
         call: CallId,
-        #[b(1)]
+        #[cbor(b(1), with = "crate::cbor::variant")]
         outcome: Outcome<'a>,
     },
     /// C. The caller waits no more.

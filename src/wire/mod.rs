@@ -6,10 +6,14 @@ pub mod envelope;
 pub mod fragment;
 pub mod frame;
 mod parts;
+pub mod summary;
+pub mod writer;
 
-pub use envelope::{Envelope, Malformed, Message, MessageWriter};
+pub use envelope::{Envelope, Malformed, Message};
 pub use fragment::{Reassembly, TooLong};
 pub use frame::Frame;
+pub use summary::Summary;
+pub use writer::MessageWriter;
 
 /// The newest protocol version this build speaks.
 pub const VERSION: u16 = 1;

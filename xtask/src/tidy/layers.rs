@@ -13,7 +13,8 @@ struct Layer {
 }
 
 /// No order among these: they hold no logic of the broker.
-const BASE: &[&str] = &["time", "id", "limits", "rng", "error", "rules", "store", "options"];
+const BASE: &[&str] =
+    &["time", "id", "limits", "rng", "error", "rules", "store", "options", "cbor"];
 const CORE: &[&str] = &["wire", "topic", "log"];
 const PARTS: &[&str] = &["broker", "client"];
 
@@ -28,6 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "rules", sees: &[BASE] },
     Layer { name: "store", sees: &[BASE] },
     Layer { name: "options", sees: &[BASE] },
+    Layer { name: "cbor", sees: &[BASE] },
     Layer { name: "topic", sees: &[BASE] },
     Layer { name: "wire", sees: &[BASE, &["topic"]] },
     Layer { name: "log", sees: &[BASE, &["wire", "topic"]] },

@@ -1,0 +1,209 @@
+//! Frames in a few words, for logs and failing tests. Nothing that ships uses it, so it is not in
+//! the wasm module.
+
+use core::fmt::{Display, Formatter, Result};
+
+use crate::wire::frame::{CallKey, Frame, Outcome, Settlement};
+
+/// Shows a frame by its name, its numbers and the lengths of its byte strings.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a>(pub &'a Frame<'a>);
+
+impl Display for Summary<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
+        match self.0 {
+            Frame::Hello(_)
+            | Frame::Welcome(_)
+            | Frame::Hangup { .. }
+            | Frame::Ping { .. }
+            | Frame::Pong { .. }
+            | Frame::Goodbye { .. }
+            | Frame::Announce { .. }
+            | Frame::Fragment { .. }
+            | Frame::PeerInfo { .. }
+            | Frame::Resumed
+            | Frame::Peers { .. } => link(self.0, out),
+            Frame::Publish(_)
+            | Frame::Published { .. }
+            | Frame::JoinGroup { .. }
+            | Frame::GroupJoined { .. }
+            | Frame::LeaveGroup { .. }
+            | Frame::GroupMessage { .. }
+            | Frame::NewestNumbers { .. }
+            | Frame::Repair { .. }
+            | Frame::Repaired { .. } => live(self.0, out),
+            Frame::Serve { .. }
+            | Frame::Serving { .. }
+            | Frame::Unserve { .. }
+            | Frame::Method { .. }
+            | Frame::Call { .. }
+            | Frame::Dispatch { .. }
+            | Frame::Reply { .. }
+            | Frame::ReplyTaken { .. }
+            | Frame::CallResult { .. }
+            | Frame::CancelCall { .. }
+            | Frame::CancelDispatch { .. } => call(self.0, out),
+            Frame::Stand { candidate, role, holds } => {
+                write!(out, "Stand {} {role} holds={:?}", candidate.0, holds.map(|term| term.0))
+            }
+            Frame::Lead { candidate, term } => write!(out, "Lead {} term={}", candidate.0, term.0),
+            Frame::Depose { candidate } => write!(out, "Depose {}", candidate.0),
+            Frame::Resign { candidate } => write!(out, "Resign {}", candidate.0),
+            _ => queue(self.0, out),
+        }
+    }
+}
+
+fn link(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Hello(hello) => {
+            let (lane, floor, fresh) = (hello.lane.0, hello.floor.0, hello.fresh);
+            let (leases, serving) = (hello.leases.len(), hello.serving.len());
+            write!(out, "Hello lane={lane} floor={floor} fresh={fresh}")?;
+            write!(out, " leases={leases} serving={serving}")
+        }
+        Frame::Welcome(welcome) => {
+            let (lane, position) = (welcome.lane.0, welcome.position.0);
+            let (resumed, rolled_back) = (welcome.resumed, welcome.rolled_back);
+            write!(out, "Welcome lane={lane} position={position}")?;
+            write!(out, " resumed={resumed} rolled_back={rolled_back}")
+        }
+        Frame::Hangup { code } => write!(out, "Hangup {}", code.text()),
+        Frame::Ping { nonce } => write!(out, "Ping {nonce}"),
+        Frame::Pong { nonce } => write!(out, "Pong {nonce}"),
+        Frame::Goodbye { park } => write!(out, "Goodbye park={park}"),
+        Frame::Fragment { last, bytes } => write!(out, "Fragment {}B last={last}", bytes.len()),
+        Frame::PeerInfo { peer } => write!(out, "PeerInfo {}B", peer.len()),
+        Frame::Peers { peers } => write!(out, "Peers {}", peers.len()),
+        Frame::Resumed => out.write_str("Resumed"),
+        _ => out.write_str("Announce"),
+    }
+}
+
+fn live(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Publish(live) => {
+            write!(out, "Publish {} {} {}B", live.number.0, live.topic, live.body.len())
+        }
+        Frame::Published { number } => write!(out, "Published {}", number.0),
+        Frame::JoinGroup { subscription, filter, group } => {
+            write!(out, "JoinGroup {} {filter} {group}", subscription.0)
+        }
+        Frame::GroupJoined { subscription, refused } => {
+            write!(out, "GroupJoined {} {}", subscription.0, text(*refused))
+        }
+        Frame::LeaveGroup { subscription } => write!(out, "LeaveGroup {}", subscription.0),
+        Frame::GroupMessage { subscription, live } => {
+            write!(out, "GroupMessage {} {} {}", subscription.0, live.number.0, live.topic)
+        }
+        Frame::NewestNumbers { newest } => write!(out, "NewestNumbers {}", newest.len()),
+        Frame::Repair { first, last, .. } => write!(out, "Repair {}..={}", first.0, last.0),
+        Frame::Repaired { first, last, messages, .. } => {
+            write!(out, "Repaired {}..={} {}", first.0, last.0, messages.len())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Declare { request, queue, .. } => write!(out, "Declare {} {queue}", request.0),
+        Frame::Inspect { request, queue } => write!(out, "Inspect {} {queue}", request.0),
+        Frame::QueueState { request, state } => {
+            let (ready, delayed, leased) = (state.ready, state.delayed, state.leased);
+            write!(out, "QueueState {} {ready}/{delayed}/{leased}", request.0)
+        }
+        Frame::RequestRefused { request, code, reason } => {
+            write!(out, "RequestRefused {} {} {reason}", request.0, code.text())
+        }
+        Frame::Send { sequence, queue, items, .. } => {
+            write!(out, "Send {} {queue} items={}", sequence.0, items.len())
+        }
+        Frame::Sent { position } => write!(out, "Sent {}", position.0),
+        Frame::SendRefused { sequence, code, reason } => {
+            write!(out, "SendRefused {} {} {reason}", sequence.0, code.text())
+        }
+        Frame::Consume { consumer, queue, prefetch, prefetch_bytes } => {
+            write!(out, "Consume {} {queue} {prefetch}/{prefetch_bytes}B", consumer.0)
+        }
+        Frame::Consuming { consumer, refused } => {
+            write!(out, "Consuming {} {}", consumer.0, text(*refused))
+        }
+        Frame::CancelConsumer { consumer } => write!(out, "CancelConsumer {}", consumer.0),
+        Frame::Deliver(delivery) => {
+            let (lease, number, lane) = (delivery.lease.0, delivery.number.0, delivery.lane.0);
+            let (sequence, attempt) = (delivery.sequence.0, delivery.attempt);
+            write!(out, "Deliver lease={lease} number={number} lane={lane}")?;
+            write!(out, " sequence={sequence} attempt={attempt} {}B", delivery.body.len())
+        }
+        Frame::Settle { lease, settlement } => {
+            write!(out, "Settle {} {}", lease.0, settlement_name(settlement))
+        }
+        Frame::Settled { lease, refused } => write!(out, "Settled {} {}", lease.0, text(*refused)),
+        _ => Ok(()),
+    }
+}
+
+fn call(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Serve { service, name, concurrency } => {
+            write!(out, "Serve {} {name} concurrency={concurrency}", service.0)
+        }
+        Frame::Serving { service, refused } => {
+            write!(out, "Serving {} {}", service.0, text(*refused))
+        }
+        Frame::Unserve { service } => write!(out, "Unserve {}", service.0),
+        Frame::Method { method, service, name } => {
+            write!(out, "Method {} {service}.{name}", method.0)
+        }
+        Frame::Call { call, method, timeout_ms, arguments, .. } => {
+            let (call, method, length) = (call.0, method.0, arguments.len());
+            write!(out, "Call {call} method={method} timeout_ms={timeout_ms} {length}B")
+        }
+        Frame::Dispatch { key, service, method, .. } => {
+            write!(out, "Dispatch {} service={} {method}", Key(key), service.0)
+        }
+        Frame::Reply { key, outcome } => {
+            write!(out, "Reply {} {}", Key(key), outcome_name(outcome))
+        }
+        Frame::ReplyTaken { key } => write!(out, "ReplyTaken {}", Key(key)),
+        Frame::CallResult { call, outcome } => {
+            write!(out, "CallResult {} {}", call.0, outcome_name(outcome))
+        }
+        Frame::CancelCall { call } => write!(out, "CancelCall {}", call.0),
+        Frame::CancelDispatch { key } => write!(out, "CancelDispatch {}", Key(key)),
+        _ => Ok(()),
+    }
+}
+
+/// The first two bytes of the caller and the number of the call.
+struct Key<'a>(&'a CallKey);
+
+impl Display for Key<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
+        let [first, second, ..] = self.0.caller.0;
+        write!(out, "{first:02x}{second:02x}:{}", self.0.call.0)
+    }
+}
+
+fn text(refused: Option<crate::error::Code>) -> &'static str {
+    refused.map_or("ok", crate::error::Code::text)
+}
+
+const fn settlement_name(settlement: &Settlement<'_>) -> &'static str {
+    match settlement {
+        Settlement::Ack => "ack",
+        Settlement::Retry { .. } => "retry",
+        Settlement::Reject { .. } => "reject",
+        Settlement::Release => "release",
+        Settlement::Extend { .. } => "extend",
+    }
+}
+
+const fn outcome_name(outcome: &Outcome<'_>) -> &'static str {
+    match outcome {
+        Outcome::Value(_) => "value",
+        Outcome::Threw(_) => "threw",
+        Outcome::Failed { code, .. } => code.text(),
+    }
+}

@@ -1,0 +1,423 @@
+//! The golden vectors: transport messages and frames as bytes that never change, with what they
+//! mean. `vectors/frames.json` and `vectors/messages.json` hold, for each, its name, what it says,
+//! its bytes in hex, and its CBOR items as JSON: a byte string is `{"bytes": hex}`, an integer
+//! above 2^53 is `{"uint": decimal}`.
+//!
+//! With `UPDATE_VECTORS=1` the test writes the files anew; only a new protocol version may change
+//! a vector, and until the first release the contract itself still moves.
+
+use std::path::{Path, PathBuf};
+
+use minicbor::data::Type;
+use minicbor::decode::Decoder;
+use serde_json::{Value, json};
+use tabmq::error::Code;
+use tabmq::id::{
+    CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
+    MessageNumber, MethodId, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+};
+use tabmq::options::{Backoff, DeadLetter, Durability, QueueOptions};
+use tabmq::time::UnixMillis;
+use tabmq::wire::envelope::{decode_frame, encode_frame};
+use tabmq::wire::frame::{
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Settlement,
+    StorageReport, Welcome,
+};
+use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
+
+const CLIENT: ClientId = ClientId(*b"client-client-01");
+const OTHER: ClientId = ClientId(*b"client-client-02");
+const LOG: LogId = LogId(*b"log-log-log-log-");
+/// The CBOR of `[2, 3]`.
+const ARGUMENTS: &[u8] = &[0x82, 2, 3];
+/// The CBOR of 5.
+const FIVE: &[u8] = &[5];
+
+const KEY: CallKey = CallKey { caller: CLIENT, call: CallId(1) };
+
+const LIVE: Live<'_> = Live {
+    publisher: CLIENT,
+    number: PublishNumber(7),
+    topic: "price.eu",
+    body: FIVE,
+    properties: None,
+    first: None,
+};
+
+/// A frame, its name in the file and what it says.
+type Golden = (&'static str, &'static str, Frame<'static>);
+
+/// The frame of this name.
+pub fn frame(name: &str) -> Frame<'static> {
+    let found = goldens().into_iter().find(|golden| golden.0 == name);
+    found.expect("a golden frame has this name").2
+}
+
+fn goldens() -> Vec<Golden> {
+    [link(), live(), queue(), delivery(), call(), role()].concat()
+}
+
+fn link() -> Vec<Golden> {
+    let hello = Hello {
+        version_min: 1,
+        version_max: 1,
+        features: 0,
+        log: None,
+        lane: LaneId(0),
+        confirmed: Sequence(0),
+        floor: Sequence(1),
+        fresh: true,
+        peer: &[0xa0],
+        leases: Vec::new(),
+        serving: Vec::new(),
+        terms: Vec::new(),
+    };
+    let resuming = Hello {
+        log: Some(LOG),
+        lane: LaneId(3),
+        confirmed: Sequence(40),
+        floor: Sequence(41),
+        fresh: false,
+        leases: vec![LeaseNumber(12), LeaseNumber(300)],
+        serving: vec![CallKey { caller: OTHER, call: CallId(9) }],
+        terms: vec![Term(2)],
+        ..hello.clone()
+    };
+    let storage =
+        StorageReport { persistent: true, fenced: true, durability_max: Durability::Strict };
+    let welcome = Welcome {
+        version: 1,
+        features: 0,
+        log: LOG,
+        lane: LaneId(3),
+        position: Sequence(41),
+        resumed: true,
+        rolled_back: false,
+        newest: vec![Newest { publisher: OTHER, number: PublishNumber(70_000) }],
+        stale: vec![LeaseNumber(12)],
+        storage,
+        body_bytes_max: 1 << 20,
+    };
+    vec![
+        ("hello", "a client's first Hello", Frame::Hello(hello)),
+        ("hello-resuming", "a Hello that names lane, leases and calls", Frame::Hello(resuming)),
+        ("welcome", "one publisher is ahead and one lease is dead", Frame::Welcome(welcome)),
+        ("hangup", "the peer broke the protocol", Frame::Hangup { code: Code::Protocol }),
+        ("ping", "answer with pong", Frame::Ping { nonce: 4_000_000_000 }),
+        ("pong", "answers ping", Frame::Pong { nonce: 4_000_000_000 }),
+        ("goodbye", "the client leaves and keeps its lane", Frame::Goodbye { park: true }),
+        ("announce", "a node is up", Frame::Announce { log: LOG }),
+        ("fragment", "not the last part", Frame::Fragment { last: false, bytes: b"part" }),
+        ("resumed", "everything was said again", Frame::Resumed),
+        ("peer-info", "an empty map for name and tags", Frame::PeerInfo { peer: &[0xa0] }),
+        (
+            "peers",
+            "one peer",
+            Frame::Peers { peers: vec![PeerEntry { client: CLIENT, peer: &[0xa0] }] },
+        ),
+    ]
+}
+
+fn live() -> Vec<Golden> {
+    let subscription = SubscriptionId(2);
+    let (first, last) = (PublishNumber(5), PublishNumber(7));
+    vec![
+        ("publish", "the seventh of this publisher", Frame::Publish(LIVE)),
+        (
+            "publish-first",
+            "of a run that no node has heard of",
+            Frame::Publish(Live { first: Some(PublishNumber(7)), ..LIVE }),
+        ),
+        ("published", "heard up to 7", Frame::Published { number: PublishNumber(7) }),
+        (
+            "join-group",
+            "a group over a filter",
+            Frame::JoinGroup { subscription, filter: "price.#", group: "workers" },
+        ),
+        ("group-joined", "accepted", Frame::GroupJoined { subscription, refused: None }),
+        ("leave-group", "", Frame::LeaveGroup { subscription }),
+        ("group-message", "for this member", Frame::GroupMessage { subscription, live: LIVE }),
+        (
+            "newest-numbers",
+            "after traffic",
+            Frame::NewestNumbers {
+                newest: vec![Newest { publisher: CLIENT, number: PublishNumber(7) }],
+            },
+        ),
+        ("repair", "5 to 7 are missing", Frame::Repair { publisher: CLIENT, first, last }),
+        (
+            "repaired",
+            "only 7 is left",
+            Frame::Repaired { publisher: CLIENT, first, last, messages: vec![LIVE] },
+        ),
+    ]
+}
+
+fn queue() -> Vec<Golden> {
+    let request = RequestId(1);
+    let options = QueueOptions {
+        durability: Some(Durability::Strict),
+        lease_ms: Some(3000),
+        backoff: Some(Backoff {
+            first_ms: 1000,
+            factor_percent: 200,
+            wait_ms_max: 300_000,
+            jitter_percent: 20,
+        }),
+        dead_letter: Some(DeadLetter::Discard),
+        ..QueueOptions::default()
+    };
+    let items = vec![
+        Item { body: FIVE, properties: None, delay_ms: None },
+        Item { body: FIVE, properties: Some(&[0x81, 0x61, b'k']), delay_ms: Some(1500) },
+    ];
+    let counts = QueueCounts::default();
+    let state = QueueCounts { ready: 10, leased: 2, consumers: 1, sent_total: 12, ..counts };
+    vec![
+        ("declare", "absent options are null", Frame::Declare { request, queue: "jobs", options }),
+        ("inspect", "", Frame::Inspect { request, queue: "jobs" }),
+        ("queue-state", "10 ready, 2 leased", Frame::QueueState { request, state }),
+        (
+            "request-refused",
+            "",
+            Frame::RequestRefused { request, code: Code::Invalid, reason: "name" },
+        ),
+        (
+            "send",
+            "two items as one batch",
+            Frame::Send {
+                sequence: Sequence(41),
+                queue: "jobs",
+                refusals_seen: Sequence(0),
+                durability: None,
+                items,
+            },
+        ),
+        ("sent", "used up to 41", Frame::Sent { position: Sequence(41) }),
+        (
+            "send-refused",
+            "",
+            Frame::SendRefused { sequence: Sequence(42), code: Code::Full, reason: "" },
+        ),
+    ]
+}
+
+fn delivery() -> Vec<Golden> {
+    let (consumer, lease) = (ConsumerId(4), LeaseNumber(300));
+    let delivery = Delivery {
+        consumer,
+        lease,
+        attempt: 2,
+        number: MessageNumber(1000),
+        lane: LaneId(3),
+        sequence: Sequence(41),
+        index: 1,
+        stored_at: UnixMillis(1_764_000_000_000),
+        lease_ms: 30_000,
+        body: FIVE,
+        properties: None,
+        dead_reason: None,
+    };
+    let retry = Settlement::Retry { after_ms: Some(250), reason: Some("busy") };
+    let reject = Settlement::Reject { reason: None };
+    vec![
+        (
+            "consume",
+            "at most 16 messages or 1 MiB",
+            Frame::Consume { consumer, queue: "jobs", prefetch: 16, prefetch_bytes: 1 << 20 },
+        ),
+        ("consuming", "accepted", Frame::Consuming { consumer, refused: None }),
+        ("cancel-consumer", "", Frame::CancelConsumer { consumer }),
+        ("deliver", "the second attempt", Frame::Deliver(delivery)),
+        ("settle-ack", "", Frame::Settle { lease, settlement: Settlement::Ack }),
+        ("settle-retry", "again in 250 ms", Frame::Settle { lease, settlement: retry }),
+        ("settle-reject", "to the dead letters", Frame::Settle { lease, settlement: reject }),
+        ("settle-release", "", Frame::Settle { lease, settlement: Settlement::Release }),
+        (
+            "settle-extend",
+            "for the queue's length",
+            Frame::Settle { lease, settlement: Settlement::Extend { lease_ms: None } },
+        ),
+        ("settled", "stored", Frame::Settled { lease, refused: None }),
+        ("settled-stale", "refused", Frame::Settled { lease, refused: Some(Code::StaleLease) }),
+    ]
+}
+
+fn call() -> Vec<Golden> {
+    let (service, method, call) = (ServiceId(1), MethodId(1), CallId(1));
+    let sent =
+        Frame::Call { call, method, timeout_ms: 30_000, arguments: ARGUMENTS, first_epoch: None };
+    let again = Frame::Call {
+        call,
+        method,
+        timeout_ms: 12_000,
+        arguments: ARGUMENTS,
+        first_epoch: Some(3),
+    };
+    let dispatch = Frame::Dispatch {
+        key: KEY,
+        service,
+        method: "add",
+        timeout_ms: 30_000,
+        arguments: ARGUMENTS,
+    };
+    let lost = Outcome::Failed { code: Code::PeerLost, maybe_executed: true };
+    vec![
+        ("serve", "", Frame::Serve { service, name: "calc@1", concurrency: 8 }),
+        ("serving", "accepted", Frame::Serving { service, refused: None }),
+        ("unserve", "", Frame::Unserve { service }),
+        ("method", "interns calc@1.add", Frame::Method { method, service: "calc@1", name: "add" }),
+        ("call", "add(2, 3)", sent),
+        ("call-again", "sent first to the node of epoch 3", again),
+        ("dispatch", "", dispatch),
+        ("reply", "5", Frame::Reply { key: KEY, outcome: Outcome::Value(FIVE) }),
+        ("reply-threw", "", Frame::Reply { key: KEY, outcome: Outcome::Threw(&[0xf6]) }),
+        ("reply-taken", "", Frame::ReplyTaken { key: KEY }),
+        ("call-result", "5", Frame::CallResult { call, outcome: Outcome::Value(FIVE) }),
+        ("call-result-lost", "may have run", Frame::CallResult { call, outcome: lost }),
+        ("cancel-call", "", Frame::CancelCall { call }),
+        ("cancel-dispatch", "", Frame::CancelDispatch { key: KEY }),
+    ]
+}
+
+fn role() -> Vec<Golden> {
+    let candidate = CandidateId(1);
+    vec![
+        ("stand", "holds nothing yet", Frame::Stand { candidate, role: "cron", holds: None }),
+        (
+            "stand-again",
+            "after a resume",
+            Frame::Stand { candidate, role: "cron", holds: Some(Term(2)) },
+        ),
+        ("lead", "", Frame::Lead { candidate, term: Term(2) }),
+        ("depose", "", Frame::Depose { candidate }),
+        ("resign", "", Frame::Resign { candidate }),
+    ]
+}
+
+/// Whole transport messages: name, what it says, bytes.
+fn messages() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let first = Envelope {
+        epoch: Epoch::default(),
+        client: CLIENT,
+        link: LinkNonce(0xfeed_beef_dead_cafe),
+        position: 1,
+    };
+    let later = Envelope {
+        epoch: Epoch { counter: 3, incarnation: 0x0123_4567_89ab_cdef },
+        position: 2,
+        ..first
+    };
+    let everyone = Envelope { link: LinkNonce(0), position: 0, ..later };
+    let message = |envelope: Envelope, names: &[&str]| {
+        let mut writer = MessageWriter::new(64 << 10);
+        for name in names {
+            writer.push(&frame(name));
+        }
+        writer.take_message(|| envelope).unwrap()
+    };
+    vec![
+        ("first-hello", "a client opens a link", message(first, &["hello"])),
+        ("batch", "two frames in one message", message(later, &["method", "call"])),
+        ("publish-to-everyone", "no link, no position", message(everyone, &["publish"])),
+    ]
+}
+
+/// CBOR items, one after another, as JSON.
+fn items(bytes: &[u8]) -> Value {
+    let mut decoder = Decoder::new(bytes);
+    let mut items = Vec::new();
+    while decoder.position() < bytes.len() {
+        items.push(item(&mut decoder));
+    }
+    items.into()
+}
+
+fn item(decoder: &mut Decoder<'_>) -> Value {
+    match decoder.datatype().unwrap() {
+        Type::U8 | Type::U16 | Type::U32 | Type::U64 => match decoder.u64().unwrap() {
+            number @ 0..0x20_0000_0000_0000 => json!(number),
+            number => json!({ "uint": number.to_string() }),
+        },
+        Type::Bool => decoder.bool().unwrap().into(),
+        Type::String => decoder.str().unwrap().into(),
+        Type::Bytes => json!({ "bytes": hex(decoder.bytes().unwrap()) }),
+        Type::Null => {
+            decoder.null().unwrap();
+            Value::Null
+        }
+        Type::Array => {
+            let length = decoder.array().unwrap().unwrap();
+            (0..length).map(|_| item(decoder)).collect()
+        }
+        other => unreachable!("frames hold no {other}"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/vectors").join(name)
+}
+
+/// Compares the file with what this build writes, or writes it anew if asked to.
+fn check(file: &str, vectors: Vec<(&'static str, &'static str, Vec<u8>)>) -> Vec<Value> {
+    let describe = |(name, says, bytes): (&str, &str, Vec<u8>)| {
+        let (hex, items) = (hex(&bytes), items(&bytes));
+        json!({ "name": name, "says": says, "hex": hex, "items": items })
+    };
+    let built: Vec<Value> = vectors.into_iter().map(describe).collect();
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        let lines: Vec<String> = built.iter().map(Value::to_string).collect();
+        std::fs::write(path(file), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+    }
+    let text = std::fs::read_to_string(path(file)).unwrap();
+    let stored: Vec<Value> = serde_json::from_str(&text).unwrap();
+    for (stored, built) in stored.iter().zip(&built) {
+        assert_eq!(stored, built);
+    }
+    assert_eq!(stored.len(), built.len());
+    stored
+}
+
+#[test]
+fn frames_are_the_bytes_they_always_were() {
+    let encoded = |frame: &Frame<'_>| {
+        let mut bytes = Vec::new();
+        encode_frame(frame, &mut bytes);
+        bytes
+    };
+    let vectors = goldens().iter().map(|(name, says, f)| (*name, *says, encoded(f))).collect();
+    let stored = check("frames.json", vectors);
+    let mut tags: Vec<u64> = Vec::new();
+    for (vector, (_, _, frame)) in stored.iter().zip(goldens()) {
+        let bytes = unhex(vector["hex"].as_str().unwrap());
+        tags.push(vector["items"][0][0].as_u64().unwrap());
+        match frame {
+            // Fragments do not fill a message on their own.
+            Frame::Fragment { .. } => assert!(decode_frame(&bytes).is_err()),
+            frame => assert_eq!(decode_frame(&bytes), Ok(frame)),
+        }
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    let every_tag: Vec<u64> = (1..=crate::frames::TAG_MAX).collect();
+    assert_eq!(tags, every_tag, "each frame has a vector");
+}
+
+#[test]
+fn messages_are_the_bytes_they_always_were() {
+    let stored = check("messages.json", messages());
+    let frames = |vector: &Value| {
+        let bytes = unhex(vector["hex"].as_str().unwrap());
+        Message::parse(&bytes).unwrap().frames().map(Result::unwrap).count()
+    };
+    assert_eq!(stored.iter().map(frames).collect::<Vec<_>>(), [1, 2, 1]);
+}
