@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { ENGINES, MissingBrowser, requireEngine } from "./lib/engines/index.mjs";
 import { Run } from "./lib/run.mjs";
 import { cases, runCases } from "./lib/runner.mjs";
+import { finishOnSignals } from "./lib/signals.mjs";
 
 const HELP = `node run.mjs [--browser NAMES] [--suite FOLDER] [--grep TEXT] [--repeat N NAME]
   --browser  engines to test, by comma: chromium,firefox,webkit (the default)
@@ -41,21 +42,6 @@ async function loadCases(suite) {
     for (const file of files.filter((name) => name.endsWith(".test.mjs"))) {
       await import(new URL(`${folder}/${file}`, import.meta.url));
     }
-  }
-}
-
-/** Ends the browsers before we end, whatever ends us; SIGKILL is left to the reaper. */
-function finishOnSignals(run) {
-  for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) {
-    process.on(name, () => {
-      run.finish().then(
-        () => process.exit(code),
-        (error) => {
-          console.error(error.message);
-          process.exit(code);
-        },
-      );
-    });
   }
 }
 

@@ -84,23 +84,19 @@ function fileNameOf(...parts) {
   return parts.join(" ").replaceAll(/[^a-z0-9]+/gi, "-");
 }
 
-/** Everything that helps to understand a failure; must not fail itself. */
-async function describeFailure(context, test_case, error) {
-  const lines = [String(error?.stack ?? error)];
-  for (const tab of context.browser.tabs) {
+/** Consoles, screenshots and last frames of all tabs, as text. Must not fail itself. */
+export async function describeTabs(run, browser, name) {
+  const lines = [];
+  for (const tab of browser.tabs) {
     lines.push(`--- ${tab.label} (${tab.state})`);
     lines.push(...tab.console.map(({ level, text }) => `    [${level}] ${text}`));
     if (tab.state !== "open") continue;
     try {
-      const name = fileNameOf(context.engine, test_case.name, tab.label);
-      const path = join(context.run.screenshots, `${name}.png`);
+      const path = join(run.screenshots, `${fileNameOf(name, tab.label)}.png`);
       await within(5_000, "screenshot", tab.screenshot(path));
       lines.push(`    screenshot ${path}`);
-      const frames = await tab.evaluateWithin(
-        5_000,
-        (count) => (globalThis.__tabmqFrames ?? []).slice(-count).map(String),
-        FRAMES_SHOWN,
-      );
+      const lastFrames = (count) => (globalThis.__tabmqFrames ?? []).slice(-count).map(String);
+      const frames = await tab.evaluateWithin(5_000, lastFrames, FRAMES_SHOWN);
       lines.push(...frames.map((frame) => `    frame ${frame}`));
     } catch (problem) {
       lines.push(`    ${problem.message}`);
@@ -120,7 +116,8 @@ async function runCase(run, pool, engine, test_case) {
   try {
     await within(options.deadline_ms ?? CASE_MS, `the case ended`, body(context));
   } catch (error) {
-    failure = await describeFailure(context, test_case, error);
+    const tabs = await describeTabs(run, browser, `${engine} ${name}`);
+    failure = `${error?.stack ?? error}\n${tabs}`;
   }
   try {
     await context.dispose();

@@ -187,9 +187,12 @@ export class Tab {
     throw new Error(`${this.label}: no process stands out while the page spins`);
   }
 
-  /** SIGKILL to the tab's process. Resolves with the wall time of the signal, in ms. */
-  async kill() {
-    const pid = await this.#ownProcess();
+  /**
+   * SIGKILL to the tab's process. Resolves with the wall time of the signal, in ms.
+   * `owners`: what `requireOwnProcesses` found before, for a moment with no time to ask again.
+   */
+  async kill(owners) {
+    const pid = await this.#ownProcess(owners);
     this.state = "killed";
     const noticed = this._death();
     const killed_unix_ms = performance.timeOrigin + performance.now();
@@ -200,9 +203,9 @@ export class Tab {
     return killed_unix_ms;
   }
 
-  /** SIGSTOP to the tab's process: nothing of the page runs until `resume`. */
-  async stop() {
-    const pid = await this.#ownProcess();
+  /** SIGSTOP to the tab's process: nothing of the page runs until `resume`. `owners` as above. */
+  async stop(owners) {
+    const pid = await this.#ownProcess(owners);
     signal(pid, "SIGSTOP");
     await until(() => findProcess(pid)?.state === "T", 10_000, `process ${pid} stopped`);
     if (await this.answers(STOPPED_SILENCE_MS)) {
@@ -221,9 +224,9 @@ export class Tab {
   }
 
   /** Fails unless every open tab has a process of its own; else a signal would hit two. */
-  async #ownProcess() {
-    const owners = await this.browser.requireOwnProcesses();
-    return owners.get(this);
+  async #ownProcess(owners) {
+    const known = owners ?? (await this.browser.requireOwnProcesses());
+    return known.get(this);
   }
 
   /** How long each process for pages ran while `act` did. */
