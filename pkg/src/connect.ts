@@ -1,0 +1,89 @@
+import { BusClient } from "./bus.js";
+import type { Definition } from "./define.js";
+import { Engine } from "./engine.js";
+import { invalid } from "./errors.js";
+import { type CheckedConnect, checkConnect } from "./options.js";
+import { attempt } from "./pending.js";
+import type { Schema } from "./schema.js";
+import type { Bus, ConnectOptions } from "./types.js";
+
+interface Entry {
+  readonly engine: Engine;
+  users: number;
+}
+
+/** The clients of this realm, by name and user. */
+const entries = new Map<string, Entry>();
+/** Those that are ending. The next one of the name waits, or it would find their locks taken. */
+const ending = new Map<string, Promise<void>>();
+
+/**
+ * A bus that does nothing until its first use. The same name again in this realm shares one
+ * client, which closes with its last user. Throws `INVALID` or `UNSUPPORTED` for an option.
+ */
+export function createBus<S extends Schema = Schema>(
+  name: string,
+  options?: ConnectOptions,
+  definition: Definition = {},
+): Bus<S> {
+  if (typeof name !== "string" || !name)
+    throw invalid("the name of a bus must be a string that is not empty", "name");
+  const checked = checkConnect(options);
+  const key = JSON.stringify([name, checked.user]);
+  let entry = entries.get(key);
+  if (entry && !entry.engine.over) same(entry.engine.options, checked, name);
+  else entries.set(key, (entry = { engine: new Engine(name, checked, ending.get(key)), users: 0 }));
+  return new BusClient(entry.engine, definition, share(key, entry)) as unknown as Bus<S>;
+}
+
+/** `createBus`, and `ready` of it. A bus that can't be reached is closed again. */
+export function connect<S extends Schema = Schema>(
+  name: string,
+  options?: ConnectOptions,
+  definition?: Definition,
+): Promise<Bus<S>> {
+  return attempt(async () => {
+    const bus = createBus<S>(name, options, definition);
+    try {
+      await bus.ready();
+      return bus;
+    } catch (error) {
+      void bus.close();
+      throw error;
+    }
+  });
+}
+
+/** Counts a user. The answer uncounts it and tells whether it was the last. */
+function share(key: string, entry: Entry): () => boolean {
+  entry.users += 1;
+  return () => {
+    entry.users -= 1;
+    if (entry.users) return false;
+    if (entries.get(key) === entry) entries.delete(key);
+    const { ended } = entry.engine;
+    ending.set(key, ended);
+    void forget(key, ended);
+    return true;
+  };
+}
+
+async function forget(key: string, ended: Promise<void>): Promise<void> {
+  await ended;
+  if (ending.get(key) === ended) ending.delete(key);
+}
+
+/** A second user may leave options out, but not ask for others. */
+function same(has: CheckedConnect, wants: CheckedConnect, name: string): void {
+  for (const option of ["storage", "durability", "host", "limits"] as const) {
+    if (
+      wants[option] !== undefined
+      && JSON.stringify(wants[option]) !== JSON.stringify(has[option])
+    ) {
+      throw invalid(`bus "${name}" is open in this realm with another option "${option}"`, option);
+    }
+  }
+  if (wants.codec && wants.codec.encode !== has.codec?.encode) {
+    throw invalid(`bus "${name}" is open in this realm with another option "codec"`, "codec");
+  }
+}

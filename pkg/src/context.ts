@@ -1,0 +1,17 @@
+import type { Encoded, Engine } from "./engine.js";
+import type { LiveHandle } from "./live.js";
+import type { Codec } from "./types.js";
+
+/** What the parts of one `Bus` share. */
+export interface Context {
+  readonly engine: Engine;
+  /** What is closed with the bus. */
+  readonly lives: Set<LiveHandle>;
+  readonly codec: Codec;
+  /** `engine.ask`, as long as the bus is open. */
+  readonly ask: Engine["ask"];
+  /** Encodes what a user gave, by the codec of the bus. `root` begins the path of a refusal. */
+  encode(value: unknown, root: string): Encoded;
+  /** Raises the `error` event. */
+  report(error: unknown): void;
+}

@@ -1,0 +1,215 @@
+import { asyncDispose } from "./dispose.js";
+import type { Context } from "./context.js";
+import { NOTHING } from "./engine.js";
+import { isTabmqError, Reject, Retry, TabmqError } from "./errors.js";
+import { milliseconds } from "./duration.js";
+import { later } from "./later.js";
+import { message } from "./message.js";
+import { checkRetry, checkWait, type CheckedWait, patience } from "./options.js";
+import { attempt } from "./pending.js";
+import { type RawEventOf, SETTLE } from "./raw.js";
+import type { Delivery, MessageHeaders, Wait } from "./types.js";
+
+/** One message under one lease. */
+export class LeasedDelivery implements Delivery<unknown> {
+  readonly topic: string;
+  readonly body: unknown;
+  readonly id: string;
+  readonly headers: MessageHeaders;
+  readonly key: string | undefined;
+  readonly replyTo: string | undefined;
+  readonly correlationId: string | undefined;
+  readonly traceparent: string | undefined;
+  readonly attempt: number;
+  readonly storedAt: Date;
+  readonly deadReason: string | undefined;
+  readonly lease: number;
+  readonly lease_ms: number;
+  /** Told once, when it is settled or lost. */
+  onEnd: (() => void) | undefined;
+  readonly #context: Context;
+  readonly #controller = new AbortController();
+  #settling: { kind: number; promise: Promise<void> } | undefined;
+  #lost: TabmqError | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(context: Context, queue: string, event: RawEventOf<"delivery">) {
+    const [
+      ,
+      ,
+      lease,
+      attempts,
+      ,
+      lane,
+      sequence,
+      index,
+      storedAt,
+      lease_ms,
+      body,
+      properties,
+      deadReason,
+    ] = event;
+    const parts = message(context.codec, queue, `${lane}-${sequence}-${index}`, body, properties);
+    this.topic = queue;
+    this.body = parts.body;
+    this.id = parts.id;
+    this.headers = parts.headers;
+    this.key = parts.key;
+    this.replyTo = parts.replyTo;
+    this.correlationId = parts.correlationId;
+    this.traceparent = parts.traceparent;
+    this.attempt = attempts;
+    this.storedAt = new Date(storedAt);
+    this.deadReason = deadReason ?? undefined;
+    this.lease = lease;
+    this.lease_ms = lease_ms;
+    this.#context = context;
+    context.engine.events.leases.set(lease, (error) => this.#lose(error));
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Settled, being settled, or lost. */
+  get over(): boolean {
+    return Boolean(this.#settling ?? this.#lost);
+  }
+
+  ack(options?: Wait): Promise<void> {
+    return attempt(() => this.#settle("ack", checkWait("ack", options)));
+  }
+
+  retry(options?: Wait & { after?: number | string; reason?: string }): Promise<void> {
+    return attempt(() => {
+      const { after, reason, ...wait } = checkRetry(options);
+      return this.#settle("retry", wait, after, reason);
+    });
+  }
+
+  nack(options?: Wait & { after?: number | string; reason?: string }): Promise<void> {
+    return this.retry(options);
+  }
+
+  reject(reason = "", options?: Wait): Promise<void> {
+    return attempt(() =>
+      this.#settle("reject", checkWait("reject", options), undefined, String(reason)),
+    );
+  }
+
+  release(options?: Wait): Promise<void> {
+    return attempt(() => this.#settle("release", checkWait("release", options)));
+  }
+
+  extend(lease?: number | string, options?: Wait): Promise<void> {
+    return attempt(() =>
+      this.#send(
+        "extend",
+        checkWait("extend", options),
+        lease === undefined ? undefined : milliseconds(lease, "extend"),
+      ),
+    );
+  }
+
+  async [asyncDispose](): Promise<void> {
+    if (!this.over) await this.release();
+  }
+
+  /** Settles it as the end of its handler says. The promise never rejects. */
+  async finish(handled: Promise<unknown>): Promise<void> {
+    try {
+      await handled;
+      if (!this.#settling) await this.ack();
+    } catch (error) {
+      await this.#handleFailure(error);
+    }
+  }
+
+  /** Keeps the lease for as long as the delivery is not over. */
+  renew(): void {
+    this.#renewal = setTimeout(() => {
+      if (this.over) return;
+      this.#send("extend", { timeout: this.lease_ms }).then(
+        () => this.renew(),
+        (error: unknown) => {
+          if (!isTabmqError(error, "STALE_LEASE")) this.renew();
+        },
+      );
+    }, this.lease_ms / 2);
+  }
+
+  async #handleFailure(error: unknown): Promise<void> {
+    // A settlement that failed is told; there is nothing left to settle.
+    if (this.over) return this.#context.report(error);
+    try {
+      if (error instanceof Reject) return await this.reject(error.message);
+      if (error instanceof Retry)
+        return await this.retry({ after: error.after as number, reason: error.message });
+      this.#context.report(error);
+      await this.retry({
+        reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+      });
+    } catch (failure) {
+      this.#context.report(failure);
+    }
+  }
+
+  #settle(
+    how: keyof typeof SETTLE,
+    wait: CheckedWait,
+    after_ms?: number,
+    reason?: string,
+  ): Promise<void> {
+    const kind = SETTLE[how];
+    if (this.#settling?.kind === kind) return this.#settling.promise;
+    if (this.#settling)
+      throw new TabmqError("STALE_LEASE", `${how}: the delivery is settled already`);
+    const promise = this.#send(how, wait, after_ms, reason);
+    this.#settling = { kind, promise };
+    promise.then(
+      () => this.#end(),
+      (error: unknown) => {
+        if (isTabmqError(error, "STALE_LEASE")) this.#lose(error);
+        // It may be tried again.
+        else this.#settling = undefined;
+      },
+    );
+    return promise;
+  }
+
+  #send(
+    how: keyof typeof SETTLE,
+    wait: CheckedWait,
+    after_ms?: number,
+    reason?: string,
+  ): Promise<void> {
+    if (this.#lost) throw this.#lost;
+    const { verb_timeout_ms } = this.#context.engine.limits;
+    return this.#context.ask(
+      patience(`delivery.${how}`, wait, verb_timeout_ms),
+      "request",
+      NOTHING,
+      (raw) => raw.settle(this.lease, SETTLE[how], after_ms, reason || undefined),
+      () => undefined,
+    ).promise;
+  }
+
+  #lose(error: TabmqError): void {
+    if (this.#lost) return;
+    this.#lost =
+      error.code === "STALE_LEASE"
+        ? error
+        : new TabmqError("STALE_LEASE", "the lease is lost", { cause: error });
+    this.#end();
+    this.#controller.abort(this.#lost);
+  }
+
+  #end(): void {
+    clearTimeout(this.#renewal);
+    this.#context.engine.events.leases.delete(this.lease);
+    this.onEnd?.();
+    this.onEnd = undefined;
+  }
+}
+
+later(LeasedDelivery.prototype, "delivery", { rejects: "", throws: "progress", absent: "tx" });

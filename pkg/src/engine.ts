@@ -1,0 +1,284 @@
+import { closed, failed, isTabmqError, TabmqError } from "./errors.js";
+import { Events } from "./events.js";
+import { type Limits, LIMITS } from "./limits.js";
+import type { CheckedConnect } from "./options.js";
+import { type Patience, Pending } from "./pending.js";
+import type { RawBus } from "./raw.js";
+import type { QueueInfo } from "./types.js";
+import { instance } from "./wasm.js";
+import { encodeNow } from "./codec/encode.js";
+
+type Job = (raw: RawBus) => void;
+type Fail = (error: unknown) => void;
+export type Encoded = Uint8Array | Promise<Uint8Array>;
+
+/** A poisoned instance is replaced this often, and then no more. */
+const RESTARTS_MAX = 3;
+const RESTARTS_PER_MS = 60_000;
+
+/** A declaration of a queue, under way or done. */
+export interface Declared {
+  readonly promise: Promise<QueueInfo>;
+  done: boolean;
+}
+
+export const NOTHING = new Uint8Array();
+
+/**
+ * The one client of a realm on a bus: it owns the wasm side, and every `Bus` of that name shares
+ * it. Inert until the first verb.
+ */
+export class Engine {
+  readonly name: string;
+  readonly options: CheckedConnect;
+  readonly limits: Limits;
+  readonly events: Events;
+  /** By queue and options. Another node may not know them. */
+  readonly declared = new Map<string, Declared>();
+  #raw: RawBus | undefined;
+  #starting = false;
+  #closing: Promise<void> | undefined;
+  /** Why nothing works any more. */
+  #over: TabmqError | undefined;
+  /** Verbs that came before the wasm module. */
+  readonly #backlog: { job: Job; fail: Fail }[] = [];
+  /** The last verb that waits for bytes from elsewhere. What follows waits too: the order stays. */
+  #turn: Promise<void> | undefined;
+  #turns = 0;
+  #restarts: number[] = [];
+  readonly #after: Promise<void> | undefined;
+  #resolveEnded!: () => void;
+  /** Resolves when nothing of it is left. */
+  readonly ended = new Promise<void>((resolve) => {
+    this.#resolveEnded = resolve;
+  });
+
+  /** It starts no sooner than `after`, when an earlier client of the name has ended. */
+  constructor(name: string, options: CheckedConnect, after: Promise<void> | undefined) {
+    this.name = name;
+    this.options = options;
+    this.limits = { ...LIMITS, ...options.limits };
+    this.events = new Events(this);
+    this.#after = after;
+  }
+
+  get over(): boolean {
+    return this.#over !== undefined;
+  }
+
+  get raw(): RawBus | undefined {
+    return this.#raw;
+  }
+
+  /** Runs `job` now, or in order once the wasm module is there. */
+  run(job: Job, fail: Fail): void {
+    if (this.#over) return fail(this.#over);
+    if (this.#raw && !this.#starting) return this.#attempt(this.#raw, job, fail);
+    if (this.#backlog.length >= this.limits.requests_max) {
+      return fail(new TabmqError("FULL", "too many verbs wait for the bus to start"));
+    }
+    this.#backlog.push({ job, fail });
+    this.start();
+  }
+
+  /**
+   * Asks something that has one answer. `begin` gives it to the wasm side and returns its number;
+   * `read` makes the result of the answering event.
+   */
+  ask<T>(
+    patience: Patience,
+    kind: "request" | "call",
+    encoded: Encoded,
+    begin: (raw: RawBus, bytes: Uint8Array, left_ms: number) => number,
+    read: (event: never) => T,
+  ): Pending<T> {
+    const answers = this.events.answers(kind);
+    let id: number | undefined;
+    const pending = new Pending<T>(patience, () => {
+      if (id === undefined) return false;
+      answers.delete(id);
+      this.run(
+        (raw) => (kind === "call" ? raw.cancelCall(id as number) : raw.cancelRequest(id as number)),
+        () => {},
+      );
+      return true;
+    });
+    const fail = (error: unknown) => pending.reject(error);
+    this.#inOrder(
+      encoded,
+      (bytes) =>
+        this.run((raw) => {
+          if (pending.settled) return;
+          id = begin(raw, bytes, pending.left_ms);
+          answers.set(id, { pending: pending as Pending<unknown>, read });
+        }, fail),
+      fail,
+    );
+    return pending;
+  }
+
+  start(): void {
+    if (this.#starting || this.#raw || this.#over) return;
+    this.#starting = true;
+    this.events.setStatus("connecting");
+    void this.#begin();
+  }
+
+  /** Ends this client. What has no answer rejects with `CLOSED`. */
+  close(patience: Patience, drain: boolean): Promise<void> {
+    this.#closing ??= this.#close(patience, drain);
+    return this.#closing;
+  }
+
+  /** Ends at once, as if the realm had died. */
+  kill(): void {
+    try {
+      this.#raw?.kill();
+    } catch {
+      // A poisoned instance may not be able to.
+    }
+    this.end(closed(`bus "${this.name}"`));
+  }
+
+  /** The wasm side is over. */
+  end(error: TabmqError): void {
+    if (this.#over) return;
+    this.#over = error;
+    this.events.endAll(error, true);
+    for (const { fail } of this.#backlog.splice(0)) fail(error);
+    if (!this.#starting) this.#drop();
+  }
+
+  async #begin(): Promise<void> {
+    try {
+      await this.#start();
+      this.#starting = false;
+      for (const { job, fail } of this.#backlog.splice(0)) this.run(job, fail);
+    } catch (error) {
+      this.#starting = false;
+      this.#raw = undefined;
+      this.events.setStatus("idle");
+      this.events.failWaiting(error);
+      for (const { fail } of this.#backlog.splice(0)) fail(error);
+    }
+    // What closed the bus meanwhile found nothing to close.
+    if (this.#over) this.#drop();
+  }
+
+  async #start(): Promise<void> {
+    await this.#after;
+    const { options } = this;
+    const { RawBus, trapped } = await instance(options.assets?.wasm);
+    const raw = this.#try(
+      () =>
+        new RawBus(
+          this.name,
+          {
+            storage: options.storage ?? "auto",
+            durability: options.durability ?? "relaxed",
+            host: options.host ?? "auto",
+            user: options.user,
+            peer: encodeNow(this.events.ownInfo),
+            limits: options.limits,
+          } as ConstructorParameters<typeof RawBus>[1],
+          (batch) => this.events.take(batch),
+        ),
+    );
+    trapped.add((cause) => queueMicrotask(() => this.#trapped(cause)));
+    this.#raw = raw;
+    this.#try(() => raw.start());
+  }
+
+  async #close(patience: Patience, drain: boolean): Promise<void> {
+    const raw = this.#raw;
+    if (!raw) return this.end(closed(`bus "${this.name}"`));
+    const pending = new Pending<void>(patience, () => {
+      this.kill();
+      return false;
+    });
+    this.events.onClosed = () => pending.resolve();
+    this.#attempt(
+      raw,
+      () => raw.close(drain),
+      (error) => pending.reject(error),
+    );
+    await pending.promise;
+    this.end(closed(`bus "${this.name}"`));
+  }
+
+  /** The instance is in no known state: begin anew with a fresh one. */
+  #trapped(cause: unknown): void {
+    if (!this.#raw || this.#over) return;
+    const error = new TabmqError("INTERNAL", "the wasm module failed", {
+      cause,
+      maybeExecuted: true,
+    });
+    const now = performance.now();
+    this.#restarts = this.#restarts.filter((at) => now - at < RESTARTS_PER_MS).concat(now);
+    if (this.#restarts.length >= RESTARTS_MAX) {
+      this.events.emit("error", error);
+      return this.end(error);
+    }
+    try {
+      this.#raw.kill();
+    } catch {
+      // It may be too broken for that. Its lock then falls to whoever finds it silent.
+    }
+    this.#raw = undefined;
+    this.events.endAll(error, false);
+    this.start();
+    this.events.reopen();
+  }
+
+  #inOrder(encoded: Encoded, next: (bytes: Uint8Array) => void, fail: Fail): void {
+    if (!this.#turns && encoded instanceof Uint8Array) return next(encoded);
+    this.#turns += 1;
+    this.#turn = this.#takeTurn(this.#turn, encoded, next).catch(fail);
+  }
+
+  async #takeTurn(
+    before: Promise<void> | undefined,
+    encoded: Encoded,
+    next: (bytes: Uint8Array) => void,
+  ): Promise<void> {
+    try {
+      await before;
+      next(await encoded);
+    } finally {
+      this.#turns -= 1;
+    }
+  }
+
+  #attempt(raw: RawBus, job: Job, fail: Fail): void {
+    try {
+      this.#try(() => job(raw));
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** What the border throws becomes one of our errors. */
+  #try<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      if (isTabmqError(error)) throw error;
+      const { code, reason } = Object(error) as { code?: unknown; reason?: unknown };
+      if (typeof code === "number") throw failed(`bus "${this.name}"`, code, reason);
+      throw new TabmqError("INTERNAL", "the wasm module failed", {
+        cause: error,
+        maybeExecuted: true,
+      });
+    }
+  }
+
+  #drop(): void {
+    const raw = this.#raw;
+    this.#raw = undefined;
+    // Not now: the module may be in the middle of telling us that it is over.
+    setTimeout(() => {
+      raw?.free();
+      this.#resolveEnded();
+    });
+  }
+}

@@ -1,0 +1,9 @@
+import { setDefaultSource } from "../wasm.js";
+
+// `fetch` of Node does not read files.
+setDefaultSource(async () => {
+  const { readFile } = await import("node:fs/promises");
+  return readFile(new URL("./tabmq.wasm", import.meta.url));
+});
+
+export * from "../index.js";

@@ -1,0 +1,345 @@
+import { CODES } from "./codes.generated.js";
+import { decode } from "./codec/decode.js";
+import type { Engine } from "./engine.js";
+import { closed, codeOf, failed, TabmqError } from "./errors.js";
+import type { LiveHandle } from "./live.js";
+import { hex } from "./message.js";
+import type { Pending } from "./pending.js";
+import { EVENT, OUTCOME, type RawEvent, type RawEventOf, SETTLE } from "./raw.js";
+import type { BusEvents, Host, OwnPeer, Peer, PeerInfo, Status } from "./types.js";
+import { Source } from "./watch.js";
+
+/** Who waits for one answer, and how it is read. */
+export interface Answer {
+  readonly pending: Pending<unknown>;
+  read(event: never): unknown;
+}
+
+type AnswerKind =
+  | "published"
+  | "queueState"
+  | "sent"
+  | "settled"
+  | "flushed"
+  | "failed"
+  | "callEnded";
+type BusEventKind =
+  | "ready"
+  | "lost"
+  | "peers"
+  | "closed"
+  | "host"
+  | "rolledBack"
+  | "storage"
+  | "error";
+
+const UNKNOWN_HOST: Host = {
+  epoch: 0,
+  here: false,
+  kind: "inline",
+  storage: "memory",
+  durability: "memory",
+  fenced: false,
+  persisted: false,
+  evictable: false,
+  partitioned: undefined,
+  private: undefined,
+};
+
+/** Takes the events of the wasm side apart and brings each to whom it concerns. */
+export class Events {
+  readonly status = new Source<Status>("idle");
+  readonly peers = new Source<readonly Peer[]>([]);
+  readonly host = new Source<Host>(UNKNOWN_HOST);
+  readonly listeners = new Set<
+    <K extends keyof BusEvents>(type: K, detail: BusEvents[K]) => void
+  >();
+  /** What is told when a lease is lost. */
+  readonly leases = new Map<number, (error: TabmqError) => void>();
+  /** What is told when a caller waits no more. */
+  readonly dispatches = new Map<number, () => void>();
+  onClosed: (() => void) | undefined;
+  id = "";
+  ownInfo: PeerInfo;
+  readonly #engine: Engine;
+  readonly #requests = new Map<number, Answer>();
+  readonly #calls = new Map<number, Answer>();
+  readonly #lives = new Set<LiveHandle>();
+  readonly #handles = [1, 2, 3, 4].map(() => new Map<number, LiveHandle>());
+  readonly #waiting = new Set<Pending<void>>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.ownInfo = { ...engine.options.peer };
+  }
+
+  answers(kind: "request" | "call"): Map<number, Answer> {
+    return kind === "call" ? this.#calls : this.#requests;
+  }
+
+  emit<K extends keyof BusEvents>(type: K, detail: BusEvents[K]): void {
+    for (const tell of this.listeners) tell(type, detail);
+  }
+
+  setStatus(status: Status): void {
+    if (this.status.get() === status) return;
+    this.status.set(status);
+    this.emit("status", status);
+  }
+
+  /** Settles when a node is reached. */
+  waitReady(pending: Pending<void>): void {
+    if (this.status.get() === "ready") return pending.resolve();
+    this.#waiting.add(pending);
+    const forget = () => void this.#waiting.delete(pending);
+    pending.promise.then(forget, forget);
+  }
+
+  failWaiting(error: unknown): void {
+    for (const pending of this.#waiting) pending.reject(error);
+  }
+
+  open(handle: LiveHandle): void {
+    this.#lives.add(handle);
+    this.#engine.run(
+      (raw) => {
+        if (!this.#lives.has(handle)) return;
+        handle.number = handle.begin(raw);
+        this.#of(handle.kind).set(handle.number, handle);
+      },
+      (error) => handle.fail(error as TabmqError),
+    );
+  }
+
+  shut(handle: LiveHandle): void {
+    if (!this.#lives.delete(handle) || handle.number === undefined) return;
+    const { kind, number } = handle;
+    this.#of(kind).delete(number);
+    this.#engine.run(
+      (raw) => handle.end(raw, number),
+      () => {},
+    );
+  }
+
+  /** Everything that is open begins again, on a fresh instance. */
+  reopen(): void {
+    const lives = Array.from(this.#lives);
+    for (const handle of lives) this.open(handle);
+  }
+
+  /** Nothing more comes from this wasm side. With `forGood` there will be no other. */
+  endAll(error: TabmqError, forGood: boolean): void {
+    for (const answers of [this.#requests, this.#calls]) {
+      for (const { pending } of answers.values()) {
+        const { code, message, cause } = error;
+        pending.reject(
+          new TabmqError(code, `${pending.patience.verb}: ${message}`, {
+            maybeExecuted: true,
+            cause,
+          }),
+        );
+      }
+      answers.clear();
+    }
+    for (const lose of this.leases.values()) lose(error);
+    this.leases.clear();
+    for (const cancel of this.dispatches.values()) cancel();
+    this.dispatches.clear();
+    for (const handles of this.#handles) handles.clear();
+    const lives = Array.from(this.#lives);
+    for (const handle of lives) {
+      handle.number = undefined;
+      handle.interrupt(error);
+      if (forGood) handle.over(error);
+    }
+    if (!forGood) return;
+    this.failWaiting(error);
+    this.setStatus("closed");
+  }
+
+  /** One batch of events. What a user's code throws is caught where it is called. */
+  take(batch: Uint8Array): void {
+    for (const event of decode(batch, true) as RawEvent[]) this.#route(event);
+  }
+
+  #of(kind: number): Map<number, LiveHandle> {
+    return this.#handles[kind - 1] as Map<number, LiveHandle>;
+  }
+
+  #answer(answers: Map<number, Answer>, event: RawEventOf<AnswerKind>): void {
+    const answer = answers.get(event[1]);
+    if (!answer) return;
+    answers.delete(event[1]);
+    const { pending } = answer;
+    try {
+      if (event[0] !== EVENT.failed) return pending.resolve(answer.read(event as never));
+      const [, , code, reason, maybeExecuted] = event;
+      pending.reject(failed(pending.patience.verb, code, reason, maybeExecuted));
+    } catch (error) {
+      pending.reject(error);
+    }
+  }
+
+  #route(event: RawEvent): void {
+    switch (event[0]) {
+      case EVENT.published:
+      case EVENT.queueState:
+      case EVENT.sent:
+      case EVENT.settled:
+      case EVENT.flushed:
+      case EVENT.failed:
+        return this.#answer(this.#requests, event);
+      case EVENT.callEnded:
+        return this.#answer(this.#calls, event);
+      case EVENT.live:
+      case EVENT.gap:
+      case EVENT.subscribed:
+        return this.#of(1).get(event[1])?.take(event);
+      case EVENT.consuming:
+        return this.#of(2).get(event[1])?.take(event);
+      case EVENT.delivery:
+        return this.#deliver(event);
+      case EVENT.serving:
+        return this.#of(3).get(event[1])?.take(event);
+      case EVENT.dispatch:
+        return this.#dispatch(event);
+      case EVENT.leading:
+      case EVENT.deposed:
+        return this.#of(4).get(event[1])?.take(event);
+      case EVENT.handleRefused:
+        return this.#of(event[1])
+          .get(event[2])
+          ?.fail(failed("the node refused", event[3], ""));
+      case EVENT.leaseLost:
+        return this.leases.get(event[1])?.(new TabmqError("STALE_LEASE", "the lease is lost"));
+      case EVENT.dispatchCancelled:
+        return this.dispatches.get(event[1])?.();
+      default:
+        return this.#report(event);
+    }
+  }
+
+  /** What concerns the bus itself. */
+  #report(event: RawEventOf<BusEventKind>): void {
+    switch (event[0]) {
+      case EVENT.ready:
+        return this.#ready();
+      case EVENT.lost:
+        this.#engine.declared.clear();
+        return this.setStatus("connecting");
+      case EVENT.peers:
+        return this.#setPeers(event[1]);
+      case EVENT.closed:
+        return this.#over(event[1]);
+      case EVENT.host:
+        return this.#setHost(event);
+      case EVENT.rolledBack: {
+        const [, confirmed, position] = event;
+        return this.emit("storage", {
+          code: "STORAGE",
+          reason: "rolled-back",
+          number: confirmed - position,
+        });
+      }
+      case EVENT.storage: {
+        const [, code, reason, number] = event;
+        return this.emit("storage", { code: codeOf(code), reason, number });
+      }
+      case EVENT.error:
+        return this.emit("error", failed("bus", event[1], event[2]));
+    }
+  }
+
+  #ready(): void {
+    this.id = hex(this.#engine.raw?.clientId() ?? new Uint8Array());
+    this.setStatus("ready");
+    for (const pending of this.#waiting) pending.resolve();
+  }
+
+  /** A delivery to a consumer that has closed meanwhile goes back. */
+  #deliver(event: RawEventOf<"delivery">): void {
+    const [, number, lease] = event,
+      consumer = this.#of(2).get(number);
+    if (consumer) return consumer.take(event);
+    this.#engine.run(
+      (raw) => void raw.settle(lease, SETTLE.release),
+      () => {},
+    );
+  }
+
+  #dispatch(event: RawEventOf<"dispatch">): void {
+    const [, dispatch, number] = event,
+      service = this.#of(3).get(number);
+    if (service) return service.take(event);
+    this.#engine.run(
+      (raw) => raw.reply(dispatch, OUTCOME.failed, undefined, CODES.UNAVAILABLE),
+      () => {},
+    );
+  }
+
+  #over(code: number): void {
+    if (this.onClosed) return this.onClosed();
+    const text = codeOf(code);
+    const error =
+      text === "CLOSED" ? closed(`bus "${this.#engine.name}"`) : failed("the bus ended", code, "");
+    if (text !== "CLOSED") this.emit("error", error);
+    this.#engine.end(error);
+  }
+
+  #setHost([
+    ,
+    epoch,
+    here,
+    kind,
+    storage,
+    durability,
+    fenced,
+    persisted,
+    evictable,
+  ]: RawEventOf<"host">): void {
+    const host: Host = {
+      epoch,
+      here,
+      kind,
+      storage,
+      durability,
+      fenced,
+      persisted,
+      evictable,
+      partitioned: undefined,
+      private: undefined,
+    };
+    this.host.set(host);
+    this.emit("host", host);
+  }
+
+  #setPeers(entries: readonly (readonly [Uint8Array, Uint8Array])[]): void {
+    const before = new Map(this.peers.get().map((peer) => [peer.id, peer]));
+    const changes: BusEvents["peer"][] = [];
+    const peers = entries.map(([client, info]): Peer => {
+      const id = hex(client),
+        known = before.get(id),
+        { name, tags } = peerInfo(info);
+      before.delete(id);
+      if (known && known.name === name && JSON.stringify(known.tags) === JSON.stringify(tags))
+        return known;
+      const peer = { id, name, tags };
+      changes.push({ change: known ? "changed" : "joined", peer });
+      return peer;
+    });
+    for (const peer of before.values()) changes.push({ change: "left", peer });
+    if (!changes.length) return;
+    this.peers.set(peers);
+    for (const change of changes) this.emit("peer", change);
+  }
+}
+
+/** What a peer says of itself; nothing, if it says it in a way that we do not know. */
+function peerInfo(bytes: Uint8Array): Pick<OwnPeer, "name" | "tags"> {
+  try {
+    const { name, tags } = decode(bytes) as PeerInfo;
+    return { name: name === undefined ? undefined : String(name), tags: { ...tags } };
+  } catch {
+    return { name: undefined, tags: {} };
+  }
+}

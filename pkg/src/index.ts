@@ -1,0 +1,11 @@
+export { connect, createBus } from "./connect.js";
+export { defineBus, queue } from "./define.js";
+export type { DefinedBus, Definition, QueueDefinition } from "./define.js";
+export type { Duration } from "./duration.js";
+export { isTabmqError, Reject, RemoteError, Retry, TabmqError } from "./errors.js";
+export type { Code, ErrorData } from "./errors.js";
+export { LIMITS } from "./limits.js";
+export type { Limits } from "./limits.js";
+export type { Job, Schema } from "./schema.js";
+export type * from "./types.js";
+export type { Watch } from "./watch.js";

@@ -1,0 +1,58 @@
+import { decode } from "./codec/decode.js";
+import { encodeNow } from "./codec/encode.js";
+import { TabmqError } from "./errors.js";
+import type { CheckedMessage } from "./options.js";
+import type { Codec, MessageHeaders, Message } from "./types.js";
+
+/** Headers and the like as they travel, or nothing if there are none. */
+export function encodeProperties(options: CheckedMessage): Uint8Array | undefined {
+  const { headers, id, key, replyTo, correlationId, traceparent } = options;
+  const fields = [id, headers && encodeNow(headers), key, replyTo, correlationId, traceparent];
+  if (fields.every((field) => field === undefined)) return undefined;
+  return encodeNow(fields.map((field) => field ?? null));
+}
+
+type Fields = [
+  id: string | null,
+  headers: Uint8Array | null,
+  key: string | null,
+  replyTo: string | null,
+  correlationId: string | null,
+  traceparent: string | null,
+];
+
+/** What all messages have, from the bytes that came. */
+export function message<Body>(
+  codec: Codec,
+  topic: string,
+  id: string,
+  body: Uint8Array,
+  properties: Uint8Array | null,
+): Message<Body> {
+  const fields = properties ? (decode(properties) as Fields) : [];
+  return {
+    topic,
+    body: decodeBody(codec, body) as Body,
+    id: fields[0] ?? id,
+    headers: fields[1] ? (decode(fields[1]) as MessageHeaders) : {},
+    key: fields[2] ?? undefined,
+    replyTo: fields[3] ?? undefined,
+    correlationId: fields[4] ?? undefined,
+    traceparent: fields[5] ?? undefined,
+  };
+}
+
+export function decodeBody(codec: Codec, body: Uint8Array): unknown {
+  try {
+    return codec.decode(body);
+  } catch (cause) {
+    throw new TabmqError("PROTOCOL", "a body that can't be decoded", {
+      cause,
+      data: { reason: "body" },
+    });
+  }
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join("");
+}

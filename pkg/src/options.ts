@@ -1,0 +1,252 @@
+import { type Duration, milliseconds } from "./duration.js";
+import { invalid, unsupported } from "./errors.js";
+import { type Limits, LIMITS } from "./limits.js";
+import type { Patience } from "./pending.js";
+import type * as T from "./types.js";
+
+/** Checks one option and gives what the rest of the package works with. */
+type Rule<Value> = (value: unknown, name: string) => Value;
+type Rules = Readonly<Record<string, Rule<unknown>>>;
+type Checked<R extends Rules> = { readonly [key in keyof R]?: ReturnType<R[key]> };
+
+/**
+ * Checks the options of one verb: each known one by its rule. An option of a later version is
+ * refused as `UNSUPPORTED`, any other one as `INVALID`. An option that is `undefined` is absent.
+ */
+function check<R extends Rules>(verb: string, options: unknown, rules: R, later = ""): Checked<R> {
+  const checked: Record<string, unknown> = {};
+  if (options === undefined) return checked as Checked<R>;
+  if (typeof options !== "object" || options === null)
+    throw invalid(`${verb}: options must be an object`);
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const name = `${verb} option "${key}"`;
+    if (Object.hasOwn(rules, key)) checked[key] = (rules[key] as Rule<unknown>)(value, name);
+    else if (later.split(" ").includes(key)) throw unsupported(name);
+    else throw invalid(`there is no ${name}`, key);
+  }
+  return checked as Checked<R>;
+}
+
+const text: Rule<string> = (value, name) => {
+  if (typeof value === "string") return value;
+  throw invalid(`${name} must be a string`, name);
+};
+const count: Rule<number> = (value, name) => {
+  if (Number.isSafeInteger(value) && (value as number) > 0) return value as number;
+  throw invalid(`${name} must be a positive whole number`, name);
+};
+const natural: Rule<number> = (value, name) => (value === 0 ? 0 : count(value, name));
+const flag: Rule<boolean> = (value, name) => {
+  if (typeof value === "boolean") return value;
+  throw invalid(`${name} must be true or false`, name);
+};
+const action: Rule<Function> = (value, name) => {
+  if (typeof value === "function") return value;
+  throw invalid(`${name} must be a function`, name);
+};
+const duration: Rule<number> = (value, name) => {
+  const value_ms = milliseconds(value, name);
+  if (value_ms <= Number.MAX_SAFE_INTEGER) return Math.round(value_ms);
+  throw invalid(`${name} must be finite`, name);
+};
+const abortSignal: Rule<AbortSignal> = (value, name) => {
+  if (typeof (value as AbortSignal)?.addEventListener === "function") return value as AbortSignal;
+  throw invalid(`${name} must be an AbortSignal`, name);
+};
+const oneOf =
+  <const V extends readonly string[]>(...values: V): Rule<V[number]> =>
+  (value, name) => {
+    if (values.includes(value as string)) return value as V[number];
+    throw invalid(`${name} must be one of ${values.join(", ")}`, name);
+  };
+const texts: Rule<Record<string, string>> = (value, name) => {
+  for (const entry of Object.values(Object(value))) text(entry, name);
+  return { ...(Object(value) as Record<string, string>) };
+};
+const headers: Rule<T.MessageHeaders> = (value, name) => {
+  for (const [key, entry] of Object.entries(Object(value))) {
+    if (!["string", "number", "boolean"].includes(typeof entry)) {
+      throw invalid(`${name}: ${key} must be a string, a number or a boolean`, name);
+    }
+  }
+  return { ...(Object(value) as T.MessageHeaders) };
+};
+
+const WAIT = { signal: abortSignal, timeout: milliseconds as Rule<number> };
+const MESSAGE = {
+  id: text,
+  headers,
+  key: text,
+  replyTo: text,
+  correlationId: text,
+  traceparent: text,
+  ...WAIT,
+};
+const level = oneOf("memory", "relaxed", "strict");
+
+/** How long a verb waits, from the options that `check` passed. */
+export function patience(
+  verb: string,
+  { signal, timeout }: { signal?: AbortSignal | undefined; timeout?: number },
+  timeout_ms: number,
+): Patience {
+  return { verb, signal, timeout_ms: timeout ?? timeout_ms };
+}
+
+export type CheckedWait = Checked<typeof WAIT>;
+export const checkWait = (verb: string, options: unknown): CheckedWait =>
+  check(verb, options, WAIT);
+
+export type CheckedMessage = Checked<typeof MESSAGE>;
+export const checkPublish = (options: unknown): CheckedMessage =>
+  check("publish", options, MESSAGE, "ttl retain");
+
+const SEND = {
+  ...MESSAGE,
+  delay: duration,
+  at: (value: unknown, name: string) => {
+    if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
+    throw invalid(`${name} must be a Date`, name);
+  },
+  durability: level,
+};
+export type CheckedSend = Checked<typeof SEND>;
+const SEND_LATER = "ttl priority confirm track";
+export const checkSend = (options: unknown): CheckedSend =>
+  check("send", options, SEND, SEND_LATER);
+
+const ITEM = { ...SEND, body: (value: unknown) => value };
+export const checkItem = (item: unknown) => {
+  const { signal, timeout, durability, ...checked } = check(
+    "sendBatch item",
+    item,
+    ITEM,
+    SEND_LATER,
+  );
+  if (signal ?? timeout ?? durability)
+    throw invalid("sendBatch: an option of the whole batch is given with an item");
+  return checked;
+};
+const BATCH = { ...WAIT, durability: level };
+export const checkBatch = (options: unknown) => check("sendBatch", options, BATCH, SEND_LATER);
+
+/** How long a message waits at the node before it is delivered. */
+export function delayOf({ delay, at }: Pick<CheckedSend, "delay" | "at">): number | undefined {
+  if (delay !== undefined && at) throw invalid("send: delay and at exclude each other", "delay");
+  return at ? Math.max(0, at.getTime() - Date.now()) : delay;
+}
+
+const SUBSCRIBE = {
+  group: text,
+  onGap: action as Rule<(gap: T.Gap) => unknown>,
+  buffer: count,
+  signal: abortSignal,
+};
+export const checkSubscribe = (options: unknown) => {
+  const onGap = (options as T.SubscribeOptions | undefined)?.onGap as unknown;
+  if (onGap === "snapshot" || onGap === "close")
+    throw unsupported(`subscribe option "onGap": "${onGap}"`);
+  return check("subscribe", options, SUBSCRIBE, "durable where from conflate batch");
+};
+
+const CONSUME = { concurrency: count, prefetch: count, prefetchBytes: count, signal: abortSignal };
+export const checkConsume = (verb: string, options: unknown) =>
+  check(verb, options, CONSUME, "where order priority group");
+
+const RETRY = { ...WAIT, after: duration, reason: text };
+export const checkRetry = (options: unknown) => check("retry", options, RETRY);
+
+const RECEIVE = { ...WAIT, max: count };
+export const checkReceive = (options: unknown) => check("receive", options, RECEIVE);
+
+const backoff: Rule<object> = (value, name) => {
+  if (typeof value !== "object" || value === null) value = { first: value, factor: 1, jitter: 0 };
+  const percent: Rule<number> = (part, key) => {
+    if (typeof part === "number" && part >= 0 && part < 1e6) return Math.round(part * 100);
+    throw invalid(`${key} must be a number of at least 0`, key);
+  };
+  const { first, factor, max, jitter } = check(name, value, {
+    first: duration,
+    factor: percent,
+    max: duration,
+    jitter: percent,
+  });
+  const firstMs = first ?? 1000;
+  return {
+    firstMs,
+    factorPercent: factor ?? 200,
+    waitMsMax: Math.max(firstMs, max ?? 300_000),
+    jitterPercent: jitter ?? 20,
+  };
+};
+const QUEUE = {
+  durability: level,
+  version: natural,
+  lease: duration,
+  maxDeliver: count,
+  backoff,
+  maxLength: count,
+  deadLetter: ((value, name) => (value === false ? false : text(value, name))) as Rule<
+    string | false
+  >,
+};
+const QUEUE_LATER =
+  "order onFailure singleActive priorities lastValue ttl expired maxBytes overflow rate dedupe "
+  + "autoDelete offlineLease keepResults schema";
+export type CheckedQueue = Checked<typeof QUEUE>;
+export const checkQueue = (options: unknown): CheckedQueue =>
+  check("queue", options, QUEUE, QUEUE_LATER);
+
+const SERVE = { concurrency: count, signal: abortSignal };
+export const checkServe = (options: unknown) =>
+  check("serve", options, SERVE, "balance tags schema methods");
+
+const CALL = { ...WAIT };
+export const checkCall = (options: unknown): CheckedWait =>
+  check("call", options, CALL, "policy retry hedge scope to balance idempotent exactlyOnce key");
+
+export const checkLead = (options: unknown) => check("lead", options, { signal: abortSignal });
+
+const STOP = { drain: flag, timeout: WAIT.timeout };
+export const checkStop = (verb: string, options: unknown) => check(verb, options, STOP, "forget");
+
+const object: Rule<object> = (value, name) => {
+  if (typeof value === "object" && value !== null) return value;
+  throw invalid(`${name} must be an object`, name);
+};
+const PEER = { name: text, tags: texts };
+export const checkPeer = (info: unknown): T.PeerInfo => check("peer", info, PEER);
+const CONNECT = {
+  user: text,
+  storage: ((value, name) => {
+    if (value === "auto" || value === "memory") return value;
+    throw unsupported(`${name}: ${text(value, name)}`);
+  }) as Rule<"auto" | "memory">,
+  durability: level,
+  host: ((value, name) => {
+    if (value === "shared-worker" || value === "worker") throw unsupported(`${name}: ${value}`);
+    return oneOf("auto", "tab", "inline")(value, name);
+  }) as Rule<"auto" | "tab" | "inline">,
+  peer: ((value, name) => check(name, value, PEER)) as Rule<T.PeerInfo>,
+  assets: ((value, name) =>
+    check(name, value, { wasm: (source: unknown) => source }, "worker")) as Rule<{
+    wasm?: T.WasmSource;
+  }>,
+  codec: ((value, name) => {
+    const { encode, decode } = object(value, name) as T.Codec;
+    return { encode: action(encode, `${name}.encode`), decode: action(decode, `${name}.decode`) };
+  }) as Rule<T.Codec>,
+  limits: ((value, name) => {
+    for (const [key, bound] of Object.entries(object(value, name))) {
+      if (!Object.hasOwn(LIMITS, key)) throw invalid(`there is no limit "${key}"`, key);
+      natural(bound, `${name}.${key}`);
+    }
+    return { ...(value as Partial<Limits>) };
+  }) as Rule<Partial<Limits>>,
+};
+export type CheckedConnect = Checked<typeof CONNECT>;
+export const checkConnect = (options: unknown): CheckedConnect =>
+  check("connect", options, CONNECT, "hub");
+
+export type { Duration };

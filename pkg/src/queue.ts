@@ -1,0 +1,268 @@
+import { type Handler, LiveConsumer } from "./consumer.js";
+import type { Context } from "./context.js";
+import { type Declared, type Encoded, NOTHING } from "./engine.js";
+import { encodeNow } from "./codec/encode.js";
+import { invalid, isTabmqError } from "./errors.js";
+import { later } from "./later.js";
+import { encodeProperties } from "./message.js";
+import {
+  checkBatch,
+  checkConsume,
+  checkItem,
+  type CheckedQueue,
+  type CheckedWait,
+  checkQueue,
+  checkReceive,
+  checkSend,
+  checkWait,
+  delayOf,
+  patience,
+} from "./options.js";
+import { attempt, Pending } from "./pending.js";
+import type { RawBus, RawEventOf } from "./raw.js";
+import type {
+  BatchItem,
+  BatchOptions,
+  Consumer,
+  ConsumeOptions,
+  Delivery,
+  Durability,
+  Queue,
+  QueueInfo,
+  QueueOptions,
+  Receipt,
+  SendOptions,
+  Wait,
+} from "./types.js";
+
+const LEVELS: readonly Durability[] = ["memory", "relaxed", "strict"];
+
+export class QueueClient implements Queue<unknown, unknown> {
+  readonly name: string;
+  readonly #context: Context;
+  readonly #options: CheckedQueue;
+  /** The declaration as it crosses the border. */
+  readonly #wire: object;
+
+  constructor(context: Context, name: string, options: QueueOptions | undefined) {
+    this.name = name;
+    this.#context = context;
+    this.#options = checkQueue(options);
+    const { lease, maxDeliver, maxLength, ...same } = this.#options;
+    this.#wire = { ...same, leaseMs: lease, deliveriesMax: maxDeliver, messagesMax: maxLength };
+  }
+
+  get deadLetters(): Queue<unknown, unknown> {
+    const { deadLetter = `${this.name}.dead` } = this.#options;
+    if (deadLetter === false)
+      throw invalid(`queue "${this.name}" keeps no dead letters`, "deadLetter");
+    return new QueueClient(this.#context, deadLetter, undefined);
+  }
+
+  send(body: unknown, options?: SendOptions): Promise<Receipt> {
+    return attempt(() => {
+      const checked = checkSend(options),
+        delay_ms = delayOf(checked),
+        properties = encodeProperties(checked);
+      const { durability } = checked;
+      const receipt = this.#receipts(durability);
+      return this.#ask(
+        "send",
+        checked,
+        this.#context.encode(body, "body"),
+        (raw, bytes) => raw.send(this.name, bytes, properties, delay_ms, durability),
+        (event: RawEventOf<"sent">) => receipt(event, 0, checked.id),
+      );
+    });
+  }
+
+  sendBatch(items: readonly BatchItem<unknown>[], options?: BatchOptions): Promise<Receipt[]> {
+    return attempt(() => {
+      const wait = checkBatch(options);
+      if (!Array.isArray(items) || !items.length)
+        throw invalid("sendBatch: items must be an array that is not empty");
+      const parts = items.map((item, index) => {
+        const checked = checkItem(item);
+        const body = this.#context.encode(checked.body, `items[${index}].body`);
+        return {
+          body,
+          properties: encodeProperties(checked) ?? null,
+          delay_ms: delayOf(checked) ?? null,
+          id: checked.id,
+        };
+      });
+      const encoded = (bodies: readonly Uint8Array[]) =>
+        encodeNow(
+          parts.map(({ properties, delay_ms }, index) => [bodies[index], properties, delay_ms]),
+        );
+      const bodies = parts.map(({ body }) => body);
+      const bytes = bodies.some((body) => body instanceof Promise)
+        ? Promise.all(bodies).then(encoded)
+        : encoded(bodies as Uint8Array[]);
+      const receipt = this.#receipts(wait.durability);
+      return this.#ask(
+        "sendBatch",
+        wait,
+        bytes,
+        (raw, batch) => raw.sendBatch(this.name, batch, wait.durability),
+        (event: RawEventOf<"sent">) => parts.map(({ id }, index) => receipt(event, index, id)),
+      );
+    });
+  }
+
+  process(options: ConsumeOptions | Handler, handler?: Handler): Consumer {
+    const run = typeof options === "function" ? options : handler;
+    if (typeof run !== "function") throw invalid("process: there is no handler", "handler");
+    return this.#consumer(
+      checkConsume("process", typeof options === "function" ? undefined : options),
+      run,
+    );
+  }
+
+  consume(options?: ConsumeOptions): LiveConsumer {
+    return this.#consumer(checkConsume("consume", options), undefined);
+  }
+
+  receive(options?: Wait & { max?: number }): Promise<Delivery<unknown>[]> {
+    return attempt(() => {
+      const {
+        max = 1,
+        timeout = this.#context.engine.limits.verb_timeout_ms,
+        signal,
+      } = checkReceive(options);
+      return this.#receive(
+        max,
+        new Pending(patience(`${this.name}.receive`, { signal }, timeout), () => false),
+      );
+    });
+  }
+
+  info(options?: Wait): Promise<QueueInfo> {
+    return attempt(() =>
+      this.#ask(
+        "info",
+        checkWait("info", options),
+        NOTHING,
+        (raw) => raw.inspect(this.name),
+        readInfo,
+      ),
+    );
+  }
+
+  ready(options?: Wait): Promise<QueueInfo> {
+    return attempt(() => this.#redeclare("ready", checkWait("ready", options)));
+  }
+
+  #consumer(options: ReturnType<typeof checkConsume>, handler: Handler | undefined): LiveConsumer {
+    const declared = attempt(() => this.#declare({}).promise);
+    return new LiveConsumer(this.#context, this.name, options, handler, declared);
+  }
+
+  async #receive(max: number, pending: Pending<void>): Promise<Delivery<unknown>[]> {
+    const consumer = this.#consumer({ concurrency: max }, undefined);
+    consumer.quiet = true;
+    consumer.closed.addEventListener("abort", () => pending.reject(consumer.closed.reason));
+    // What comes in one batch of events is taken together.
+    consumer.onArrival = () => queueMicrotask(() => pending.resolve());
+    try {
+      await pending.promise;
+      return consumer.takeArrived(max);
+    } catch (error) {
+      if (isTabmqError(error, "TIMEOUT")) return [];
+      throw error;
+    } finally {
+      consumer.close();
+    }
+  }
+
+  /** Asks once the queue is declared, in the order of the calls. */
+  #ask<T>(
+    verb: string,
+    wait: CheckedWait,
+    encoded: Encoded,
+    begin: Parameters<Context["ask"]>[3],
+    read: (event: never) => T,
+  ): Promise<T> {
+    const declared = this.#declare({});
+    const ready = declared.done ? encoded : declared.promise.then(() => encoded);
+    return this.#context.ask(this.#patience(verb, wait), "request", ready, begin, read).promise;
+  }
+
+  /** One declaration serves all references that say the same, until the node is lost. */
+  #declare(wait: CheckedWait): Declared {
+    const { declared } = this.#context.engine;
+    const key = JSON.stringify([this.name, this.#wire]);
+    const known = declared.get(key);
+    if (known) return known;
+    const entry = { promise: this.#redeclare("declare", wait), done: false };
+    declared.set(key, entry);
+    const settled = (done: boolean) => {
+      entry.done = done;
+      if (!done && declared.get(key) === entry) declared.delete(key);
+    };
+    entry.promise.then(
+      () => settled(true),
+      () => settled(false),
+    );
+    return entry;
+  }
+
+  #redeclare(verb: string, wait: CheckedWait): Promise<QueueInfo> {
+    const begin = (raw: RawBus) => raw.declare(this.name, this.#wire);
+    return this.#context.ask(this.#patience(verb, wait), "request", NOTHING, begin, readInfo)
+      .promise;
+  }
+
+  #patience(verb: string, wait: CheckedWait) {
+    return patience(
+      `queue "${this.name}": ${verb}`,
+      wait,
+      this.#context.engine.limits.verb_timeout_ms,
+    );
+  }
+
+  /** How receipts are made of the event that answers a send. */
+  #receipts(asked: Durability | undefined) {
+    return (
+      [, , lane, sequence]: RawEventOf<"sent">,
+      index: number,
+      id: string | undefined,
+    ): Receipt => {
+      const { events, options } = this.#context.engine,
+        host = events.host.get();
+      const wanted = asked ?? this.#options.durability ?? options.durability ?? "relaxed";
+      const durability = LEVELS[
+        Math.min(LEVELS.indexOf(wanted), LEVELS.indexOf(host.durability))
+      ] as Durability;
+      return {
+        id: id ?? `${lane}-${sequence}-${index}`,
+        duplicate: false,
+        stored: { at: "device", durability, evictable: host.evictable },
+      };
+    };
+  }
+}
+
+later(QueueClient.prototype, "queue", {
+  rejects: "prepare schedule unschedule schedules cancel redrive purge pause resume delete",
+  throws: "browse receipt",
+  absent: "stats",
+});
+
+const COUNTS = [
+  "ready",
+  "delayed",
+  "leased",
+  "consumers",
+  "sentTotal",
+  "ackedTotal",
+  "redeliveredTotal",
+  "deadLetteredTotal",
+  "discardedTotal",
+] as const satisfies (keyof QueueInfo)[];
+
+function readInfo([, , counts]: RawEventOf<"queueState">): QueueInfo {
+  return Object.fromEntries(
+    COUNTS.map((name, index) => [name, counts[index]]),
+  ) as unknown as QueueInfo;
+}

@@ -1,0 +1,181 @@
+// The border to the wasm module, as src/js has it. All methods answer at once; what they bring
+// about comes back as events.
+
+import type { Durability, HostKind, StorageKind } from "./types.js";
+
+export interface RawOptions {
+  storage: "auto" | "memory";
+  durability: "memory" | "relaxed" | "strict";
+  host: "auto" | "tab" | "inline";
+  user?: string;
+  peer: Uint8Array;
+  limits?: Record<string, number>;
+}
+
+export interface RawBus {
+  start(): void;
+  publish(topic: string, body: Uint8Array, properties?: Uint8Array): number;
+  subscribe(filter: string, group?: string): number;
+  unsubscribe(subscription: number): void;
+  declare(queue: string, options: object): number;
+  inspect(queue: string): number;
+  send(
+    queue: string,
+    body: Uint8Array,
+    properties?: Uint8Array,
+    delayMs?: number,
+    durability?: string,
+  ): number;
+  sendBatch(queue: string, items: Uint8Array, durability?: string): number;
+  consume(queue: string, prefetch: number, prefetchBytes: number): number;
+  cancelConsumer(consumer: number): void;
+  settle(lease: number, kind: number, afterMs?: number, reason?: string): number;
+  serve(name: string, concurrency: number): number;
+  unserve(service: number): void;
+  call(service: string, method: string, parameters: Uint8Array, timeoutMs: number): number;
+  cancelCall(call: number): void;
+  reply(dispatch: number, kind: number, body: Uint8Array | undefined, code?: number): void;
+  lead(role: string): number;
+  resign(candidate: number): void;
+  cancelRequest(request: number): void;
+  flush(): number;
+  setPeer(info: Uint8Array): void;
+  close(drain: boolean): void;
+  kill(): void;
+  killHost(): void;
+  clientId(): Uint8Array;
+  frames(): string[];
+  free(): void;
+}
+
+export interface RawBusConstructor {
+  new (name: string, options: RawOptions, onEvents: (batch: Uint8Array) => void): RawBus;
+}
+
+/** How a delivery is settled. */
+export const SETTLE = { ack: 1, retry: 2, reject: 3, release: 4, extend: 5 } as const;
+
+/** How a call ends, on both sides of the border. */
+export const OUTCOME = { value: 1, threw: 2, failed: 3 } as const;
+
+/** First element of each event. */
+export const EVENT = {
+  ready: 1,
+  lost: 2,
+  peers: 3,
+  published: 4,
+  live: 5,
+  gap: 6,
+  subscribed: 7,
+  queueState: 8,
+  sent: 9,
+  failed: 10,
+  consuming: 11,
+  delivery: 12,
+  settled: 13,
+  leaseLost: 14,
+  serving: 15,
+  dispatch: 16,
+  dispatchCancelled: 17,
+  callEnded: 18,
+  leading: 19,
+  deposed: 20,
+  handleRefused: 21,
+  flushed: 22,
+  closed: 23,
+  rolledBack: 24,
+  host: 25,
+  storage: 26,
+  error: 27,
+} as const;
+
+type Bytes = Uint8Array;
+
+/** The fields of each event behind its kind. */
+interface Fields {
+  ready: [epoch: number, lane: number, resumed: boolean];
+  lost: [];
+  peers: [peers: readonly (readonly [client: Bytes, info: Bytes])[]];
+  published: [request: number];
+  live: [
+    subscription: number,
+    publisher: Bytes,
+    number: number,
+    topic: string,
+    body: Bytes,
+    properties: Bytes | null,
+  ];
+  gap: [subscription: number, publisher: Bytes, first: number, last: number];
+  subscribed: [subscription: number];
+  queueState: [request: number, counts: readonly number[]];
+  sent: [request: number, lane: number, sequence: number];
+  failed: [request: number, code: number, reason: string, maybeExecuted: boolean];
+  consuming: [consumer: number];
+  delivery: [
+    consumer: number,
+    lease: number,
+    attempt: number,
+    number: number,
+    lane: number,
+    sequence: number,
+    index: number,
+    storedAtUnixMs: number,
+    leaseMs: number,
+    body: Bytes,
+    properties: Bytes | null,
+    deadReason: string | null,
+  ];
+  settled: [request: number];
+  leaseLost: [lease: number];
+  serving: [service: number];
+  dispatch: [
+    dispatch: number,
+    service: number,
+    method: string,
+    timeoutMsLeft: number,
+    parameters: Bytes,
+    caller: Bytes,
+  ];
+  dispatchCancelled: [dispatch: number];
+  callEnded: [call: number, kind: number, outcome: Bytes | number, maybeExecuted: boolean];
+  leading: [candidate: number, term: number];
+  deposed: [candidate: number];
+  handleRefused: [kind: HandleKind, id: number, code: number];
+  flushed: [request: number];
+  closed: [code: number];
+  rolledBack: [confirmed: number, position: number];
+  host: [
+    epoch: number,
+    here: boolean,
+    kind: HostKind,
+    storage: StorageKind,
+    durability: Durability,
+    fenced: boolean,
+    persisted: boolean,
+    evictable: boolean,
+  ];
+  storage: [code: number, reason: string, number: number];
+  error: [code: number, reason: string];
+}
+
+/** 1 subscription, 2 consumer, 3 service, 4 candidate. */
+export type HandleKind = 1 | 2 | 3 | 4;
+
+export type RawEventOf<K extends keyof Fields> = {
+  [N in K]: readonly [kind: (typeof EVENT)[N], ...fields: Fields[N]];
+}[K];
+
+export type RawEvent = RawEventOf<keyof Fields>;
+
+/** The events of one handle. */
+export type HandleEvent = RawEventOf<
+  | "subscribed"
+  | "live"
+  | "gap"
+  | "consuming"
+  | "delivery"
+  | "serving"
+  | "dispatch"
+  | "leading"
+  | "deposed"
+>;

@@ -1,0 +1,100 @@
+import type { Context } from "./context.js";
+import { CODES } from "./codes.generated.js";
+import { invalid } from "./errors.js";
+import { LiveHandle } from "./live.js";
+import type { checkServe } from "./options.js";
+import { EVENT, OUTCOME, type RawBus, type HandleEvent } from "./raw.js";
+import type { Service } from "./types.js";
+
+const CONCURRENCY = 16;
+
+export class LiveService extends LiveHandle implements Service {
+  readonly kind = 3;
+  readonly name: string;
+  readonly #implementation: object;
+  readonly #options: ReturnType<typeof checkServe>;
+  #running = 0;
+
+  constructor(
+    context: Context,
+    name: string,
+    implementation: object,
+    options: ReturnType<typeof checkServe>,
+  ) {
+    super(context, `service "${name}"`, options.signal);
+    if (Object(implementation) !== implementation)
+      throw invalid("serve: the implementation must be an object");
+    this.name = name;
+    this.#implementation = implementation;
+    this.#options = options;
+    context.engine.events.open(this);
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  begin(raw: RawBus): number {
+    return raw.serve(this.name, this.#options.concurrency ?? CONCURRENCY);
+  }
+
+  end(raw: RawBus, number: number): void {
+    raw.unserve(number);
+  }
+
+  take(event: HandleEvent): void {
+    if (event[0] === EVENT.serving) return this.setReady();
+    if (event[0] !== EVENT.dispatch) return;
+    const [, dispatch, , method, , parameters] = event;
+    void this.#run(dispatch, method, parameters);
+  }
+
+  protected stopped(): void {}
+
+  async #run(dispatch: number, name: string, bytes: Uint8Array): Promise<void> {
+    const { engine } = this.context;
+    let wanted = true;
+    this.#running += 1;
+    engine.events.dispatches.set(dispatch, () => {
+      wanted = false;
+    });
+    const reply = (kind: number, body: Uint8Array | undefined, code?: number) => {
+      if (wanted)
+        engine.run(
+          (raw) => raw.reply(dispatch, kind, body, code),
+          (error) => this.context.report(error),
+        );
+    };
+    try {
+      const method = methodOf(this.#implementation, name);
+      if (!method) return reply(OUTCOME.failed, undefined, CODES.NOT_FOUND);
+      const result = await method.apply(
+        this.#implementation,
+        this.context.codec.decode(bytes) as unknown[],
+      );
+      reply(OUTCOME.value, await this.context.encode(result, "result"));
+    } catch (error) {
+      reply(OUTCOME.threw, await this.#encodeThrown(error));
+    } finally {
+      engine.events.dispatches.delete(dispatch);
+      this.#running -= 1;
+      this.handlerDone();
+    }
+  }
+
+  /** A thrown value that can't travel arrives as its description. */
+  async #encodeThrown(error: unknown): Promise<Uint8Array> {
+    try {
+      return await this.context.encode(error, "error");
+    } catch {
+      return this.context.encode(new Error(String(error)), "error");
+    }
+  }
+}
+
+/** Methods of the object and its classes, but nothing that every object has. */
+function methodOf(implementation: object, name: string): Function | undefined {
+  if (name === "constructor" || name.startsWith("$") || name in Object.prototype) return undefined;
+  const method: unknown = (implementation as Record<string, unknown>)[name];
+  return typeof method === "function" ? method : undefined;
+}

@@ -1,0 +1,5 @@
+export type * from "./types/bus.js";
+export type * from "./types/common.js";
+export type * from "./types/messages.js";
+export type * from "./types/queues.js";
+export type * from "./types/services.js";

@@ -1,0 +1,166 @@
+import type { Code } from "../codes.generated.js";
+import type { Duration } from "../duration.js";
+import type { TabmqError } from "../errors.js";
+import type {
+  Matching,
+  Name,
+  QueueBody,
+  QueueResult,
+  Queues,
+  Schema,
+  Services,
+  Topics,
+} from "../schema.js";
+import type { Watch } from "../watch.js";
+import type { Host, OwnPeer, Peer, Status, Wait } from "./common.js";
+import type {
+  MessageOf,
+  Published,
+  PublishOptions,
+  SubscribeOptions,
+  Subscription,
+  Topic,
+  TopicMessage,
+} from "./messages.js";
+import type { Queue, QueueOptions } from "./queues.js";
+import type {
+  Call,
+  CallOptions,
+  Leadership,
+  RemoteClient,
+  Served,
+  ServeOptions,
+  Service,
+  Term,
+} from "./services.js";
+
+/** For tests and demonstrations. */
+export interface Admin {
+  /** Drops this client with no farewell, as if its realm had died. Its lock falls free. */
+  kill(): void;
+  /** Does so to the node, wherever it runs. */
+  killHost(): void;
+  /** The last frames of this realm as short text, the newest last. */
+  frames(): readonly string[];
+}
+
+export interface CloseOptions {
+  /** Let handlers finish and what was asked be answered first. */
+  drain?: boolean;
+  timeout?: Duration;
+}
+
+/** The `detail` of each event. */
+export interface BusEvents {
+  status: Status;
+  host: Host;
+  peer: { readonly change: "joined" | "left" | "changed"; readonly peer: Peer };
+  /** The storage failed, is full, or has lost messages it had confirmed. */
+  storage: { readonly code: Code; readonly reason: string; readonly number: number };
+  /** What no promise could tell: a handler threw, messages are lost, a live handle was refused. */
+  error: TabmqError | Error;
+}
+
+export type BusEvent<K extends keyof BusEvents> = CustomEvent<BusEvents[K]>;
+
+type ServiceMethods<S, N> = N extends keyof Services<S> ? Services<S>[N] : never;
+
+export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTarget {
+  readonly name: string;
+  readonly peer: OwnPeer;
+  readonly peers: Watch<readonly Peer[]>;
+  readonly status: Watch<Status>;
+  readonly host: Watch<Host>;
+  /** Starts the bus, if nothing did, and resolves when a node is reached. */
+  ready(options?: Wait): Promise<void>;
+
+  publish<N extends Name<Topics<S>>>(
+    topic: N,
+    body: Topics<S>[N],
+    options?: PublishOptions,
+  ): Promise<Published>;
+  topic<N extends Name<Topics<S>>>(name: N): Topic<Topics<S>[N]>;
+  topic<Body>(name: string): Topic<Body>;
+  /** `*` in a filter is one word, `#` zero or more. */
+  subscribe<F extends string>(
+    filter: F,
+    handler: (message: MessageOf<Topics<S>, Matching<Topics<S>, F>>) => unknown,
+  ): Subscription<MessageOf<Topics<S>, Matching<Topics<S>, F>>>;
+  subscribe<F extends string>(
+    filter: F,
+    options?: SubscribeOptions,
+    handler?: (message: MessageOf<Topics<S>, Matching<Topics<S>, F>>) => unknown,
+  ): Subscription<MessageOf<Topics<S>, Matching<Topics<S>, F>>>;
+  subscribe<Body>(
+    filter: string,
+    handler: (message: TopicMessage<Body>) => unknown,
+  ): Subscription<TopicMessage<Body>>;
+  subscribe<Body>(
+    filter: string,
+    options?: SubscribeOptions,
+    handler?: (message: TopicMessage<Body>) => unknown,
+  ): Subscription<TopicMessage<Body>>;
+
+  queue<N extends Name<Queues<S>>>(
+    name: N,
+    options?: QueueOptions,
+  ): Queue<QueueBody<Queues<S>[N]>, QueueResult<Queues<S>[N]>>;
+  queue<Body = never, Result = unknown>(
+    name: [Body] extends [never] ? never : string,
+    options?: QueueOptions,
+  ): Queue<Body, Result>;
+
+  serve<N extends Name<Services<S>>>(
+    service: N,
+    implementation: Served<Services<S>[N]>,
+    options?: ServeOptions,
+  ): Service;
+  serve<A extends object = never>(
+    service: [A] extends [never] ? never : string,
+    implementation: Served<NoInfer<A>>,
+    options?: ServeOptions,
+  ): Service;
+  client<N extends Name<Services<S>>>(
+    service: N,
+    options?: CallOptions,
+  ): RemoteClient<ServiceMethods<S, N>>;
+  client<A = never>(
+    service: [A] extends [never] ? never : string,
+    options?: CallOptions,
+  ): RemoteClient<A>;
+  call(
+    service: string,
+    method: string,
+    parameters: readonly unknown[],
+    options?: CallOptions,
+  ): Call<unknown>;
+
+  /** Exactly one client runs this. A throw ends its term, and another is chosen. */
+  lead(role: string, run: (term: Term) => unknown, options?: { signal?: AbortSignal }): Leadership;
+
+  readonly admin: Admin;
+  /** Resolves when everything asked before is answered. */
+  flush(options?: Wait): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
+
+  addEventListener<K extends keyof BusEvents>(
+    type: K,
+    listener: (event: BusEvent<K>) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof BusEvents>(
+    type: K,
+    listener: (event: BusEvent<K>) => unknown,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}

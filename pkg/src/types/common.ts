@@ -1,0 +1,93 @@
+import type { Duration } from "../duration.js";
+import type { Limits } from "../limits.js";
+
+/** How long a verb waits for its answer. */
+export interface Wait {
+  /** Ends the wait with `CANCELLED`. */
+  signal?: AbortSignal;
+  /** Ends the wait with `TIMEOUT`. Default `limits.verb_timeout_ms`, 30 s; `Infinity` for none. */
+  timeout?: Duration;
+}
+
+/** Something that goes on until it is closed. */
+export interface Live extends Disposable, AsyncDisposable {
+  /** Resolves once it takes effect; rejects with the code of its refusal. */
+  ready(options?: Wait): Promise<void>;
+  /** Takes nothing new from now on. Handlers that run are let finish. */
+  close(): void;
+  /** Like `close`. With `drain` it resolves once every handler that runs is done. */
+  stop(options?: { drain?: boolean; timeout?: Duration }): Promise<void>;
+  /** Aborts when it is over; the reason is a `TabmqError`. */
+  readonly closed: AbortSignal;
+}
+
+export type Durability = "memory" | "relaxed" | "strict";
+export type HostKind = "tab" | "inline";
+export type StorageKind = "indexeddb" | "memory";
+export type Status = "idle" | "connecting" | "ready" | "offline" | "closed";
+export type MessageHeaders = Readonly<Record<string, string | number | boolean>>;
+
+/** Where the wasm module comes from. Bytes and modules serve where nothing can be fetched. */
+export type WasmSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
+
+/** Turns bodies and arguments into bytes and back. */
+export interface Codec {
+  encode(value: unknown): Uint8Array;
+  decode(bytes: Uint8Array): unknown;
+}
+
+export interface PeerInfo {
+  name?: string;
+  tags?: Record<string, string>;
+}
+
+export interface ConnectOptions {
+  /** Keys the local database; one user's messages are never seen by another. */
+  user?: string;
+  /** `auto`: IndexedDB in browsers, memory elsewhere. */
+  storage?: "auto" | "memory";
+  /** What a send that says nothing asks for. Default `relaxed`. */
+  durability?: Durability;
+  /** Where the node may run. `auto`: in the page that holds the lock, or inline elsewhere. */
+  host?: "auto" | "tab" | "inline";
+  peer?: PeerInfo;
+  assets?: { wasm?: WasmSource };
+  /** In place of the built-in codec; the same for everyone on the bus. */
+  codec?: Codec;
+  limits?: Partial<Limits>;
+}
+
+/** One client on the bus: a tab, a worker or a process. */
+export interface Peer {
+  /** Empty until the bus was ready once. */
+  readonly id: string;
+  readonly name: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** This client. */
+export interface OwnPeer extends Peer {
+  /** Changes what the others see. */
+  update(info: PeerInfo): void;
+}
+
+/** Where the node runs and what its storage promises. */
+export interface Host {
+  /** Rises with every node. 0 until one is known. */
+  readonly epoch: number;
+  /** The node runs in this realm. */
+  readonly here: boolean;
+  readonly kind: HostKind;
+  readonly storage: StorageKind;
+  /** The strongest level a send may ask for. */
+  readonly durability: Durability;
+  /** An outdated node can't write. */
+  readonly fenced: boolean;
+  /** The browser promised to keep the storage. */
+  readonly persisted: boolean;
+  /** The browser may clear the storage when it needs room. */
+  readonly evictable: boolean;
+  /** `undefined`: this engine does not tell. */
+  readonly partitioned: boolean | undefined;
+  readonly private: boolean | undefined;
+}

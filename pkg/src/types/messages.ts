@@ -1,0 +1,80 @@
+import type { Name } from "../schema.js";
+import type { Live, MessageHeaders, Wait } from "./common.js";
+
+export interface MessageOptions {
+  /** In place of the id that the send gets. */
+  id?: string;
+  headers?: MessageHeaders;
+  key?: string;
+  replyTo?: string;
+  correlationId?: string;
+  traceparent?: string;
+}
+
+export interface PublishOptions extends MessageOptions, Wait {}
+
+/** The node has heard the message; subscribers of this device have it or are getting it. */
+export interface Published {
+  readonly at: "device";
+}
+
+export interface SubscribeOptions {
+  /** Members of a group share the messages: each goes to one of them. */
+  group?: string;
+  /** Called in order, between messages, when some are lost. Without it the `error` event tells. */
+  onGap?: (gap: Gap) => void;
+  /** Messages an iteration may be behind before the oldest are dropped as a gap. Default 1000. */
+  buffer?: number;
+  /** Closes the subscription. */
+  signal?: AbortSignal;
+}
+
+/** Messages that a subscription did not get. */
+export interface Gap {
+  readonly publisher: string;
+  /** Numbers of that publisher's messages, on any topic. */
+  readonly first: number;
+  readonly last: number;
+  /** `lost`: nobody has them any more. `buffer`: the iteration was too slow. */
+  readonly reason: "lost" | "buffer";
+}
+
+export interface Message<Body, T extends string = string> {
+  /** The topic, or the queue. */
+  readonly topic: T;
+  readonly body: Body;
+  readonly id: string;
+  readonly headers: MessageHeaders;
+  readonly key: string | undefined;
+  readonly replyTo: string | undefined;
+  readonly correlationId: string | undefined;
+  readonly traceparent: string | undefined;
+}
+
+/** A live message. Those of one publisher come in order. */
+export interface TopicMessage<Body, T extends string = string> extends Message<Body, T> {
+  /** The id of the peer. */
+  readonly publisher: string;
+  /** Counts the messages of that publisher, on all topics. */
+  readonly number: number;
+}
+
+/** A message of the topic it names. */
+export type MessageOf<T, N extends Name<T>> = { [K in N]: TopicMessage<T[K], K> }[N];
+
+export interface Topic<Body> {
+  readonly name: string;
+  publish(body: Body, options?: PublishOptions): Promise<Published>;
+  /** Publishes and answers nothing, for 60 a second. A failure raises the `error` event. */
+  post(body: Body, options?: MessageOptions): void;
+  subscribe(handler: (message: TopicMessage<Body>) => unknown): Subscription<TopicMessage<Body>>;
+  subscribe(
+    options?: SubscribeOptions,
+    handler?: (message: TopicMessage<Body>) => unknown,
+  ): Subscription<TopicMessage<Body>>;
+}
+
+/** Iterate it, or give a handler. `break` closes it. */
+export interface Subscription<M> extends Live, AsyncIterable<M> {
+  readonly filter: string;
+}

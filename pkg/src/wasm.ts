@@ -1,0 +1,92 @@
+import { makeGlue } from "virtual:glue";
+import { TabmqError } from "./errors.js";
+import type { RawBusConstructor } from "./raw.js";
+import type { WasmSource } from "./types.js";
+
+/** One instance of the wasm module. All buses of a realm share one, until it is poisoned. */
+export interface Instance {
+  readonly RawBus: RawBusConstructor;
+  /** Everyone to be told when it traps. It is not used after that. */
+  readonly trapped: Set<(cause: unknown) => void>;
+}
+
+type Source = WasmSource | Promise<WasmSource>;
+
+let defaultSource: (() => Source) | undefined;
+let modules: Promise<WebAssembly.Module> | undefined;
+let current: Promise<Instance> | undefined;
+
+/** Each entry of the package tells where the module lies in its runtime. */
+export function setDefaultSource(source: () => Source): void {
+  defaultSource = source;
+}
+
+/** The instance of this realm, loaded at the first call. A failed attempt is forgotten. */
+export function instance(source: WasmSource | undefined): Promise<Instance> {
+  current ??= instantiate(source).catch((error: unknown) => {
+    current = undefined;
+    throw new TabmqError("UNAVAILABLE", `the wasm module can't be loaded: ${String(error)}`, {
+      cause: error,
+    });
+  });
+  return current;
+}
+
+async function instantiate(source: WasmSource | undefined): Promise<Instance> {
+  modules ??= compile(source ?? defaultSource?.()).catch((error: unknown) => {
+    modules = undefined;
+    throw error;
+  });
+  const module = await modules;
+  const trapped = new Set<(cause: unknown) => void>();
+  const glue = makeGlue((exports) =>
+    guarded(exports, (cause) => {
+      current = undefined;
+      for (const tell of trapped) tell(cause);
+      trapped.clear();
+    }),
+  );
+  glue.finish(await WebAssembly.instantiate(module, glue.imports), module);
+  return { RawBus: glue.RawBus, trapped };
+}
+
+async function compile(from: Source | undefined): Promise<WebAssembly.Module> {
+  let source = await from;
+  if (source instanceof WebAssembly.Module) return source;
+  if (
+    typeof source === "string"
+    || source instanceof URL
+    || (globalThis.Request && source instanceof Request)
+  ) {
+    source = await fetch(source);
+  }
+  if (source instanceof Response) {
+    if (!source.ok) throw new Error(`${source.status} for ${source.url}`);
+    if (source.headers.get("content-type") === "application/wasm")
+      return WebAssembly.compileStreaming(source);
+    source = await source.arrayBuffer();
+  }
+  return WebAssembly.compile(source as BufferSource);
+}
+
+/** Calls into the module, and callbacks out of the browser too, all go through its exports. */
+function guarded(
+  exports: WebAssembly.Exports,
+  trap: (cause: unknown) => void,
+): WebAssembly.Exports {
+  const guards: WebAssembly.Exports = {};
+  for (const [name, value] of Object.entries(exports)) {
+    guards[name] =
+      typeof value !== "function"
+        ? value
+        : (...parameters: unknown[]) => {
+            try {
+              return (value as (...parameters: unknown[]) => unknown)(...parameters);
+            } catch (error) {
+              if (error instanceof WebAssembly.RuntimeError) trap(error);
+              throw error;
+            }
+          };
+  }
+  return guards;
+}

@@ -1,0 +1,34 @@
+// Parts of src/ that the package does not export, for tests of them alone.
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+const SRC = join(dirname(fileURLToPath(import.meta.url)), "../src");
+const MODULES = [
+  "codec/decode.ts",
+  "codec/encode.ts",
+  "duration.ts",
+  "errors.ts",
+  "inbox.ts",
+  "limits.ts",
+  "options.ts",
+  "pending.ts",
+  "watch.ts",
+  "codes.generated.ts",
+];
+
+const { outputFiles } = await build({
+  stdin: {
+    contents: MODULES.map((module) => `export * from "./${module}";`).join("\n"),
+    resolveDir: SRC,
+  },
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  write: false,
+});
+
+export const internals = await import(
+  `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`
+);
