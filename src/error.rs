@@ -30,6 +30,14 @@ macro_rules! codes {
             pub const TABLE: &'static [(Self, &'static str, &'static str)] =
                 &[$((Self::$name, $text, concat!($($doc, "\n"),+)),)+];
 
+            /// The number on the wire.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                match self {
+                    $(Self::$name => $number,)+
+                }
+            }
+
             /// The stable text that users see, such as `STALE_LEASE`.
             #[must_use]
             pub const fn text(self) -> &'static str {

@@ -7,6 +7,8 @@ pub mod cbor;
 pub mod client;
 pub mod error;
 pub mod id;
+#[cfg(target_arch = "wasm32")]
+pub mod js;
 pub mod limits;
 pub mod log;
 pub mod node;
@@ -16,4 +18,5 @@ pub mod rules;
 pub mod store;
 pub mod time;
 pub mod topic;
+pub mod web;
 pub mod wire;

@@ -383,6 +383,19 @@ impl Client {
         }
     }
 
+    /// Publishes under a new identity what was not polled yet.
+    pub(super) fn publish_as(&mut self, publisher: ClientId) {
+        self.live.broadcast.clear();
+        self.live.broadcasts.clear();
+        for publish in &mut self.live.unheard {
+            let Ok(Frame::Publish(live)) = decode_frame(&publish.frame) else { continue };
+            let mut frame = Vec::new();
+            encode_frame(&Frame::Publish(Live { publisher, ..live }), &mut frame);
+            publish.frame = frame;
+        }
+        self.repeat_publishes(PublishNumber(0), PublishNumber(u64::MAX));
+    }
+
     /// If the wall clock went back between two runs, this one starts behind the numbers of the
     /// last one, and everyone would take its messages for repeats.
     fn renumber_run(&mut self, newest: &[Newest]) {

@@ -221,6 +221,17 @@ impl Client {
 
 /// What a host may ask.
 impl Client {
+    /// Becomes another client: the identity it was made with is another's. Only before any output
+    /// was polled. What was asked for so far is kept.
+    pub fn rename(&mut self, client: ClientId) {
+        self.id = client;
+        self.log = None;
+        self.outbox.lane = LaneId(0);
+        self.outbox.last = Sequence(0);
+        self.publish_as(client);
+        self.link = Link::dialing(self.now.mono);
+    }
+
     #[must_use]
     pub const fn id(&self) -> ClientId {
         self.id

@@ -1,0 +1,293 @@
+//! The class of the border. Each method checks its arguments, does one thing and returns; what
+//! comes of it arrives as a batch of events from a microtask.
+
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use js_sys::{Error, Function, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use crate::client::Client;
+use crate::error::{Code, Refused};
+use crate::id::{
+    CallId, CandidateId, ConsumerId, LeaseNumber, RequestId, ServiceId, SubscriptionId,
+};
+use crate::js::batch;
+use crate::js::dispatches::Dispatches;
+use crate::js::options;
+use crate::options::Durability;
+use crate::time::Now;
+use crate::web::driver::{Driver, Telling};
+use crate::wire::frame::{Item, Outcome, Settlement};
+
+#[wasm_bindgen]
+pub struct RawBus {
+    /// `None` once it was killed.
+    driver: Option<Driver>,
+    dispatches: Rc<RefCell<Dispatches>>,
+    durability: Durability,
+}
+
+type Answer<T> = Result<T, JsValue>;
+
+/// The one way an error takes to JavaScript.
+fn to_error(refused: Refused) -> JsValue {
+    let error = Error::new(refused.code.text());
+    let set = |name: &str, value: JsValue| {
+        // Fails only for a frozen object.
+        let _ = Reflect::set(&error, &JsValue::from_str(name), &value);
+    };
+    set("code", refused.code.number().into());
+    set("reason", refused.reason.into());
+    error.into()
+}
+
+#[wasm_bindgen]
+impl RawBus {
+    #[wasm_bindgen(constructor)]
+    pub fn new(name: &str, options: &JsValue, on_events: Function) -> Answer<RawBus> {
+        let options = options::bus_options(options).map_err(to_error)?;
+        let durability = options.durability;
+        let dispatches = Rc::new(RefCell::new(Dispatches::default()));
+        let seen = dispatches.clone();
+        let tell = move |telling: Telling| {
+            let batch = batch::encode(&telling, &mut seen.borrow_mut());
+            if let Some(batch) = batch {
+                hand_over(&on_events, &batch);
+            }
+        };
+        let driver = Driver::new(name, options, tell).map_err(to_error)?;
+        Ok(Self { driver: Some(driver), dispatches, durability })
+    }
+
+    pub fn start(&self) -> Answer<()> {
+        self.driver()?.start().map_err(to_error)
+    }
+
+    pub fn publish(
+        &self,
+        topic: &str,
+        body: &[u8],
+        properties: Option<Vec<u8>>,
+    ) -> Answer<u32> {
+        self.ask(|client, now| client.publish(now, topic, body, properties.as_deref()))
+            .map(|request| request.0)
+    }
+
+    pub fn subscribe(&self, filter: &str, group: Option<String>) -> Answer<u32> {
+        self.ask(|client, now| client.subscribe(now, filter, group.as_deref()))
+            .map(|subscription| subscription.0)
+    }
+
+    pub fn unsubscribe(&self, subscription: u32) -> Answer<()> {
+        self.tell(|client, now| client.unsubscribe(now, SubscriptionId(subscription)))
+    }
+
+    pub fn declare(&self, queue: &str, options: &JsValue) -> Answer<u32> {
+        let options = options::queue_options(options).map_err(to_error)?;
+        self.ask(|client, now| client.declare(now, queue, options)).map(|request| request.0)
+    }
+
+    pub fn inspect(&self, queue: &str) -> Answer<u32> {
+        self.ask(|client, now| client.inspect(now, queue)).map(|request| request.0)
+    }
+
+    pub fn send(
+        &self,
+        queue: &str,
+        body: &[u8],
+        properties: Option<Vec<u8>>,
+        #[wasm_bindgen(js_name = delayMs)] delay_ms: Option<f64>,
+        durability: Option<String>,
+    ) -> Answer<u32> {
+        let item =
+            Item { body, properties: properties.as_deref(), delay_ms: millis(delay_ms, "delay")? };
+        self.send_items(queue, &[item], durability.as_deref())
+    }
+
+    #[wasm_bindgen(js_name = sendBatch)]
+    pub fn send_batch(
+        &self,
+        queue: &str,
+        items: &[u8],
+        durability: Option<String>,
+    ) -> Answer<u32> {
+        let items: Vec<Item<'_>> = minicbor::decode(items)
+            .map_err(|_| to_error(Refused::new(Code::Invalid, "items")))?;
+        self.send_items(queue, &items, durability.as_deref())
+    }
+
+    pub fn consume(
+        &self,
+        queue: &str,
+        prefetch: u32,
+        #[wasm_bindgen(js_name = prefetchBytes)] prefetch_bytes: u32,
+    ) -> Answer<u32> {
+        self.ask(|client, now| client.consume(now, queue, prefetch, prefetch_bytes))
+            .map(|consumer| consumer.0)
+    }
+
+    #[wasm_bindgen(js_name = cancelConsumer)]
+    pub fn cancel_consumer(&self, consumer: u32) -> Answer<()> {
+        self.tell(|client, now| client.cancel_consumer(now, ConsumerId(consumer)))
+    }
+
+    pub fn settle(
+        &self,
+        lease: f64,
+        kind: u8,
+        #[wasm_bindgen(js_name = afterMs)] after_ms: Option<f64>,
+        reason: Option<String>,
+    ) -> Answer<u32> {
+        let lease = LeaseNumber(options::number(lease, "lease").map_err(to_error)?);
+        let after_ms = millis(after_ms, "after")?;
+        let reason = reason.as_deref();
+        let settlement = match kind {
+            1 => Settlement::Ack,
+            2 => Settlement::Retry { after_ms, reason },
+            3 => Settlement::Reject { reason },
+            4 => Settlement::Release,
+            5 => Settlement::Extend { lease_ms: after_ms },
+            _ => return Err(to_error(Refused::new(Code::Invalid, "kind"))),
+        };
+        self.ask(|client, now| client.settle(now, lease, settlement)).map(|request| request.0)
+    }
+
+    pub fn serve(&self, name: &str, concurrency: u32) -> Answer<u32> {
+        self.ask(|client, now| client.serve(now, name, concurrency)).map(|service| service.0)
+    }
+
+    pub fn unserve(&self, service: u32) -> Answer<()> {
+        self.tell(|client, now| client.unserve(now, ServiceId(service)))
+    }
+
+    pub fn call(
+        &self,
+        service: &str,
+        method: &str,
+        arguments: &[u8],
+        #[wasm_bindgen(js_name = timeoutMs)] timeout_ms: f64,
+    ) -> Answer<u32> {
+        let timeout_ms = options::number(timeout_ms, "timeout").map_err(to_error)?;
+        self.ask(|client, now| client.call(now, service, method, arguments, timeout_ms))
+            .map(|call| call.0)
+    }
+
+    #[wasm_bindgen(js_name = cancelCall)]
+    pub fn cancel_call(&self, call: u32) -> Answer<()> {
+        self.tell(|client, now| client.cancel_call(now, CallId(call)))
+    }
+
+    /// An answer to a dispatch that is over is ignored. One that is refused leaves the call open.
+    pub fn reply(
+        &self,
+        dispatch: u32,
+        kind: u8,
+        body: Option<Vec<u8>>,
+        code: Option<u8>,
+    ) -> Answer<()> {
+        let Some(key) = self.dispatches.borrow().key(dispatch) else { return Ok(()) };
+        let body = body.unwrap_or_default();
+        let outcome = match kind {
+            1 => Outcome::Value(&body),
+            2 => Outcome::Threw(&body),
+            3 => Outcome::Failed { code: code_of(code)?, maybe_executed: true },
+            _ => return Err(to_error(Refused::new(Code::Invalid, "kind"))),
+        };
+        self.ask(|client, now| client.reply(now, key, outcome))?;
+        self.dispatches.borrow_mut().remove(dispatch);
+        Ok(())
+    }
+
+    pub fn lead(&self, role: &str) -> Answer<u32> {
+        self.ask(|client, now| client.stand(now, role)).map(|candidate| candidate.0)
+    }
+
+    pub fn resign(&self, candidate: u32) -> Answer<()> {
+        self.tell(|client, now| client.resign(now, CandidateId(candidate)))
+    }
+
+    #[wasm_bindgen(js_name = cancelRequest)]
+    pub fn cancel_request(&self, request: u32) -> Answer<()> {
+        self.tell(|client, now| client.cancel_request(now, RequestId(request)))
+    }
+
+    pub fn flush(&self) -> Answer<u32> {
+        self.ask(Client::flush).map(|request| request.0)
+    }
+
+    #[wasm_bindgen(js_name = setPeer)]
+    pub fn set_peer(&self, info: &[u8]) -> Answer<()> {
+        self.ask(|client, now| client.set_peer(now, info))
+    }
+
+    pub fn close(&self, drain: bool) -> Answer<()> {
+        self.driver()?.close(drain).map_err(to_error)
+    }
+
+    pub fn kill(&mut self) {
+        self.driver = None;
+    }
+
+    #[wasm_bindgen(js_name = killHost)]
+    pub fn kill_host(&self) -> Answer<()> {
+        self.driver()?.kill_host().map_err(to_error)
+    }
+
+    #[wasm_bindgen(js_name = clientId)]
+    pub fn client_id(&self) -> Answer<Vec<u8>> {
+        self.driver()?.client_id().map(|client| client.0.to_vec()).map_err(to_error)
+    }
+
+    pub fn frames(&self) -> Answer<Vec<String>> {
+        self.driver()?.trace().map_err(to_error)
+    }
+}
+
+impl RawBus {
+    fn driver(&self) -> Answer<&Driver> {
+        self.driver.as_ref().ok_or_else(|| to_error(Code::Closed.into()))
+    }
+
+    fn tell(&self, verb: impl FnOnce(&mut Client, Now)) -> Answer<()> {
+        self.driver()?.with_client(verb).map_err(to_error)
+    }
+
+    fn ask<T>(&self, verb: impl FnOnce(&mut Client, Now) -> Result<T, Refused>) -> Answer<T> {
+        self.driver()?.with_client(verb).and_then(|answer| answer).map_err(to_error)
+    }
+
+    fn send_items(
+        &self,
+        queue: &str,
+        items: &[Item<'_>],
+        durability: Option<&str>,
+    ) -> Answer<u32> {
+        let durability = match durability {
+            Some(text) => Some(options::durability(text).map_err(to_error)?),
+            // What the queue was declared with goes before the default of the default.
+            None => Some(self.durability).filter(|level| *level != Durability::Relaxed),
+        };
+        self.ask(|client, now| client.send(now, queue, items, durability))
+            .map(|request| request.0)
+    }
+}
+
+fn millis(value: Option<f64>, reason: &'static str) -> Answer<Option<u64>> {
+    value.map(|value| options::number(value, reason).map_err(to_error)).transpose()
+}
+
+fn code_of(number: Option<u8>) -> Answer<Code> {
+    let code = Code::TABLE.iter().map(|(code, ..)| *code);
+    let mut named = code.filter(|code| Some(code.number()) == number);
+    named.next().ok_or_else(|| to_error(Refused::new(Code::Invalid, "code")))
+}
+
+/// What the callback throws is a defect of its own: it is shown, and nothing here depends on it.
+fn hand_over(on_events: &Function, batch: &[u8]) {
+    if let Err(error) = on_events.call1(&JsValue::UNDEFINED, &Uint8Array::from(batch)) {
+        drop(Promise::reject(&error));
+    }
+}

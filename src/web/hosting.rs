@@ -1,0 +1,428 @@
+//! The part of a realm that hosts: waits for the lock, opens the storage, runs the node, and hands
+//! it over or drops it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::broker::io::{Event, Input, Output};
+use crate::error::Code;
+use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
+use crate::node::{Node, NodeConfig};
+use crate::rng::Rng;
+use crate::rules::Rules;
+use crate::time::{Instant, Now};
+use crate::web::links::Links;
+use crate::web::realm::{Effect, Fact, Notice, Realm};
+use crate::web::trace::Way;
+use crate::wire::Message;
+use crate::wire::frame::StorageReport;
+
+/// One attempt to host, so that a late answer is told from a current one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Tenure(pub u32);
+
+/// This many failures within the window and this realm stops trying for as long.
+const FAILURES_MAX: usize = 3;
+const FAILURE_WINDOW_MS: u64 = 60_000;
+/// Longest that a planned hand-over may take; then the node is dropped as in a crash.
+const DRAIN_MS_MAX: u64 = 5_000;
+
+#[derive(Debug)]
+pub struct Hosting {
+    state: State,
+    tenure: Tenure,
+    links: Links,
+    rng: Rng,
+    failures: Vec<Instant>,
+    /// When a hidden host looks for a visible realm.
+    look_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Neither has the lock nor waits for it.
+    Resting,
+    Waiting,
+    /// Has the lock; the storage is being opened.
+    Opening,
+    Running(Running),
+    /// Failed too often; tries again then.
+    Failed { until: Instant },
+    /// May not or must not host.
+    Excluded,
+}
+
+#[derive(Debug)]
+struct Running {
+    node: Box<Node>,
+    report: StorageReport,
+    drain: Drain,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Drain {
+    No,
+    Until(Instant),
+    Done,
+}
+
+impl Hosting {
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self {
+            state: State::Resting,
+            tenure: Tenure(0),
+            links: Links::default(),
+            rng: Rng::new(seed),
+            failures: Vec::new(),
+            look_at: None,
+        }
+    }
+
+    /// This realm has the lock.
+    pub fn is_here(&self) -> bool {
+        matches!(self.state, State::Opening | State::Running(_))
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting)
+    }
+
+    /// The epoch of the node here, once it serves.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match &self.state {
+            State::Running(running) => running.node.epoch(),
+            _ => None,
+        }
+    }
+
+    pub fn rest(&mut self) {
+        if !matches!(self.state, State::Excluded) {
+            self.state = State::Resting;
+        }
+    }
+
+    fn running(&mut self) -> Option<&mut Running> {
+        match &mut self.state {
+            State::Running(running) => Some(running),
+            _ => None,
+        }
+    }
+}
+
+impl Realm {
+    /// Takes a place in the line for the lock, or the lock itself.
+    pub(super) fn request_lock(&mut self, steal: bool) {
+        let excluded = matches!(self.hosting.state, State::Excluded | State::Failed { .. });
+        if excluded || self.hosting.is_here() || !self.page.may_host() {
+            return;
+        }
+        self.hosting.state = State::Waiting;
+        self.effects.push(Effect::RequestLock { steal });
+    }
+
+    /// The client has work and hears nothing of the node.
+    pub(super) fn node_silent(&mut self) {
+        if self.config.persistent {
+            self.request_lock(true);
+        }
+    }
+
+    pub(super) fn handle_hosting(&mut self, now: Now, fact: Fact) {
+        let current = self.hosting.tenure;
+        match fact {
+            Fact::LockGranted if self.hosting.is_waiting() => {
+                self.hosting.tenure.0 += 1;
+                self.hosting.state = State::Opening;
+                self.effects.push(Effect::BeginHosting(self.hosting.tenure));
+            }
+            Fact::LockLost => {
+                self.end_hosting();
+                self.hosting.rest();
+                self.request_lock(false);
+            }
+            Fact::LockRefused => {
+                self.end_hosting();
+                self.hosting.state = State::Excluded;
+            }
+            Fact::StorageOpened { tenure, report } if tenure == current => self.run(now, report),
+            Fact::StorageFailed { tenure, code, reason } if tenure == current => {
+                self.hosting_failed(now, code, reason);
+            }
+            Fact::Stored { tenure, op, result } if tenure == current => {
+                self.node_input(now, Input::Stored { op, result });
+            }
+            Fact::Present { tenure, clients } if tenure == current => {
+                // Watched before they say Hello: one that dies before must not be waited for.
+                for client in clients.iter().filter(|client| **client != self.config.client) {
+                    self.effects.push(Effect::Watch(*client));
+                }
+                self.node_input(now, Input::Present { clients: &clients });
+            }
+            Fact::Gone { client } => {
+                self.close_client(client);
+                self.effects.push(Effect::Unwatch(client));
+                self.node_input(now, Input::Gone { client });
+            }
+            Fact::VisiblePeer(true) if self.page.hidden_since.is_some() => self.hand_over(now),
+            Fact::KillNode if self.hosting.is_here() => {
+                self.end_hosting();
+                self.effects.push(Effect::ReleaseLock);
+                self.hosting.rest();
+                self.request_lock(false);
+            }
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, now: Now, report: StorageReport) {
+        if !matches!(self.hosting.state, State::Opening) {
+            return;
+        }
+        let config = NodeConfig {
+            limits: self.config.limits.clone(),
+            rules: Rules::ON,
+            storage: report,
+            heard: self.heard,
+        };
+        let node = Box::new(Node::new(config, self.hosting.rng.seed(), now));
+        self.config.persistent = report.fenced;
+        self.look_later(now);
+        self.hosting.state = State::Running(Running { node, report, drain: Drain::No });
+    }
+
+    /// A transport message for the node, from this realm's client or from a channel.
+    pub(super) fn at_node(&mut self, now: Now, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else { return };
+        let envelope = message.envelope;
+        if envelope.client != self.config.client {
+            self.trace.record(now, Way::NodeGot, bytes);
+        }
+        let known = self.hosting.links.conn(envelope.client, envelope.link);
+        let conn = match known {
+            Some(conn) => conn,
+            // The rest of a link that an earlier node had: its client says Hello again.
+            None if envelope.position != 1 => return,
+            None => match self.accept(now, envelope.client, envelope.link) {
+                Some(conn) => conn,
+                None => return,
+            },
+        };
+        self.node_input(now, Input::Received { conn, bytes });
+    }
+
+    fn accept(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        link: LinkNonce,
+    ) -> Option<ConnId> {
+        let full = self.hosting.links.len() >= self.config.limits.sessions_max as usize;
+        let running = self.hosting.running()?;
+        let conn = running.node.accept(now);
+        let before = self.hosting.links.insert(client, link, conn);
+        match before {
+            Some(before) => self.node_input(now, Input::Disconnected { conn: before }),
+            None if full => {
+                // The node would refuse it as well, but it must not cost a channel first.
+                self.hosting.links.remove(conn);
+                return None;
+            }
+            None if client != self.config.client => self.effects.push(Effect::OpenClient(client)),
+            None => {}
+        }
+        Some(conn)
+    }
+
+    pub(super) fn node_input(&mut self, now: Now, input: Input<'_>) {
+        if let Some(running) = self.hosting.running() {
+            running.node.handle_input(now, input);
+        }
+    }
+
+    /// Polls the node until it is idle. Returns whether it said anything, and when it must wake.
+    pub(super) fn pump_node(&mut self, now: Now) -> (bool, Option<Instant>) {
+        let mut spoke = false;
+        loop {
+            let tenure = self.hosting.tenure;
+            let Some(running) = self.hosting.running() else { return (spoke, None) };
+            match running.node.poll_output() {
+                Output::Transmit { conn, bytes } => self.transmit_of_node(now, conn, bytes),
+                Output::Broadcast { bytes } => self.broadcast_of_node(now, bytes),
+                Output::Storage { op, action } => {
+                    self.effects.push(Effect::Perform { tenure, op, action });
+                }
+                Output::Hangup { conn, .. } => {
+                    if let Some(client) = self.hosting.links.remove(conn) {
+                        self.effects.push(Effect::CloseClient(client));
+                    }
+                }
+                Output::Event(event) => self.on_node_event(now, event),
+                Output::Idle { wake_at } => {
+                    if running.drain == Drain::Done {
+                        self.handed_over();
+                        return (true, None);
+                    }
+                    return (spoke, wake_at);
+                }
+            }
+            spoke = true;
+        }
+    }
+
+    fn transmit_of_node(&mut self, now: Now, conn: ConnId, bytes: Vec<u8>) {
+        match self.hosting.links.client(conn) {
+            Some(client) if client == self.config.client => self.at_own_client(now, &bytes),
+            Some(client) => {
+                self.trace.record(now, Way::NodeSent, &bytes);
+                self.effects.push(Effect::ToClient(client, bytes));
+            }
+            None => {}
+        }
+    }
+
+    fn on_node_event(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Ready { epoch, .. } => {
+                self.heard = self.heard.max(epoch);
+                self.effects.push(Effect::ListPresent(self.hosting.tenure));
+            }
+            Event::Watch { client } if client != self.config.client => {
+                self.effects.push(Effect::Watch(client));
+            }
+            Event::Watch { .. } => {}
+            Event::Unwatch { client } => {
+                self.close_client(client);
+                self.effects.push(Effect::Unwatch(client));
+            }
+            Event::Over { code, reason } => self.node_over(now, code, reason),
+            Event::StorageFull { full } => self.tell(Notice::StorageFull(full)),
+            Event::Drained => {
+                if let Some(running) = self.hosting.running() {
+                    // What it still has to send goes out before it is dropped.
+                    running.drain = Drain::Done;
+                }
+            }
+        }
+    }
+
+    fn close_client(&mut self, client: ClientId) {
+        if self.hosting.links.remove_client(client) {
+            self.effects.push(Effect::CloseClient(client));
+        }
+    }
+
+    fn node_over(&mut self, now: Now, code: Code, reason: &'static str) {
+        if code != Code::Unavailable {
+            return self.hosting_failed(now, code, reason);
+        }
+        // Another node has taken over, which is no failure of this one.
+        self.end_hosting();
+        self.effects.push(Effect::ReleaseLock);
+        self.hosting.rest();
+        self.tell_closed();
+        self.request_lock(false);
+    }
+
+    fn hosting_failed(&mut self, now: Now, code: Code, reason: &'static str) {
+        self.end_hosting();
+        self.effects.push(Effect::ReleaseLock);
+        self.hosting.rest();
+        self.tell_closed();
+        if code == Code::UpgradeRequired {
+            self.hosting.state = State::Excluded;
+            return self.tell(Notice::Error { code, reason });
+        }
+        let failures = &mut self.hosting.failures;
+        failures.retain(|at| now.mono.ms_since(*at) < FAILURE_WINDOW_MS);
+        failures.push(now.mono);
+        if failures.len() < FAILURES_MAX {
+            return self.request_lock(false);
+        }
+        failures.clear();
+        self.hosting.state = State::Failed { until: now.mono.after_ms(FAILURE_WINDOW_MS) };
+        self.tell(Notice::Error { code, reason });
+    }
+
+    /// Hands the node over as planned: everything is stored first. A node whose state is in memory
+    /// alone has nothing it could hand over, so it stays until the bus is closed.
+    pub(super) fn hand_over(&mut self, now: Now) {
+        let closing = self.page.closing;
+        let Some(running) = self.hosting.running() else { return self.stop_waiting() };
+        if running.drain != Drain::No || !(running.report.persistent || closing) {
+            return;
+        }
+        running.drain = Drain::Until(now.mono.after_ms(DRAIN_MS_MAX));
+        running.node.handle_input(now, Input::Drain);
+    }
+
+    fn stop_waiting(&mut self) {
+        if self.page.closing {
+            self.handed_over();
+        }
+    }
+
+    fn handed_over(&mut self) {
+        self.end_hosting();
+        self.effects.push(Effect::ReleaseLock);
+        self.hosting.rest();
+        self.tell_closed();
+        self.request_lock(false);
+    }
+
+    /// Drops the node, whatever it was doing.
+    pub(super) fn end_hosting(&mut self) {
+        if self.hosting.is_here() {
+            self.hosting.rest();
+            self.hosting.links.clear();
+            self.effects.push(Effect::EndHosting);
+        }
+    }
+
+    pub(super) fn tick_hosting(&mut self, now: Now) {
+        if let State::Failed { until } = self.hosting.state {
+            if until <= now.mono {
+                self.hosting.state = State::Resting;
+                self.request_lock(false);
+            }
+        }
+        self.node_input(now, Input::Tick);
+        let drain = self.hosting.running().map(|running| running.drain);
+        if let Some(Drain::Until(until)) = drain {
+            if until <= now.mono {
+                self.handed_over();
+            }
+        }
+        let due = self.hosting.look_at.is_some_and(|at| at <= now.mono);
+        if due && self.hosting.running().is_some() {
+            self.look_later(now);
+            self.effects.push(Effect::LookForVisiblePeer);
+        }
+    }
+
+    /// A hidden host looks for a visible realm from time to time.
+    pub(super) fn look_later(&mut self, now: Now) {
+        let hidden = self.page.hidden_since.is_some();
+        let look_at = now.mono.after_ms(self.config.limits.hidden_host_ms);
+        self.hosting.look_at = Some(look_at).filter(|_| hidden);
+    }
+
+    /// When hosting itself needs a tick.
+    pub(super) fn hosting_wake_at(&mut self, now: Now) -> Option<Instant> {
+        let pause_ms_max = self.config.limits.pause_ms_max;
+        match &self.hosting.state {
+            State::Failed { until } => Some(*until),
+            State::Running(running) => {
+                // A node without ticks would take its own idleness for a pause.
+                let beat = now.mono.after_ms(pause_ms_max / 2);
+                let beat = Some(beat).filter(|_| running.report.fenced);
+                let look = self.hosting.look_at;
+                let drain = match running.drain {
+                    Drain::Until(until) => Some(until),
+                    Drain::No | Drain::Done => None,
+                };
+                [beat, look, drain].into_iter().flatten().min()
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The host of pages, workers and processes that run JavaScript: it gives the client and the node
+//! of one realm what they ask for. What decides is plain Rust and is tested natively; the rest are
+//! the only files of the crate that name the browser.
+
+pub mod hosting;
+pub mod links;
+pub mod names;
+pub mod realm;
+pub mod trace;
+
+#[cfg(target_arch = "wasm32")]
+mod broadcast_channel;
+#[cfg(target_arch = "wasm32")]
+pub mod driver;
+#[cfg(target_arch = "wasm32")]
+mod inbox;
+#[cfg(target_arch = "wasm32")]
+mod indexed_db;
+#[cfg(target_arch = "wasm32")]
+mod listener;
+#[cfg(target_arch = "wasm32")]
+mod locks;
+#[cfg(target_arch = "wasm32")]
+mod page_lifecycle;
+#[cfg(target_arch = "wasm32")]
+mod platform;
+#[cfg(target_arch = "wasm32")]
+mod runtime;
+#[cfg(target_arch = "wasm32")]
+mod session_storage;
+#[cfg(target_arch = "wasm32")]
+mod timer;
+#[cfg(target_arch = "wasm32")]
+mod transaction;

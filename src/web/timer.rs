@@ -1,0 +1,56 @@
+//! One timer, armed for the earliest moment anyone waits for.
+
+use js_sys::Function;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::prelude::*;
+
+use crate::time::{Instant, Now};
+use crate::web::runtime;
+
+/// The longest wait that `setTimeout` takes; a longer one would fire at once.
+const TIMEOUT_MS_MAX: u64 = (1 << 31) - 1;
+
+#[derive(Debug)]
+pub struct Timer {
+    run: Closure<dyn FnMut()>,
+    armed: Option<(Instant, JsValue)>,
+}
+
+impl Timer {
+    pub fn new(run: impl FnMut() + 'static) -> Self {
+        Self { run: Closure::new(run), armed: None }
+    }
+
+    /// Fires at `wake_at`, or not at all. It may fire late, by a minute in a hidden page, and
+    /// early after the longest wait.
+    pub fn set(&mut self, now: Now, wake_at: Option<Instant>) {
+        if wake_at == self.armed.as_ref().map(|(at, _)| *at) {
+            return;
+        }
+        self.clear();
+        let Some(at) = wake_at else { return };
+        // Rounded up: a timer that fires too early would fire again and again.
+        let wait_ms = at.0.saturating_sub(now.mono.0).div_ceil(1000).min(TIMEOUT_MS_MAX);
+        let run: &Function = self.run.as_ref().unchecked_ref();
+        let id = runtime::set_timeout(run, i32::try_from(wait_ms).unwrap_or(i32::MAX));
+        self.armed = Some((at, id));
+    }
+
+    /// The armed timer has fired.
+    pub fn fired(&mut self) {
+        self.armed = None;
+    }
+
+    fn clear(&mut self) {
+        if let Some((_, id)) = self.armed.take() {
+            runtime::clear_timeout(&id);
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
