@@ -1,0 +1,72 @@
+import type { Host } from "tabmq";
+import { byId, setText } from "./dom";
+import { colorOf } from "./names";
+import type { Roster } from "./roster";
+import type { PlaygroundBus } from "./schema";
+
+const STATUS: Readonly<Record<string, string>> = {
+  idle: "not started", connecting: "looking for the host", ready: "connected", offline: "offline",
+  closed: "closed, reload to join again",
+};
+
+/** Who this tab is, who hosts, and what the storage promises, in words. */
+export class HostView {
+  readonly #bus: PlaygroundBus;
+
+  constructor(bus: PlaygroundBus) {
+    this.#bus = bus;
+    const show = () => {
+      const status = byId("status", HTMLElement);
+      status.dataset["status"] = bus.status.get();
+      setText(status, STATUS[bus.status.get()] ?? bus.status.get());
+    };
+    bus.status.subscribe(show);
+    show();
+  }
+
+  show(roster: Roster): void {
+    const { id } = this.#bus.peer;
+    const host = this.#bus.host.get();
+    if (!id) return;
+    byId("me", HTMLElement).hidden = false;
+    byId("me", HTMLElement).style.setProperty("--tab", colorOf(id));
+    setText(byId("me-name", HTMLElement), roster.nameOf(id));
+    document.title = `${roster.nameOf(id)}${host.here ? " (host)" : ""} \u2013 tabmq playground`;
+    showIcon(id, host.here);
+    if (!host.epoch) return;
+    setText(byId("hosting", HTMLElement), hostingText(host, roster));
+    setText(byId("storage", HTMLElement), storageText(host));
+  }
+}
+
+function hostingText({ epoch, here }: Host, roster: Roster): string {
+  const other = roster.tabs().find(({ hosts }) => hosts)?.name;
+  const who = here ? "This tab hosts the broker" : `${other ?? "Another tab"} hosts the broker`;
+  return `${who}, epoch ${epoch}`;
+}
+
+function storageText({ storage, durability, evictable, persisted, fenced }: Host): string {
+  if (fenced) return "An outdated host holds the storage; it can write nothing.";
+  if (storage === "memory") {
+    return "Jobs are kept in memory alone. They are gone when the last tab closes.";
+  }
+  const survives = "Jobs are written to IndexedDB (relaxed) and survive closed and crashed tabs.";
+  const strict = durability === "strict" ? ", which strict sends would prevent" : "";
+  const level = `${survives} A power cut may take the last moments${strict}.`;
+  if (persisted) return `${level} The browser has promised to keep them.`;
+  return evictable ? `${level} The browser may clear them if the device runs out of room.` : level;
+}
+
+/** The icon in the browser's own row of tabs has the color of the card here. */
+function showIcon(id: string, host: boolean): void {
+  const icon = byId("favicon", HTMLLinkElement);
+  const key = `${id} ${host}`;
+  if (icon.dataset["for"] === key) return;
+  icon.dataset["for"] = key;
+  const name = colorOf(id).slice("var(".length, -1);
+  const color = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const core = host ? '<circle cx="16" cy="17" r="5" fill="#fff"/>' : "";
+  const shape = `<path d="M3 28V12a6 6 0 0 1 6-6h14a6 6 0 0 1 6 6v16z" fill="${color}"/>${core}`;
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${shape}</svg>`;
+  icon.href = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+}

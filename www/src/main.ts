@@ -1,0 +1,108 @@
+import { Accounts } from "./accounts";
+import { mountCall, mountServe } from "./call-forms";
+import { mountDeadLetters } from "./dead-letters";
+import { byId, setText } from "./dom";
+import { FlowView } from "./flow-view";
+import { errorText } from "./format";
+import { Guide } from "./guide";
+import { HostView } from "./host-view";
+import { Jobs } from "./jobs";
+import { Ledger } from "./ledger";
+import { mountPublish, mountSubscribe } from "./live-forms";
+import { Log } from "./log";
+import { mountProcess, mountSend } from "./queue-forms";
+import { Roster } from "./roster";
+import { type PlaygroundBus, TOPIC_CLEARED, openBus } from "./schema";
+import { TabsView } from "./tabs-view";
+
+/** What the bus itself reports goes into the log. */
+function report(bus: PlaygroundBus, log: Log, roster: Roster): void {
+  bus.addEventListener("peer", ({ detail: { change, peer } }) => {
+    if (change !== "changed" && peer.id !== bus.peer.id) {
+      log.add("bus", `${roster.nameOf(peer.id)} ${change}`);
+    }
+  });
+  bus.addEventListener("storage", ({ detail: { code, reason } }) => {
+    log.add("error", `storage: ${code} ${reason}`);
+  });
+  bus.addEventListener("error", ({ detail }) => log.add("error", errorText(detail)));
+  let epoch = 0;
+  bus.host.subscribe((host) => {
+    if (host.epoch > epoch) {
+      log.add("bus", `${host.here ? "this tab" : "another tab"} hosts now, epoch ${host.epoch}`);
+    }
+    epoch = Math.max(epoch, host.epoch);
+  });
+}
+
+/** All tabs start to count again, if one asks for it. */
+function mountClear(bus: PlaygroundBus, ledger: Ledger, jobs: Jobs, roster: Roster): void {
+  const forget = () => {
+    roster.forget();
+    jobs.startFrom(0);
+  };
+  byId("clear-record", HTMLButtonElement).addEventListener("click", async () => {
+    await ledger.clear();
+    forget();
+    bus.topic(TOPIC_CLEARED).post(null);
+  });
+  bus.subscribe(TOPIC_CLEARED, forget);
+}
+
+function mountLog(log: Log): void {
+  const pause = byId("log-pause", HTMLButtonElement);
+  pause.addEventListener("click", () => {
+    const paused = pause.getAttribute("aria-pressed") !== "true";
+    pause.setAttribute("aria-pressed", String(paused));
+    log.pause(paused);
+  });
+  byId("log-clear", HTMLButtonElement).addEventListener("click", () => log.clear());
+}
+
+async function main(): Promise<void> {
+  const address = new URL(location.href);
+  const log = new Log(byId("log", HTMLElement));
+  mountLog(log);
+  const bus = openBus(address);
+  if (address.searchParams.has("debug")) {
+    // Where the tests look for what travelled, when one of them fails.
+    Object.defineProperty(globalThis, "__tabmqFrames", { get: () => bus.admin.frames() });
+  }
+  const ledger = await Ledger.open(bus.name);
+
+  const tabs = new TabsView(byId("tabs", HTMLElement));
+  const host = new HostView(bus);
+  const roster: Roster = new Roster(bus, () => {
+    tabs.show(roster);
+    host.show(roster);
+  });
+  report(bus, log, roster);
+
+  const jobs = new Jobs(bus, ledger, log, roster);
+  const send = mountSend(bus, ledger, log);
+  const guide = new Guide(bus, log, send);
+  mountPublish(bus, log);
+  mountSubscribe(bus, log, roster);
+  mountCall(bus, log, roster);
+  mountServe(bus, log);
+  mountClear(bus, ledger, jobs, roster);
+  mountDeadLetters(bus, ledger, log);
+
+  await bus.ready({ timeout: Infinity });
+  const done_by_tab = await ledger.doneByTab();
+  jobs.startFrom(done_by_tab.get(bus.peer.id) ?? 0);
+  roster.remember(done_by_tab);
+  mountProcess(jobs);
+
+  const flow = new FlowView();
+  const accounts = new Accounts(bus, ledger, (account) => {
+    flow.show(account, roster);
+    guide.showAccount(account);
+  });
+  await accounts.run();
+}
+
+main().catch((error: unknown) => {
+  setText(byId("hosting", HTMLElement), `The playground could not start. ${errorText(error)}`);
+  console.error(error);
+});

@@ -1,0 +1,23 @@
+// A peer is 32 hexadecimal digits. Every tab derives the same name and color from them.
+const BIRDS = [
+  "Avocet", "Bittern", "Bunting", "Crane", "Curlew", "Dipper", "Dunlin", "Egret",
+  "Falcon", "Finch", "Gannet", "Grebe", "Heron", "Hoopoe", "Ibis", "Jackdaw",
+  "Kestrel", "Kite", "Lapwing", "Linnet", "Magpie", "Merlin", "Osprey", "Ouzel",
+  "Pipit", "Plover", "Raven", "Robin", "Snipe", "Swift", "Tern", "Wren",
+] as const;
+
+/** So many `--tab-N` there are in the style sheet, counted from 0. */
+const COLORS = 8;
+
+function byteOf(id: string, index: number): number {
+  return Number.parseInt(id.slice(index * 2, index * 2 + 2), 16) || 0;
+}
+
+export function nameOf(id: string): string {
+  return `${BIRDS[byteOf(id, 0) % BIRDS.length]} ${id.slice(2, 4)}`;
+}
+
+/** A value for CSS. */
+export function colorOf(id: string): string {
+  return `var(--tab-${byteOf(id, 2) % COLORS})`;
+}

@@ -1,0 +1,125 @@
+import type { Peer } from "tabmq";
+import { nameOf } from "./names";
+import { type PlaygroundBus, type Progress, TOPIC_PROGRESS } from "./schema";
+
+/** A tab that is here, or was and did some of the work. */
+export interface TabState {
+  readonly id: string;
+  readonly name: string;
+  readonly me: boolean;
+  readonly here: boolean;
+  readonly hosts: boolean;
+  readonly progress: Progress;
+}
+
+const NOTHING: Progress = { done: 0, repeats: 0, busy: 0, slots: 0, hosts: 0 };
+const POST_MS = 200;
+/** Tabs that are gone stay on show for their share of the work, the latest ones. */
+const GONE_MAX = 4;
+
+/** Who is here and what each does. Tabs tell each other by live messages. */
+export class Roster {
+  readonly #bus: PlaygroundBus;
+  readonly #progress = new Map<string, Progress>();
+  readonly #changed: () => void;
+  #own: Progress = NOTHING;
+  #timer: number | undefined;
+
+  constructor(bus: PlaygroundBus, changed: () => void) {
+    this.#bus = bus;
+    this.#changed = changed;
+    bus.peers.subscribe(() => changed());
+    bus.host.subscribe(({ here, epoch }) => {
+      this.setOwn({ hosts: here ? epoch : 0 });
+      changed();
+    });
+    const heard = bus.subscribe<Progress>(TOPIC_PROGRESS, ({ publisher, body }) => {
+      this.#hear(publisher, body);
+    });
+    // Whoever is new learns from the answers to its first message.
+    heard.ready().then(() => this.#post(), () => {});
+  }
+
+  /** Changes what this tab tells about itself. */
+  setOwn(change: Partial<Progress>): void {
+    this.#own = { ...this.#own, ...change };
+    this.#changed();
+    this.#postSoon();
+  }
+
+  /** What a record from before this page tells about tabs that are gone. */
+  remember(done_by_tab: ReadonlyMap<string, number>): void {
+    for (const [id, done] of done_by_tab) {
+      if (id === this.#bus.peer.id) this.setOwn({ done: Math.max(done, this.#own.done) });
+      else if (!this.#progress.has(id)) this.#progress.set(id, { ...NOTHING, done });
+    }
+    this.#changed();
+  }
+
+  /** Everybody starts to count again. */
+  forget(): void {
+    this.#progress.clear();
+    this.setOwn({ done: 0, repeats: 0 });
+  }
+
+  nameOf(id: string): string {
+    return this.#bus.peers.get().find((peer) => peer.id === id)?.name ?? nameOf(id);
+  }
+
+  /** This tab first, then the others that are here, then those that are gone. */
+  tabs(): TabState[] {
+    const { id: own } = this.#bus.peer;
+    const present = new Map(this.#bus.peers.get().map((peer) => [peer.id, peer]));
+    const ids = new Set([...(own ? [own] : []), ...present.keys()]);
+    const host = this.hostId(present);
+    const gone = [...this.#progress.keys()].filter((id) => !ids.has(id) && this.#of(id).done > 0);
+    return [...ids, ...gone.slice(-GONE_MAX)].map((id) => ({
+      id,
+      name: present.get(id)?.name ?? nameOf(id),
+      me: id === own,
+      here: ids.has(id),
+      hosts: id === host,
+      progress: this.#of(id),
+    }));
+  }
+
+  /** All effects that this tab knows of were repeated so often. */
+  repeats(): number {
+    let sum = this.#own.repeats;
+    for (const [id, { repeats }] of this.#progress) if (id !== this.#bus.peer.id) sum += repeats;
+    return sum;
+  }
+
+  /** The tab that last said that it hosts the node we see. */
+  hostId(present = new Map<string, Peer>()): string | undefined {
+    const { epoch, here } = this.#bus.host.get();
+    if (here) return this.#bus.peer.id;
+    const host = [...this.#progress].find(([id, { hosts }]) => hosts === epoch && present.has(id));
+    return epoch ? host?.[0] : undefined;
+  }
+
+  #of(id: string): Progress {
+    return id === this.#bus.peer.id ? this.#own : this.#progress.get(id) ?? NOTHING;
+  }
+
+  #hear(publisher: string, body: Progress): void {
+    if (publisher === this.#bus.peer.id) return;
+    // Who is new here has not heard of us.
+    if (!this.#progress.has(publisher)) this.#postSoon();
+    // The newest last, so that the order tells who was heard of latest.
+    this.#progress.delete(publisher);
+    this.#progress.set(publisher, { ...NOTHING, ...body });
+    this.#changed();
+  }
+
+  /** A tab that does much tells it a few times a second. */
+  #postSoon(): void {
+    this.#timer ??= window.setTimeout(() => this.#post(), POST_MS);
+  }
+
+  #post(): void {
+    window.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#bus.topic<Progress>(TOPIC_PROGRESS).post(this.#own);
+  }
+}

@@ -1,0 +1,42 @@
+import { type Bus, type Job, createBus } from "tabmq";
+
+/** What a tab tells about its part of the work. */
+export interface Progress {
+  /** Jobs whose effect this tab has recorded. */
+  readonly done: number;
+  /** Deliveries whose effect was recorded before. */
+  readonly repeats: number;
+  readonly busy: number;
+  /** Jobs at a time; 0 if this tab takes none. */
+  readonly slots: number;
+  /** The epoch, if this tab hosts; else 0. */
+  readonly hosts: number;
+}
+
+export interface Calc {
+  add(a: number, b: number): { sum: number; by: string };
+  slow(work_ms: number): Promise<{ slept_ms: number; by: string }>;
+  throws(message: string): never;
+}
+
+export interface Playground {
+  queues: { jobs: Job<unknown, void>; "jobs.dead": Job<unknown, void> };
+  services: { "calc@1": Calc };
+}
+
+export type PlaygroundBus = Bus<Playground>;
+
+export const TOPIC_PROGRESS = "playground.progress";
+export const TOPIC_CLEARED = "playground.cleared";
+
+/** Short, so that what a lost lease does can be watched. */
+export const JOB_QUEUE = {
+  lease: "10s",
+  maxDeliver: 3,
+  backoff: { first: "500ms", factor: 2, max: "5s" },
+} as const;
+
+/** `?bus=NAME` keeps groups of tabs apart. */
+export function openBus(address: URL): PlaygroundBus {
+  return createBus<Playground>(address.searchParams.get("bus") || "playground");
+}
