@@ -193,10 +193,10 @@ impl Client {
         let Some(held) = self.consumers.held.get_mut(&lease) else { return };
         let Some(settled) = held.settling.pop_front() else { return };
         let request = settled.request;
+        if !settled.extends {
+            self.consumers.held.remove(&lease);
+        }
         let Some(code) = refused else {
-            if !settled.extends {
-                self.consumers.held.remove(&lease);
-            }
             return self.answer(request, Event::Settled { request });
         };
         self.fail(request, code.into(), false);

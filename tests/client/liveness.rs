@@ -1,0 +1,91 @@
+use tabmq::client::io::{Event, Input};
+use tabmq::wire::Frame;
+
+use crate::harness::{Tab, config, epoch, first_welcome};
+
+fn pings(tab: &mut Tab) -> usize {
+    tab.frames().iter().filter(|frame| matches!(frame, Frame::Ping { .. })).count()
+}
+
+#[test]
+fn an_idle_client_asks_nothing() {
+    let mut tab = Tab::open();
+    assert_eq!(tab.wake_at, None);
+    tab.pass_ms(60_000);
+    assert_eq!((tab.frames(), tab.events()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_silent_node_is_probed_twice_and_then_told_about() {
+    let mut tab = Tab::open();
+    tab.ask(|client, now| client.inspect(now, "q")).expect("asked");
+    tab.pass_ms(2999);
+    assert_eq!(pings(&mut tab), 0);
+    tab.pass_ms(1);
+    assert_eq!(pings(&mut tab), 1);
+    tab.pass_ms(1500);
+    assert_eq!(pings(&mut tab), 1);
+    tab.pass_ms(1499);
+    assert_eq!(tab.events(), []);
+    tab.pass_ms(1);
+    assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+    tab.pass_ms(2999);
+    assert_eq!(tab.events(), []);
+    tab.pass_ms(1);
+    assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+}
+
+#[test]
+fn any_sign_of_the_node_begins_the_count_anew() {
+    let mut tab = Tab::open();
+    tab.ask(|client, now| client.inspect(now, "q")).expect("asked");
+    tab.pass_ms(4600);
+    tab.node(&[Frame::Pong { nonce: 1 }]);
+    tab.pass_ms(2900);
+    tab.hear_node(epoch(1), Frame::NewestNumbers { newest: Vec::new() });
+    tab.forget();
+    tab.pass_ms(2900);
+    assert_eq!((tab.frames(), tab.events()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn time_in_which_the_client_did_not_run_does_not_count() {
+    let mut tab = Tab::open();
+    tab.ask(|client, now| client.inspect(now, "q")).expect("asked");
+    tab.forget();
+    tab.freeze_ms(60_000);
+    tab.input(Input::Tick);
+    assert_eq!(pings(&mut tab), 1, "asks at once whether the node is still there");
+    tab.pass_ms(5999);
+    assert_eq!(tab.events(), []);
+    tab.pass_ms(1);
+    assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+}
+
+#[test]
+fn a_node_that_answers_no_hello_is_silent_too() {
+    let mut tab = Tab::open();
+    tab.lose_link();
+    tab.events();
+    tab.pass_ms(20_000);
+    assert_eq!(tab.events(), [], "nothing is awaited");
+    tab.ask(|client, now| client.inspect(now, "q")).expect("asked");
+    tab.pass_ms(6000);
+    assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+}
+
+#[test]
+fn a_node_is_answered_when_it_asks() {
+    let mut tab = Tab::open();
+    tab.node(&[Frame::Ping { nonce: 9 }]);
+    assert_eq!(tab.frames(), [Frame::Pong { nonce: 9 }]);
+}
+
+#[test]
+fn a_handle_that_does_not_take_effect_is_work() {
+    let mut tab = Tab::dialing(config());
+    tab.ask(|client, now| client.subscribe(now, "a", None)).expect("taken");
+    assert!(!tab.client.is_idle());
+    tab.welcome(first_welcome());
+    assert!(tab.client.is_idle());
+}

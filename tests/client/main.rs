@@ -1,0 +1,12 @@
+//! The client as a host and a node see it: verbs and frames in, frames and events out.
+
+mod calls;
+mod closing;
+mod consumers;
+mod harness;
+mod leadership;
+mod link;
+mod live;
+mod liveness;
+mod sends;
+mod services;
