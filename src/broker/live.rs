@@ -101,13 +101,15 @@ impl LiveHub {
 
     /// What a message's number means beside the newest one known.
     fn place(&self, live: &Live<'_>) -> Placed {
-        let Some(newest) = self.newest.get(&live.publisher).copied() else { return Placed::Next };
-        let new_run = live.first.is_some_and(|first| first > newest);
+        let known = self.newest.get(&live.publisher).copied();
+        // A new run starts right after whatever was heard of the one before.
+        let before_run = live.first.map(|first| PublishNumber(first.0.saturating_sub(1)));
+        let Some(newest) = known.max(before_run) else { return Placed::Next };
         // Posted again on request and still ahead: the publisher has nothing from before it.
         let all_there_is = self.asked.get(&live.publisher) == Some(&live.number);
         if live.number <= newest {
             Placed::Repeat
-        } else if live.number.0 == newest.0 + 1 || new_run || all_there_is {
+        } else if live.number.0 == newest.0 + 1 || all_there_is {
             Placed::Next
         } else {
             Placed::Ahead { newest }

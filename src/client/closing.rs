@@ -56,7 +56,7 @@ impl Client {
         }
         let undecided = self.consumers.undecided();
         let mut pending: Vec<(RequestId, bool)> = self.outbox.drain();
-        pending.extend(self.live.drain());
+        pending.extend(self.publishing.drain());
         pending.extend(self.consumers.drain());
         pending.sort_unstable();
         for (request, maybe_executed) in pending {

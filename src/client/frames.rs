@@ -22,7 +22,7 @@ impl Client {
             }
             Frame::Repair { publisher, first, last } => {
                 if publisher == self.id {
-                    self.repeat_publishes(first, last);
+                    self.post_again(first, last);
                 }
             }
             Frame::Repaired { publisher, first: _, last, messages } => {

@@ -1,8 +1,7 @@
-//! Live publish/subscribe of one tab: what it publishes and keeps until the node has heard it, and
-//! what it hears of others.
+//! Live messages to this tab: subscriptions, and what is heard of other tabs.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,16 +9,10 @@ use crate::client::Client;
 use crate::client::gaps::{Held, Passed, Place, Publishers};
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
-use crate::id::{ClientId, Epoch, LinkNonce, PublishNumber, RequestId, SubscriptionId};
-use crate::time::UnixMillis;
+use crate::id::{ClientId, Epoch, PublishNumber, SubscriptionId};
 use crate::topic::{Filter, FilterTrie, Name, Topic};
-use crate::wire::envelope::{decode_frame, encode_frame};
 use crate::wire::frame::{Live, Newest};
-use crate::wire::{Envelope, Frame, Message};
-
-/// A run starts at the wall clock in milliseconds times two to this power: above every number of
-/// an earlier run, and below 2^53 until the year 2039.
-const RUN_SHIFT: u32 = 12;
+use crate::wire::{Frame, Message};
 
 #[derive(Debug)]
 struct Subscription {
@@ -27,15 +20,7 @@ struct Subscription {
     group: Option<String>,
 }
 
-/// A publish the node has not confirmed to have heard.
-#[derive(Debug)]
-struct Unheard {
-    number: PublishNumber,
-    request: RequestId,
-    frame: Vec<u8>,
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LiveMessages {
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
     last_subscription: u32,
@@ -43,35 +28,9 @@ pub(super) struct LiveMessages {
     filters: FilterTrie<SubscriptionId>,
     plain: usize,
     publishers: Publishers,
-    /// The first number of this run, and the next one.
-    first: PublishNumber,
-    next: PublishNumber,
-    /// The node has heard a publish of this run.
-    run_heard: bool,
-    unheard: VecDeque<Unheard>,
-    /// Frames on their way to everyone, behind one envelope.
-    broadcast: Vec<u8>,
-    broadcasts: VecDeque<Vec<u8>>,
 }
 
 impl LiveMessages {
-    pub fn new(now: UnixMillis) -> Self {
-        let first = PublishNumber((now.0.min(u64::MAX >> (RUN_SHIFT + 1)) << RUN_SHIFT) + 1);
-        Self {
-            subscriptions: BTreeMap::new(),
-            last_subscription: 0,
-            filters: FilterTrie::new(),
-            plain: 0,
-            publishers: Publishers::default(),
-            first,
-            next: first,
-            run_heard: false,
-            unheard: VecDeque::new(),
-            broadcast: Vec::new(),
-            broadcasts: VecDeque::new(),
-        }
-    }
-
     pub fn forget_link(&mut self) {
         self.publishers.forget_link();
     }
@@ -79,61 +38,9 @@ impl LiveMessages {
     pub fn is_waiting(&self) -> bool {
         self.publishers.is_waiting()
     }
-
-    pub fn take_broadcast(&mut self) -> Option<Vec<u8>> {
-        if self.broadcasts.is_empty() && !self.broadcast.is_empty() {
-            return Some(core::mem::take(&mut self.broadcast));
-        }
-        self.broadcasts.pop_front()
-    }
-
-    /// Everything without an answer.
-    pub fn drain(&mut self) -> Vec<(RequestId, bool)> {
-        self.unheard.drain(..).map(|unheard| (unheard.request, true)).collect()
-    }
 }
 
 impl Client {
-    pub(super) fn begin_publish(
-        &mut self,
-        topic: &str,
-        body: &[u8],
-        properties: Option<&[u8]>,
-    ) -> Result<RequestId, Refused> {
-        Topic::parse(topic, &self.limits)?;
-        self.check_body(body, properties)?;
-        let number = self.live.next;
-        let first = Some(self.live.first).filter(|_| !self.live.run_heard);
-        let live = Live { publisher: self.id, number, topic, body, properties, first };
-        let mut frame = Vec::new();
-        encode_frame(&Frame::Publish(live), &mut frame);
-        let request = self.requests.begin(frame.len(), &self.limits)?;
-        self.live.next = PublishNumber(number.0 + 1);
-        if !self.is_parked() {
-            self.broadcast(&frame);
-        }
-        self.live.unheard.push_back(Unheard { number, request, frame });
-        self.deliver_live(&live);
-        Ok(request)
-    }
-
-    /// Adds an encoded frame to what goes to everyone. Frames to everyone are never cut: a
-    /// receiver could not put the parts of many senders together.
-    fn broadcast(&mut self, frame: &[u8]) {
-        let Self { live, limits, .. } = self;
-        let message = &mut live.broadcast;
-        if !message.is_empty() && message.len() + frame.len() > limits.fragment_bytes_max as usize {
-            live.broadcasts.push_back(core::mem::take(message));
-        }
-        if message.is_empty() {
-            let (epoch, client) = (self.followed, self.id);
-            let envelope = Envelope { epoch, client, link: LinkNonce(0), position: 0 };
-            // Writing to a Vec can't fail.
-            let _ = minicbor::encode(envelope, &mut *message);
-        }
-        message.extend_from_slice(frame);
-    }
-
     pub(super) fn begin_subscribe(
         &mut self,
         filter: &str,
@@ -299,7 +206,7 @@ impl Client {
         }
     }
 
-    fn deliver_live(&mut self, live: &Live<'_>) {
+    pub(super) fn deliver_live(&mut self, live: &Live<'_>) {
         let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
         let mut matching = Vec::new();
         self.live.filters.matches(&topic, &mut matching);
@@ -344,75 +251,18 @@ impl Client {
         self.pass_on(publisher);
     }
 
-    /// The node missed messages of this client.
-    pub(super) fn repeat_publishes(&mut self, first: PublishNumber, last: PublishNumber) {
-        let unheard = core::mem::take(&mut self.live.unheard);
-        for publish in &unheard {
-            if (first..=last).contains(&publish.number) {
-                self.broadcast(&publish.frame);
-            }
-        }
-        self.live.unheard = unheard;
-    }
-
-    /// The node has heard every publish up to `number`.
-    pub(super) fn on_published(&mut self, number: PublishNumber) {
-        while self.live.unheard.front().is_some_and(|publish| publish.number <= number) {
-            if let Some(Unheard { request, .. }) = self.live.unheard.pop_front() {
-                self.live.run_heard = true;
-                self.answer(request, Event::Published { request });
-            }
-        }
-    }
-
     /// Takes up live messages on a new link.
     pub(super) fn resume_live(&mut self, newest: &[Newest], first_link: bool) {
-        if first_link {
-            self.renumber_run(newest);
-        }
         self.learn_newest(newest, first_link);
         for publisher in self.live.publishers.ids() {
             self.pass_on(publisher);
         }
-        self.repeat_publishes(PublishNumber(0), PublishNumber(u64::MAX));
         let plain = self.live.subscriptions.iter().filter(|(_, s)| s.group.is_none());
         for subscription in plain.map(|(subscription, _)| *subscription) {
             if self.awaited.remove(&Handle::Subscription(subscription)) {
                 self.events.push_back(Event::Subscribed { subscription });
             }
         }
-    }
-
-    /// Publishes under a new identity what was not polled yet.
-    pub(super) fn publish_as(&mut self, publisher: ClientId) {
-        self.live.broadcast.clear();
-        self.live.broadcasts.clear();
-        for publish in &mut self.live.unheard {
-            let Ok(Frame::Publish(live)) = decode_frame(&publish.frame) else { continue };
-            let mut frame = Vec::new();
-            encode_frame(&Frame::Publish(Live { publisher, ..live }), &mut frame);
-            publish.frame = frame;
-        }
-        self.repeat_publishes(PublishNumber(0), PublishNumber(u64::MAX));
-    }
-
-    /// If the wall clock went back between two runs, this one starts behind the numbers of the
-    /// last one, and everyone would take its messages for repeats.
-    fn renumber_run(&mut self, newest: &[Newest]) {
-        let used = newest.iter().find(|newest| newest.publisher == self.id);
-        let Some(used) = used.filter(|used| used.number >= self.live.next) else { return };
-        let mut next = PublishNumber(used.number.0.saturating_add(1));
-        let first = next;
-        for publish in &mut self.live.unheard {
-            let Ok(Frame::Publish(live)) = decode_frame(&publish.frame) else { continue };
-            let mut frame = Vec::new();
-            let live = Live { number: next, first: Some(first), ..live };
-            encode_frame(&Frame::Publish(live), &mut frame);
-            *publish = Unheard { number: next, request: publish.request, frame };
-            next = PublishNumber(next.0.saturating_add(1));
-        }
-        self.live.first = first;
-        self.live.next = next;
     }
 }
 

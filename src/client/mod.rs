@@ -15,6 +15,7 @@ mod leadership;
 mod link;
 mod live;
 mod liveness;
+mod publish;
 mod requests;
 mod resume;
 mod sends;
@@ -31,6 +32,7 @@ use crate::client::leadership::Roles;
 use crate::client::link::{Link, Open};
 use crate::client::live::LiveMessages;
 use crate::client::liveness::Silence;
+use crate::client::publish::Publishing;
 use crate::client::requests::Requests;
 use crate::client::sends::Outbox;
 use crate::client::services::Services;
@@ -82,6 +84,7 @@ pub struct Client {
     requests: Requests,
     outbox: Outbox,
     live: LiveMessages,
+    publishing: Publishing,
     consumers: Consumers,
     calls: Calls,
     services: Services,
@@ -117,7 +120,8 @@ impl Client {
             events: VecDeque::new(),
             requests: Requests::default(),
             outbox: Outbox::new(lane, position),
-            live: LiveMessages::new(now.unix),
+            live: LiveMessages::default(),
+            publishing: Publishing::new(now.unix),
             consumers: Consumers::default(),
             calls: Calls::default(),
             services: Services::default(),
@@ -153,6 +157,7 @@ impl Client {
         self.expire_calls();
         self.finish_if_drained();
         self.dial_if_due();
+        self.post_again_if_due();
         self.watch_silence();
     }
 
@@ -161,7 +166,7 @@ impl Client {
         if let Some(bytes) = self.take_link_message() {
             return Output::Transmit { bytes };
         }
-        if let Some(bytes) = self.live.take_broadcast() {
+        if let Some(bytes) = self.publishing.take_broadcast() {
             return Output::Broadcast { bytes };
         }
         match self.events.pop_front() {
@@ -171,12 +176,13 @@ impl Client {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let hello_at = match &self.link {
+        let link_at = match &self.link {
             Link::Dialing(dialing) => Some(dialing.hello_at),
-            Link::Open(_) | Link::Parked => None,
+            Link::Open(_) => self.publishing.repeat_at(),
+            Link::Parked => None,
             Link::Closed => return None,
         };
-        let times = [hello_at, self.calls.wake_at(), self.closing, self.silence_wake_at()];
+        let times = [link_at, self.calls.wake_at(), self.closing, self.silence_wake_at()];
         times.into_iter().flatten().min().map(|at| at.max(self.now.mono))
     }
 
@@ -230,6 +236,7 @@ impl Client {
         self.outbox.last = Sequence(0);
         self.publish_as(client);
         self.link = Link::dialing(self.now.mono);
+        self.dial_if_due();
     }
 
     #[must_use]

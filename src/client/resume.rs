@@ -65,6 +65,7 @@ impl Client {
         }
         self.declare_consumers();
         self.resume_live(&welcome.newest, first);
+        self.resume_publishing(&welcome.newest, first);
         self.tell_calls_done();
         self.push(&Frame::Resumed);
     }

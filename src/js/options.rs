@@ -29,7 +29,11 @@ impl<'a> Fields<'a> {
     fn of(object: &'a JsValue, names: &[&str], reason: &'static str) -> Result<Self, Refused> {
         let Some(record) = object.dyn_ref::<Object>() else { return Err(invalid(reason)) };
         let known = |key: JsValue| names.iter().any(|name| key == **name);
-        if Object::keys(record).iter().all(known) { Ok(Self { object }) } else { Err(invalid(reason)) }
+        if Object::keys(record).iter().all(known) {
+            Ok(Self { object })
+        } else {
+            Err(invalid(reason))
+        }
     }
 
     /// `None` for an absent field and for an undefined one.

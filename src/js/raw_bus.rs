@@ -66,12 +66,7 @@ impl RawBus {
         self.driver()?.start().map_err(to_error)
     }
 
-    pub fn publish(
-        &self,
-        topic: &str,
-        body: &[u8],
-        properties: Option<Vec<u8>>,
-    ) -> Answer<u32> {
+    pub fn publish(&self, topic: &str, body: &[u8], properties: Option<Vec<u8>>) -> Answer<u32> {
         self.ask(|client, now| client.publish(now, topic, body, properties.as_deref()))
             .map(|request| request.0)
     }
@@ -108,14 +103,9 @@ impl RawBus {
     }
 
     #[wasm_bindgen(js_name = sendBatch)]
-    pub fn send_batch(
-        &self,
-        queue: &str,
-        items: &[u8],
-        durability: Option<String>,
-    ) -> Answer<u32> {
-        let items: Vec<Item<'_>> = minicbor::decode(items)
-            .map_err(|_| to_error(Refused::new(Code::Invalid, "items")))?;
+    pub fn send_batch(&self, queue: &str, items: &[u8], durability: Option<String>) -> Answer<u32> {
+        let items: Vec<Item<'_>> =
+            minicbor::decode(items).map_err(|_| to_error(Refused::new(Code::Invalid, "items")))?;
         self.send_items(queue, &items, durability.as_deref())
     }
 
@@ -259,19 +249,13 @@ impl RawBus {
         self.driver()?.with_client(verb).and_then(|answer| answer).map_err(to_error)
     }
 
-    fn send_items(
-        &self,
-        queue: &str,
-        items: &[Item<'_>],
-        durability: Option<&str>,
-    ) -> Answer<u32> {
+    fn send_items(&self, queue: &str, items: &[Item<'_>], durability: Option<&str>) -> Answer<u32> {
         let durability = match durability {
             Some(text) => Some(options::durability(text).map_err(to_error)?),
             // What the queue was declared with goes before the default of the default.
             None => Some(self.durability).filter(|level| *level != Durability::Relaxed),
         };
-        self.ask(|client, now| client.send(now, queue, items, durability))
-            .map(|request| request.0)
+        self.ask(|client, now| client.send(now, queue, items, durability)).map(|request| request.0)
     }
 }
 

@@ -47,7 +47,9 @@ enum State {
     Opening,
     Running(Running),
     /// Failed too often; tries again then.
-    Failed { until: Instant },
+    Failed {
+        until: Instant,
+    },
     /// May not or must not host.
     Excluded,
 }
@@ -210,12 +212,7 @@ impl Realm {
         self.node_input(now, Input::Received { conn, bytes });
     }
 
-    fn accept(
-        &mut self,
-        now: Now,
-        client: ClientId,
-        link: LinkNonce,
-    ) -> Option<ConnId> {
+    fn accept(&mut self, now: Now, client: ClientId, link: LinkNonce) -> Option<ConnId> {
         let full = self.hosting.links.len() >= self.config.limits.sessions_max as usize;
         let running = self.hosting.running()?;
         let conn = running.node.accept(now);

@@ -154,14 +154,12 @@ impl Platform {
     pub fn facts_of(&mut self, arrival: Arrival) -> Vec<Fact> {
         match arrival {
             Arrival::Fact(fact) => [fact].into(),
-            Arrival::NodeLock(number, news) if number == self.node_lock_number => {
-                [match news {
-                    LockNews::Granted => Fact::LockGranted,
-                    LockNews::Lost => Fact::LockLost,
-                    LockNews::Refused | LockNews::Taken => Fact::LockRefused,
-                }]
-                .into()
-            }
+            Arrival::NodeLock(number, news) if number == self.node_lock_number => [match news {
+                LockNews::Granted => Fact::LockGranted,
+                LockNews::Lost => Fact::LockLost,
+                LockNews::Refused | LockNews::Taken => Fact::LockRefused,
+            }]
+            .into(),
             Arrival::Storage(tenure, arrival) if tenure == self.tenure => {
                 if let Storage::IndexedDb(database) = &mut self.storage {
                     database.handle(arrival);
@@ -385,9 +383,8 @@ impl Platform {
         }
         // Shared, so that a page that comes back is not refused its own lock by a watcher.
         let name = self.scope.client_lock(client);
-        let wrap = move |news| {
-            (news == LockNews::Granted).then_some(Arrival::Fact(Fact::Gone { client }))
-        };
+        let wrap =
+            move |news| (news == LockNews::Granted).then_some(Arrival::Fact(Fact::Gone { client }));
         if let Some(request) = self.request_silently(&name, Ask::Share, wrap) {
             self.watched.insert(client, request);
         }

@@ -19,8 +19,8 @@ use crate::store::{StorageAction, StorageResult};
 use crate::time::{Instant, Now};
 use crate::web::hosting::{Hosting, Tenure};
 use crate::web::trace::{Trace, Way};
-use crate::wire::{Envelope, Message};
 use crate::wire::frame::StorageReport;
+use crate::wire::{Envelope, Message};
 
 /// What happened to a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,13 +131,20 @@ pub enum Effect {
 pub enum Notice {
     Client(Event),
     /// The node that this realm follows. Comes before the client's `Ready`.
-    Host { epoch: Epoch, here: bool, storage: StorageReport },
+    Host {
+        epoch: Epoch,
+        here: bool,
+        storage: StorageReport,
+    },
     /// The storage is full (`true`) or has room again.
     StorageFull(bool),
     /// Another connection keeps the storage from being opened.
     StorageBlocked,
     /// This realm can't host; the bus may have another host.
-    Error { code: Code, reason: &'static str },
+    Error {
+        code: Code,
+        reason: &'static str,
+    },
 }
 
 /// What a realm is made with.
@@ -431,4 +438,3 @@ impl Realm {
         self.hosting.rest();
     }
 }
-

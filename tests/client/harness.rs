@@ -2,7 +2,7 @@
 
 use tabmq::client::io::{Event, Input, Output};
 use tabmq::client::{Client, ClientConfig};
-use tabmq::id::{ClientId, Epoch, LaneId, LinkNonce, LogId, Sequence};
+use tabmq::id::{CallId, ClientId, Epoch, LaneId, LinkNonce, LogId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::options::Durability;
 use tabmq::rules::Rules;
@@ -32,6 +32,9 @@ pub struct Tab {
     broadcasts: Vec<Frame<'static>>,
     events: Vec<Event>,
     pub messages: usize,
+    /// How often it said that it has said everything again, and which calls are done.
+    pub resumed: usize,
+    pub calls_done: CallId,
 }
 
 pub fn item(body: &[u8]) -> Item<'_> {
@@ -95,6 +98,8 @@ impl Tab {
             broadcasts: Vec::new(),
             events: Vec::new(),
             messages: 0,
+            resumed: 0,
+            calls_done: CallId(0),
         };
         tab.settle();
         tab
@@ -155,7 +160,11 @@ impl Tab {
                 self.received = head.position - 1;
                 self.sent = 0;
             }
-            self.frames.push(frame);
+            match frame {
+                Frame::Resumed => self.resumed += 1,
+                Frame::CallsDone { below } => self.calls_done = below,
+                frame => self.frames.push(frame),
+            }
         }
         if head.link == self.link {
             assert_eq!(head.position, self.received + 1, "no hole");

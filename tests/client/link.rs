@@ -1,8 +1,9 @@
-use tabmq::client::io::{Event, Handle, Input, Keepsake};
+use tabmq::client::ClientConfig;
+use tabmq::client::io::{Event, Handle, Input, Keepsake, Output};
 use tabmq::error::Code;
 use tabmq::id::{LaneId, LogId, Sequence};
-use tabmq::wire::Frame;
 use tabmq::wire::frame::Welcome;
+use tabmq::wire::{Frame, Message};
 
 use crate::harness::{LANE, LOG, ME, OTHER, Tab, config, epoch, first_welcome, resumed_at};
 
@@ -187,7 +188,7 @@ fn what_was_asked_before_one_poll_travels_in_one_message() {
 #[test]
 fn a_keepsake_resumes_the_lane_of_the_page_before() {
     let kept = Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4) };
-    let mut tab = Tab::dialing(tabmq::client::ClientConfig { keepsake: Some(kept), ..config() });
+    let mut tab = Tab::dialing(ClientConfig { keepsake: Some(kept), ..config() });
     let hello = tab.hello();
     assert!(hello.fresh, "its leases and calls are gone with the page");
     assert_eq!((hello.log, hello.lane, hello.floor), (Some(LOG), LANE, Sequence(5)));
@@ -200,8 +201,29 @@ fn a_keepsake_resumes_the_lane_of_the_page_before() {
 #[test]
 fn the_keepsake_of_another_client_is_not_used() {
     let kept = Keepsake { client: OTHER, log: Some(LOG), lane: LANE, position: Sequence(4) };
-    let mut tab = Tab::dialing(tabmq::client::ClientConfig { keepsake: Some(kept), ..config() });
+    let mut tab = Tab::dialing(ClientConfig { keepsake: Some(kept), ..config() });
     assert_eq!(tab.hello().lane, LaneId(0));
+}
+
+#[test]
+fn a_client_whose_name_is_taken_becomes_another_and_keeps_what_was_asked() {
+    let kept = Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4) };
+    let config = ClientConfig { keepsake: Some(kept), ..config() };
+    let now = tabmq::time::Now::default();
+    let mut client = tabmq::client::Client::new(config, [1; 32], now);
+    client.publish(now, "a", b"x", None).expect("taken");
+    client.rename(OTHER);
+    let mut said = Vec::new();
+    while let Some(bytes) = match client.poll_output() {
+        Output::Transmit { bytes } | Output::Broadcast { bytes } => Some(bytes),
+        _ => None,
+    } {
+        let message = Message::parse(bytes.leak()).expect("a message");
+        assert_eq!(message.envelope.client, OTHER);
+        said.extend(message.frames().map(|frame| frame.expect("a frame")));
+    }
+    assert!(matches!(&said[..], [Frame::Hello(hello), Frame::Publish(live)]
+        if hello.lane == LaneId(0) && hello.log.is_none() && live.publisher == OTHER));
 }
 
 #[test]

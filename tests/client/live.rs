@@ -157,6 +157,42 @@ fn the_node_may_ask_for_what_it_missed() {
 }
 
 #[test]
+fn a_publish_that_nobody_confirms_is_posted_again_less_and_less_often() {
+    let mut tab = Tab::open();
+    publish(&mut tab, b"x");
+    publish(&mut tab, b"y");
+    let lives = published(&mut tab);
+    tab.pass_ms(999);
+    assert_eq!(published(&mut tab), []);
+    tab.pass_ms(1);
+    assert_eq!(published(&mut tab), lives);
+    tab.pass_ms(1999);
+    assert_eq!(published(&mut tab), []);
+    tab.pass_ms(1);
+    assert_eq!(published(&mut tab), lives);
+    tab.node(&[Frame::Published { number: lives[0].number }]);
+    tab.pass_ms(1000);
+    assert_eq!(published(&mut tab), lives[1..]);
+    tab.node(&[Frame::Published { number: lives[1].number }]);
+    tab.pass_ms(60_000);
+    assert_eq!(published(&mut tab), []);
+}
+
+#[test]
+fn only_the_oldest_are_posted_again_unasked() {
+    let mut config = config();
+    config.limits.fragment_bytes_max = 1000;
+    let mut tab = Tab::open_with(config);
+    for _ in 0..3 {
+        let body: &'static [u8] = vec![0; 400].leak();
+        publish(&mut tab, body);
+    }
+    let lives = published(&mut tab);
+    tab.pass_ms(1000);
+    assert_eq!(published(&mut tab), lives[..2]);
+}
+
+#[test]
 fn publishes_without_an_answer_are_bounded() {
     let mut config = config();
     config.limits.requests_max = 2;

@@ -10,3 +10,5 @@ mod live;
 mod liveness;
 mod sends;
 mod services;
+mod with_node;
+mod world;

@@ -1,0 +1,235 @@
+//! What this tab publishes live: posted to everyone at once, kept until the node has heard it.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::client::Client;
+use crate::client::io::Event;
+use crate::error::Refused;
+use crate::id::{ClientId, LinkNonce, PublishNumber, RequestId};
+use crate::time::{Instant, UnixMillis};
+use crate::topic::Topic;
+use crate::wire::envelope::{decode_frame, encode_frame};
+use crate::wire::frame::{Live, Newest};
+use crate::wire::{Envelope, Frame};
+
+/// A run starts at the wall clock in milliseconds times two to this power: above every number of
+/// an earlier run, and below 2^53 until the year 2039.
+const RUN_SHIFT: u32 = 12;
+
+/// The wait for the node's confirmation doubles this often.
+const DOUBLINGS_MAX: u32 = 4;
+
+/// A publish the node has not confirmed to have heard.
+#[derive(Debug)]
+struct Unheard {
+    number: PublishNumber,
+    request: RequestId,
+    frame: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct Publishing {
+    /// The first number of this run, and the next one.
+    first: PublishNumber,
+    next: PublishNumber,
+    /// The node has heard a publish of this run.
+    run_heard: bool,
+    unheard: VecDeque<Unheard>,
+    /// When the oldest of them is posted again, and how often that was.
+    repeat_at: Option<Instant>,
+    repeats: u32,
+    /// Frames on their way to everyone, behind one envelope.
+    filling: Vec<u8>,
+    full: VecDeque<Vec<u8>>,
+}
+
+impl Publishing {
+    pub fn new(now: UnixMillis) -> Self {
+        let first = PublishNumber((now.0.min(u64::MAX >> (RUN_SHIFT + 1)) << RUN_SHIFT) + 1);
+        Self {
+            first,
+            next: first,
+            run_heard: false,
+            unheard: VecDeque::new(),
+            repeat_at: None,
+            repeats: 0,
+            filling: Vec::new(),
+            full: VecDeque::new(),
+        }
+    }
+
+    pub fn take_broadcast(&mut self) -> Option<Vec<u8>> {
+        if self.full.is_empty() && !self.filling.is_empty() {
+            return Some(core::mem::take(&mut self.filling));
+        }
+        self.full.pop_front()
+    }
+
+    pub const fn repeat_at(&self) -> Option<Instant> {
+        self.repeat_at
+    }
+
+    /// Everything without an answer.
+    pub fn drain(&mut self) -> Vec<(RequestId, bool)> {
+        self.repeat_at = None;
+        self.unheard.drain(..).map(|unheard| (unheard.request, true)).collect()
+    }
+
+    /// Waits for the node's confirmation from now on, if there is anything to confirm.
+    fn await_confirmation(&mut self, now: Instant, wait_ms: u64) {
+        let wait_ms = wait_ms.saturating_mul(1 << self.repeats.min(DOUBLINGS_MAX));
+        self.repeat_at = (!self.unheard.is_empty()).then(|| now.after_ms(wait_ms));
+    }
+
+    /// Adds an encoded frame to what goes to everyone. Frames to everyone are never cut: a
+    /// receiver could not put the parts of many senders together.
+    fn post(&mut self, head: Envelope, frame: &[u8], message_bytes_max: usize) {
+        if !self.filling.is_empty() && self.filling.len() + frame.len() > message_bytes_max {
+            self.full.push_back(core::mem::take(&mut self.filling));
+        }
+        if self.filling.is_empty() {
+            // Writing to a Vec can't fail.
+            let _ = minicbor::encode(head, &mut self.filling);
+        }
+        self.filling.extend_from_slice(frame);
+    }
+}
+
+impl Client {
+    pub(super) fn begin_publish(
+        &mut self,
+        topic: &str,
+        body: &[u8],
+        properties: Option<&[u8]>,
+    ) -> Result<RequestId, Refused> {
+        Topic::parse(topic, &self.limits)?;
+        self.check_body(body, properties)?;
+        let number = self.publishing.next;
+        let first = Some(self.publishing.first).filter(|_| !self.publishing.run_heard);
+        let live = Live { publisher: self.id, number, topic, body, properties, first };
+        let mut frame = Vec::new();
+        encode_frame(&Frame::Publish(live), &mut frame);
+        let request = self.requests.begin(frame.len(), &self.limits)?;
+        self.publishing.next = after(number);
+        if !self.is_parked() {
+            let (head, message_bytes_max) = self.post_parts();
+            self.publishing.post(head, &frame, message_bytes_max);
+        }
+        self.publishing.unheard.push_back(Unheard { number, request, frame });
+        if self.publishing.repeat_at.is_none() {
+            self.await_published();
+        }
+        self.deliver_live(&live);
+        Ok(request)
+    }
+
+    fn post_parts(&self) -> (Envelope, usize) {
+        let (epoch, client) = (self.followed, self.id);
+        let head = Envelope { epoch, client, link: LinkNonce(0), position: 0 };
+        (head, self.limits.fragment_bytes_max as usize)
+    }
+
+    /// A confirmation that stays out for two repeats of the node's newest numbers is missed.
+    fn await_published(&mut self) {
+        let wait_ms = self.limits.newest_repeat_ms.max(1).saturating_mul(2);
+        self.publishing.await_confirmation(self.now.mono, wait_ms);
+    }
+
+    /// The node missed messages of this client.
+    pub(super) fn post_again(&mut self, first: PublishNumber, last: PublishNumber) {
+        let (head, message_bytes_max) = self.post_parts();
+        let unheard = core::mem::take(&mut self.publishing.unheard);
+        for publish in &unheard {
+            if (first..=last).contains(&publish.number) {
+                self.publishing.post(head, &publish.frame, message_bytes_max);
+            }
+        }
+        self.publishing.unheard = unheard;
+    }
+
+    /// Posts the oldest again if the node has said nothing of them for long. Not all: a node that
+    /// is behind must not be given more to do.
+    pub(super) fn post_again_if_due(&mut self) {
+        let due = self.publishing.repeat_at.is_some_and(|at| at <= self.now.mono);
+        if !due || !self.link.is_open() {
+            return;
+        }
+        let bytes_max = self.limits.fragment_bytes_max as usize;
+        let mut bytes = 0;
+        let fits = |publish: &&Unheard| {
+            bytes += publish.frame.len();
+            bytes == publish.frame.len() || bytes <= bytes_max
+        };
+        let oldest = self.publishing.unheard.iter().take_while(fits).last();
+        if let Some(last) = oldest.map(|publish| publish.number) {
+            self.post_again(PublishNumber(0), last);
+        }
+        self.publishing.repeats = self.publishing.repeats.saturating_add(1);
+        self.await_published();
+    }
+
+    /// The node has heard every publish up to `number`.
+    pub(super) fn on_published(&mut self, number: PublishNumber) {
+        let unheard = &mut self.publishing.unheard;
+        let mut heard = Vec::new();
+        while unheard.front().is_some_and(|publish| publish.number <= number) {
+            heard.extend(unheard.pop_front().map(|publish| publish.request));
+        }
+        if heard.is_empty() {
+            return;
+        }
+        self.publishing.run_heard = true;
+        self.publishing.repeats = 0;
+        self.await_published();
+        for request in heard {
+            self.answer(request, Event::Published { request });
+        }
+    }
+
+    /// Posts everything again that the node of the new link has not confirmed.
+    pub(super) fn resume_publishing(&mut self, newest: &[Newest], first_link: bool) {
+        if first_link {
+            self.renumber_run(newest);
+        }
+        self.post_again(PublishNumber(0), PublishNumber(u64::MAX));
+        self.publishing.repeats = 0;
+        self.await_published();
+    }
+
+    /// Publishes under a new identity what was not polled yet.
+    pub(super) fn publish_as(&mut self, publisher: ClientId) {
+        self.publishing.filling.clear();
+        self.publishing.full.clear();
+        for publish in &mut self.publishing.unheard {
+            let Ok(Frame::Publish(live)) = decode_frame(&publish.frame) else { continue };
+            let mut frame = Vec::new();
+            encode_frame(&Frame::Publish(Live { publisher, ..live }), &mut frame);
+            publish.frame = frame;
+        }
+        self.post_again(PublishNumber(0), PublishNumber(u64::MAX));
+    }
+
+    /// If the wall clock went back between two runs, this one starts behind the numbers of the
+    /// last one, and everyone would take its messages for repeats.
+    fn renumber_run(&mut self, newest: &[Newest]) {
+        let used = newest.iter().find(|newest| newest.publisher == self.id);
+        let Some(used) = used.filter(|used| used.number >= self.publishing.next) else { return };
+        let mut next = after(used.number);
+        let first = next;
+        for publish in &mut self.publishing.unheard {
+            let Ok(Frame::Publish(live)) = decode_frame(&publish.frame) else { continue };
+            let mut frame = Vec::new();
+            let live = Live { number: next, first: Some(first), ..live };
+            encode_frame(&Frame::Publish(live), &mut frame);
+            *publish = Unheard { number: next, request: publish.request, frame };
+            next = after(next);
+        }
+        self.publishing.first = first;
+        self.publishing.next = next;
+    }
+}
+
+const fn after(number: PublishNumber) -> PublishNumber {
+    PublishNumber(number.0.saturating_add(1))
+}

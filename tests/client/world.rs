@@ -1,0 +1,284 @@
+//! Several clients and a real node over a store in memory, joined by a network that keeps order
+//! and can lose one thing: a message, or the node.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tabmq::broker::io as node_io;
+use tabmq::client::io::{Event, Input, Keepsake, Output};
+use tabmq::client::{Client, ClientConfig};
+use tabmq::id::{ClientId, ConnId, Epoch, LinkNonce, OpId};
+use tabmq::limits::Limits;
+use tabmq::log::MemoryStore;
+use tabmq::node::{Node, NodeConfig};
+use tabmq::options::Durability;
+use tabmq::rules::Rules;
+use tabmq::store::StorageAction;
+use tabmq::time::{Instant, Now, UnixMillis};
+use tabmq::wire::Message;
+use tabmq::wire::frame::StorageReport;
+
+type Way = (ClientId, LinkNonce);
+
+/// Something on its way.
+enum Travelling {
+    ToNode(Vec<u8>),
+    ToTab(ClientId, Vec<u8>),
+    /// To the node and every tab but the one that said it.
+    ToAll(Option<ClientId>, Vec<u8>),
+    Storage(OpId, StorageAction),
+}
+
+pub struct World {
+    pub now: Now,
+    pub node: Node,
+    store: MemoryStore,
+    tabs: BTreeMap<ClientId, Client>,
+    ways: BTreeMap<Way, ConnId>,
+    travelling: VecDeque<Travelling>,
+    events: BTreeMap<ClientId, Vec<Event>>,
+    /// Steps done so far, and the ones at which the node dies or what travels is lost.
+    pub steps: u64,
+    pub kill_at: Option<u64>,
+    pub lose_at: Option<u64>,
+    pub limits: Limits,
+    starts: u8,
+}
+
+pub fn id(number: u8) -> ClientId {
+    ClientId([number; 16])
+}
+
+fn node(limits: &Limits, start: u8, now: Now) -> Node {
+    let storage =
+        StorageReport { persistent: true, fenced: true, durability_max: Durability::Strict };
+    let heard = Epoch::default();
+    let config = NodeConfig { limits: limits.clone(), rules: Rules::ON, storage, heard };
+    Node::new(config, [start; 32], now)
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub fn with(limits: Limits) -> Self {
+        let now = Now { mono: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
+        let mut world = Self {
+            now,
+            node: node(&limits, 1, now),
+            store: MemoryStore::default(),
+            tabs: BTreeMap::new(),
+            ways: BTreeMap::new(),
+            travelling: VecDeque::new(),
+            events: BTreeMap::new(),
+            steps: 0,
+            kill_at: None,
+            lose_at: None,
+            limits,
+            starts: 1,
+        };
+        world.drain_node();
+        world.run();
+        world
+    }
+
+    pub fn open(&mut self, number: u8) -> ClientId {
+        self.open_with(number, None)
+    }
+
+    pub fn open_with(&mut self, number: u8, keepsake: Option<Keepsake>) -> ClientId {
+        let client = id(number);
+        self.starts += 1;
+        let config = ClientConfig {
+            client,
+            keepsake,
+            peer: vec![number],
+            limits: self.limits.clone(),
+            rules: Rules::ON,
+        };
+        self.tabs.insert(client, Client::new(config, [self.starts; 32], self.now));
+        self.drain_tab(client);
+        self.run();
+        client
+    }
+
+    /// The tab is gone without a word.
+    pub fn close_tab(&mut self, client: ClientId) -> Keepsake {
+        self.run();
+        let tab = self.tabs.remove(&client).expect("an open tab");
+        tab.keepsake()
+    }
+
+    /// Its lock fell free, and the node's host has noticed.
+    pub fn tell_gone(&mut self, client: ClientId) {
+        self.node.handle_input(self.now, node_io::Input::Gone { client });
+        self.drain_node();
+        self.run();
+    }
+
+    /// Runs a verb; nothing of it has arrived when this returns.
+    pub fn ask<R>(&mut self, tab: ClientId, verb: impl FnOnce(&mut Client, Now) -> R) -> R {
+        let now = self.now;
+        let client = self.tabs.get_mut(&tab).expect("an open tab");
+        let result = verb(client, now);
+        self.drain_tab(tab);
+        result
+    }
+
+    pub fn tab(&self, tab: ClientId) -> &Client {
+        &self.tabs[&tab]
+    }
+
+    pub fn events(&mut self, tab: ClientId) -> Vec<Event> {
+        self.run();
+        std::mem::take(self.events.entry(tab).or_default())
+    }
+
+    /// The node dies; another starts on the same store and is told who is there.
+    pub fn kill_node(&mut self) {
+        self.starts += 1;
+        self.node = node(&self.limits, self.starts, self.now);
+        self.ways.clear();
+        let lost = |t: &Travelling| matches!(t, Travelling::ToNode(_) | Travelling::Storage(..));
+        self.travelling.retain(|travelling| !lost(travelling));
+        self.drain_node();
+    }
+
+    /// Lets everything arrive.
+    pub fn run(&mut self) {
+        while !self.travelling.is_empty() {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        if self.kill_at.is_some_and(|at| at == self.steps) {
+            return self.kill_node();
+        }
+        let Some(travelling) = self.travelling.pop_front() else { return };
+        let is_storage = matches!(travelling, Travelling::Storage(..));
+        if self.lose_at.is_some_and(|at| at == self.steps) && !is_storage {
+            return;
+        }
+        match travelling {
+            Travelling::ToNode(bytes) => self.node_gets(&bytes),
+            Travelling::ToTab(tab, bytes) => self.tab_gets(tab, Input::Received { bytes: &bytes }),
+            Travelling::ToAll(from, bytes) => {
+                if from.is_some() {
+                    let input = node_io::Input::Heard { bytes: &bytes };
+                    self.node.handle_input(self.now, input);
+                    self.drain_node();
+                }
+                for tab in self.tabs.keys().copied().collect::<Vec<_>>() {
+                    if Some(tab) != from {
+                        self.tab_gets(tab, Input::Heard { bytes: &bytes });
+                    }
+                }
+            }
+            Travelling::Storage(op, action) => {
+                let result = self.store.perform(&action);
+                self.node.handle_input(self.now, node_io::Input::Stored { op, result });
+                self.drain_node();
+            }
+        }
+    }
+
+    fn node_gets(&mut self, bytes: &[u8]) {
+        let head = Message::parse(bytes).expect("clients write messages").envelope;
+        let way = (head.client, head.link);
+        let conn = match self.ways.get(&way) {
+            Some(conn) => *conn,
+            // The first message of a link opens its connection; others have missed theirs.
+            None if head.position == 1 => {
+                let conn = self.node.accept(self.now);
+                self.ways.insert(way, conn);
+                conn
+            }
+            None => return,
+        };
+        self.node.handle_input(self.now, node_io::Input::Received { conn, bytes });
+        self.drain_node();
+    }
+
+    fn tab_gets(&mut self, tab: ClientId, input: Input<'_>) {
+        if let Some(client) = self.tabs.get_mut(&tab) {
+            client.handle_input(self.now, input);
+            self.drain_tab(tab);
+        }
+    }
+
+    fn drain_tab(&mut self, tab: ClientId) -> Option<Instant> {
+        let client = self.tabs.get_mut(&tab).expect("an open tab");
+        loop {
+            match client.poll_output() {
+                Output::Transmit { bytes } => {
+                    self.travelling.push_back(Travelling::ToNode(bytes));
+                }
+                Output::Broadcast { bytes } => {
+                    self.travelling.push_back(Travelling::ToAll(Some(tab), bytes));
+                }
+                Output::Event(event) => self.events.entry(tab).or_default().push(event),
+                Output::Idle { wake_at } => return wake_at,
+            }
+        }
+    }
+
+    fn drain_node(&mut self) -> Option<Instant> {
+        loop {
+            match self.node.poll_output() {
+                node_io::Output::Transmit { bytes, .. } => {
+                    let to = Message::parse(&bytes).expect("nodes write messages").envelope.client;
+                    self.travelling.push_back(Travelling::ToTab(to, bytes));
+                }
+                node_io::Output::Broadcast { bytes } => {
+                    self.travelling.push_back(Travelling::ToAll(None, bytes));
+                }
+                node_io::Output::Storage { op, action } => {
+                    self.travelling.push_back(Travelling::Storage(op, action));
+                }
+                node_io::Output::Event(node_io::Event::Ready { .. }) => {
+                    let clients: Vec<ClientId> = self.tabs.keys().copied().collect();
+                    let input = node_io::Input::Present { clients: &clients };
+                    self.node.handle_input(self.now, input);
+                }
+                node_io::Output::Event(node_io::Event::Over { code, reason }) => {
+                    panic!("the node is over: {code:?} {reason}");
+                }
+                node_io::Output::Event(_) => {}
+                node_io::Output::Hangup { conn, .. } => self.ways.retain(|_, to| *to != conn),
+                node_io::Output::Idle { wake_at } => return wake_at,
+            }
+        }
+    }
+
+    /// Lets time pass, waking whoever asks for it.
+    pub fn pass_ms(&mut self, ms: u64) {
+        let end = self.now.mono.after_ms(ms);
+        loop {
+            self.run();
+            let tabs: Vec<ClientId> = self.tabs.keys().copied().collect();
+            let node_at = self.drain_node();
+            let wakes = tabs.iter().filter_map(|tab| self.drain_tab(*tab)).chain(node_at);
+            let Some(at) = wakes.min().filter(|at| *at <= end) else { break };
+            self.advance_to(at.max(Instant(self.now.mono.0 + 1)));
+            self.tick();
+        }
+        self.advance_to(end);
+        self.tick();
+        self.run();
+    }
+
+    fn tick(&mut self) {
+        self.node.handle_input(self.now, node_io::Input::Tick);
+        self.drain_node();
+        for tab in self.tabs.keys().copied().collect::<Vec<_>>() {
+            self.tab_gets(tab, Input::Tick);
+        }
+    }
+
+    fn advance_to(&mut self, at: Instant) {
+        self.now.unix.0 += at.ms_since(self.now.mono);
+        self.now.mono = at;
+    }
+}
