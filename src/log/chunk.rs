@@ -22,9 +22,14 @@ pub struct Head {
     pub previous: u64,
 }
 
-/// Why bytes are not the chunk they should be.
+/// Why stored bytes can't be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Damaged;
+pub enum Unusable {
+    /// They are not what was written.
+    Damaged,
+    /// A newer build wrote them.
+    NewerFormat,
+}
 
 /// Puts the head before the records in `bytes`, which starts with room for it, and returns the
 /// chunk's checksum.
@@ -47,19 +52,23 @@ pub fn seal(bytes: &mut [u8], head: Head) -> u64 {
 /// Checks the bytes of a chunk and gives its head and checksum.
 ///
 /// # Errors
-/// `Damaged` if a byte is not as it was written.
-pub fn open(bytes: &[u8]) -> Result<(Head, u64), Damaged> {
-    let word = |at: usize| -> Result<u64, Damaged> {
-        let part = bytes.get(at..at + 8).ok_or(Damaged)?;
-        Ok(u64::from_le_bytes(part.try_into().map_err(|_| Damaged)?))
+/// `Damaged` if a byte is not as it was written, then `NewerFormat`.
+pub fn open(bytes: &[u8]) -> Result<(Head, u64), Unusable> {
+    let damaged = Unusable::Damaged;
+    let word = |at: usize| -> Result<u64, Unusable> {
+        let part = bytes.get(at..at + 8).ok_or(damaged)?;
+        Ok(u64::from_le_bytes(part.try_into().map_err(|_| damaged)?))
     };
     if bytes.get(0..4) != Some(b"tmqc") {
-        return Err(Damaged);
+        return Err(damaged);
     }
-    let length = usize::try_from(word(32)? & 0xffff_ffff).map_err(|_| Damaged)?;
+    let length = usize::try_from(word(32)? & 0xffff_ffff).map_err(|_| damaged)?;
     let stored = word(CHECKSUM_AT)?;
     if length != bytes.len() || checksum(bytes) != stored {
-        return Err(Damaged);
+        return Err(damaged);
+    }
+    if word(0)? >> 32 & 0xffff > u64::from(FORMAT) {
+        return Err(Unusable::NewerFormat);
     }
     let (number, epoch_counter) = (ChunkNumber(word(8)?), word(16)?);
     Ok((Head { number, epoch_counter, previous: word(24)? }, stored))
@@ -73,17 +82,18 @@ fn checksum(bytes: &[u8]) -> u64 {
 /// Gives each record of an intact chunk, in order.
 ///
 /// # Errors
-/// `Damaged` at the first one that can't be read.
+/// `Damaged` at the first one that can't be read; those before it were given.
 pub fn for_each_record(
     chunk: ChunkNumber,
     bytes: &[u8],
     run: &mut dyn FnMut(Place, &Record<'_>),
-) -> Result<(), Damaged> {
+) -> Result<(), Unusable> {
+    let damaged = Unusable::Damaged;
     let mut offset = HEAD_BYTES;
     while offset < bytes.len() {
         let mut decoder = minicbor::Decoder::new(&bytes[offset..]);
-        let record: Record<'_> = decoder.decode().map_err(|_| Damaged)?;
-        let place = Place { chunk, offset: u32::try_from(offset).map_err(|_| Damaged)? };
+        let record: Record<'_> = decoder.decode().map_err(|_| damaged)?;
+        let place = Place { chunk, offset: u32::try_from(offset).map_err(|_| damaged)? };
         run(place, &record);
         offset += decoder.position();
     }

@@ -14,8 +14,12 @@ use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
-/// How often an aborted operation is tried again with the same bytes.
+/// How often an operation is tried, with the same bytes, while it is aborted.
 const TRIES_MAX: u32 = 4;
+/// Chunks that are read back at a time.
+const READS_MAX: usize = 8;
+/// A commit takes no further chunk once it has this much.
+const COMMIT_BYTES: usize = 8 << 20;
 
 /// What a finished storage operation means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,7 +154,8 @@ impl Log {
         self.chunks.resident_bytes()
     }
 
-    /// Records up to the matching `end_batch` go into one chunk: all are stored, or none.
+    /// Records up to the matching `end_batch` go into one chunk: all are stored, or none. The chunk
+    /// may pass `chunk_bytes_max` by the length of the batch.
     pub fn begin_batch(&mut self) {
         if self.batch_depth == 0 {
             self.seal_if_full();
@@ -162,7 +167,7 @@ impl Log {
         self.batch_depth = self.batch_depth.saturating_sub(1);
     }
 
-    /// Appends a record to the filling chunk.
+    /// Appends a record to the filling chunk, or to the next one if that is full.
     pub fn append(&mut self, record: &Record<'_>) -> Place {
         if self.batch_depth == 0 {
             self.seal_if_full();
@@ -205,7 +210,9 @@ impl Log {
         if self.failed {
             return None;
         }
-        if let Some((chunk, tries)) = self.wanted.pop_first() {
+        if self.reads.len() < READS_MAX
+            && let Some((chunk, tries)) = self.wanted.pop_first()
+        {
             let op = self.take_op();
             self.reads.insert(op, (chunk, tries));
             return Some((op, StorageAction::Read { keys: alloc::vec![Key::Chunk(chunk)] }));
@@ -213,7 +220,7 @@ impl Log {
         if self.commit.is_some() || self.batch_depth > 0 {
             return None;
         }
-        if self.again.is_none() && self.sealed.is_empty() {
+        if self.again.is_none() {
             self.seal();
         }
         let mut commit = self.again.take().or_else(|| self.gather())?;
@@ -224,15 +231,21 @@ impl Log {
         Some((op, action))
     }
 
-    /// All sealed chunks as one commit.
+    /// The sealed chunks, as many as fit, as one commit.
     fn gather(&mut self) -> Option<Commit> {
-        let last = self.sealed.back()?.number;
-        let strict = self.sealed.iter().any(|sealed| sealed.strict);
+        let mut last = None;
+        let (mut strict, mut bytes) = (false, 0);
         let (mut puts, mut deletes) = (Vec::new(), Vec::new());
-        for sealed in self.sealed.drain(..) {
+        while bytes < COMMIT_BYTES
+            && let Some(sealed) = self.sealed.pop_front()
+        {
+            last = Some(sealed.number);
+            strict |= sealed.strict;
+            bytes += sealed.puts.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
             puts.extend(sealed.puts);
             deletes.extend(sealed.deletes);
         }
+        let last = last?;
         let sync = if strict { Sync::Strict } else { Sync::Relaxed };
         let expect = Some(self.epoch);
         let action = StorageAction::Commit { expect, claim: None, sync, puts, deletes };

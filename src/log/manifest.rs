@@ -1,17 +1,20 @@
-//! The manifest: which log this is, and what its checkpoint consists of.
+//! The manifest: which log this is, and what its checkpoint consists of. Its last eight bytes are
+//! the checksum of those before them, in every format there will be.
 
 use alloc::vec::Vec;
 
 use minicbor::{Decode, Encode};
+use xxhash_rust::xxh64::xxh64;
 
 use crate::id::{ChunkNumber, LogId};
 use crate::log::FORMAT;
+use crate::log::chunk::Unusable;
 
 /// Names the log, its format, and what belongs to its checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(array)]
 pub struct Manifest {
-    /// First, so that a build of any age can read it.
+    /// First, so that a build of any age can tell it.
     #[n(0)]
     pub format: u16,
     #[n(1)]
@@ -19,7 +22,9 @@ pub struct Manifest {
     /// The checkpoint covers every chunk up to here; chunks after it are the tail.
     #[n(2)]
     pub through: ChunkNumber,
-    /// Checksum of the chunk `through`; the first tail chunk names it.
+    /// Checksum of the chunk `through`, which the first tail chunk names as the one before it. In
+    /// a log without a checkpoint it is made from the log's id, so that chunks of another log are
+    /// not taken for its own.
     #[n(3)]
     pub hash: u64,
     /// Covered chunks with live messages.
@@ -53,14 +58,6 @@ pub struct Page {
     pub bytes: u32,
 }
 
-/// Why a manifest can't be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unusable {
-    /// A newer build wrote it.
-    NewerFormat,
-    Damaged,
-}
-
 impl Manifest {
     /// The manifest of a log without a chunk.
     pub fn new(log: LogId) -> Self {
@@ -68,7 +65,7 @@ impl Manifest {
             format: FORMAT,
             log,
             through: ChunkNumber(0),
-            hash: 0,
+            hash: xxh64(&log.0, 0),
             chunks: Vec::new(),
             pages: Vec::new(),
             next_page: 1,
@@ -79,10 +76,16 @@ impl Manifest {
         let mut bytes = Vec::new();
         // Writing to a Vec can't fail.
         let _ = minicbor::encode(self, &mut bytes);
+        let checksum = xxh64(&bytes, 0);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Unusable> {
+        let (bytes, checksum) = bytes.split_last_chunk().ok_or(Unusable::Damaged)?;
+        if xxh64(bytes, 0) != u64::from_le_bytes(*checksum) {
+            return Err(Unusable::Damaged);
+        }
         let mut decoder = minicbor::Decoder::new(bytes);
         let format = decoder.array().and_then(|_| decoder.u16()).map_err(|_| Unusable::Damaged)?;
         if format > FORMAT {

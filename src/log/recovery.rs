@@ -7,15 +7,19 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::id::{ChunkNumber, Epoch, LogId, OpId};
-use crate::log::chunk::{self, Damaged};
+use crate::log::chunk::{self, Unusable};
 use crate::log::journal::{Log, Start};
-use crate::log::manifest::{Manifest, Unusable};
+use crate::log::manifest::Manifest;
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
-/// Chunks or pages read at once.
-const READ_KEYS_MAX: usize = 16;
+/// Chunks or pages read at once: first, and at most. Between them it follows their length, so that
+/// many short chunks do not cost a round trip for every few of them.
+const READ_KEYS_FIRST: usize = 8;
+const READ_KEYS_MAX: usize = 1024;
+/// What one read should bring.
+const READ_BYTES: usize = 4 << 20;
 /// Claims that may be lost to other nodes before this one gives up.
 const CLAIMS_MAX: u32 = 8;
 /// Tries of one aborted operation.
@@ -28,15 +32,17 @@ pub struct NewIdentity {
     pub incarnation: u64,
 }
 
-/// Why the log can't be recovered. Nothing but the claim was written.
+/// Why the log can't be recovered. Nothing was written but the claim, and before that nothing if
+/// the manifest is of a newer build.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RecoveryFault {
     /// A newer build wrote the log.
     UpgradeRequired,
     /// This chunk is listed or lies between others, and is not there.
     Missing(ChunkNumber),
-    /// This chunk is not what was written; zero stands for the checkpoint.
+    /// This chunk is not what was written; zero stands for the manifest and the checkpoint.
     Corrupt(ChunkNumber),
+    /// The storage failed, or `Fenced`: another node has taken over meanwhile.
     Storage(StorageFault),
 }
 
@@ -45,8 +51,15 @@ enum Step {
     Open,
     Claim,
     List,
-    Pages { next: usize },
-    Tail { next: usize },
+    Pages {
+        next: usize,
+    },
+    Tail {
+        next: usize,
+    },
+    /// The log looks damaged. A node that took over may have deleted what this one was reading,
+    /// so the fence is read before anything is said.
+    Doubt(RecoveryFault),
     Done,
 }
 
@@ -72,7 +85,9 @@ pub struct Recovery {
     chunks: Residency,
     last: ChunkNumber,
     last_hash: u64,
+    last_epoch_counter: u64,
     tail_bytes: usize,
+    read_keys: usize,
 }
 
 impl Recovery {
@@ -98,7 +113,9 @@ impl Recovery {
             chunks,
             last: ChunkNumber(0),
             last_hash: 0,
+            last_epoch_counter: 0,
             tail_bytes: 0,
+            read_keys: READ_KEYS_FIRST,
         }
     }
 
@@ -117,13 +134,14 @@ impl Recovery {
             Step::Claim => self.claim(),
             Step::List => StorageAction::List,
             Step::Pages { next } => {
-                let pages = self.manifest.pages.iter().skip(next).take(READ_KEYS_MAX);
+                let pages = self.manifest.pages.iter().skip(next).take(self.read_keys);
                 StorageAction::Read { keys: pages.map(|page| Key::Page(page.number)).collect() }
             }
             Step::Tail { next } => {
-                let chunks = self.tail.iter().skip(next).take(READ_KEYS_MAX);
+                let chunks = self.tail.iter().skip(next).take(self.read_keys);
                 StorageAction::Read { keys: chunks.map(|number| Key::Chunk(*number)).collect() }
             }
+            Step::Doubt(_) => StorageAction::ReadFence,
             Step::Done => return None,
         };
         let op = self.next_op;
@@ -134,7 +152,7 @@ impl Recovery {
 
     fn claim(&mut self) -> StorageAction {
         let stored = self.fence.unwrap_or_default();
-        let counter = stored.counter.max(self.heard.counter) + 1;
+        let counter = stored.counter.max(self.heard.counter).saturating_add(1);
         self.epoch = Epoch { counter, incarnation: self.identity.incarnation };
         let mut puts = Vec::new();
         if self.new_log {
@@ -164,19 +182,30 @@ impl Recovery {
             Err(fault) => return self.handle_fault(fault).map(|()| false),
         };
         self.tries = 1;
-        match (self.step.clone(), stored) {
-            (Step::Open, Stored::Opened { fence, manifest }) => self.opened(fence, manifest)?,
-            (Step::Claim, Stored::Committed) => self.step = Step::List,
-            (Step::List, Stored::Chunks(numbers)) => self.listed(&numbers)?,
-            (Step::Pages { next }, Stored::Values(values)) => {
-                self.read_pages(next, &values, replay)?;
+        let read = match (self.step.clone(), stored) {
+            (Step::Open, Stored::Opened { fence, manifest }) => {
+                self.opened(fence, manifest)?;
+                Ok(())
             }
-            (Step::Tail { next }, Stored::Values(values)) => {
-                self.read_tail(next, values, replay)?;
+            (Step::Claim, Stored::Committed) => {
+                self.step = Step::List;
+                Ok(())
+            }
+            (Step::List, Stored::Chunks(numbers)) => self.listed(&numbers),
+            (Step::Pages { next }, Stored::Values(values)) => {
+                self.read_pages(next, &values, replay)
+            }
+            (Step::Tail { next }, Stored::Values(values)) => self.read_tail(next, values, replay),
+            (Step::Doubt(fault), Stored::Fence(fence)) => {
+                let fenced = RecoveryFault::Storage(StorageFault::Fenced);
+                return Err(if fence == Some(self.epoch) { fault } else { fenced });
             }
             _ => return Err(RecoveryFault::Storage(StorageFault::Lost)),
+        };
+        match read {
+            Ok(()) => self.skip_empty_steps(),
+            Err(fault) => self.step = Step::Doubt(fault),
         }
-        self.skip_empty_steps();
         Ok(self.step == Step::Done)
     }
 
@@ -278,6 +307,7 @@ impl Recovery {
         if values.is_empty() {
             return Err(damaged);
         }
+        self.pace(values.iter().flatten().map(Vec::len).sum());
         self.step = Step::Pages { next: next + values.len() };
         Ok(())
     }
@@ -291,6 +321,7 @@ impl Recovery {
         if values.is_empty() {
             return Err(RecoveryFault::Storage(StorageFault::Lost));
         }
+        self.pace(values.iter().flatten().map(Vec::len).sum());
         let read = values.len();
         for (index, value) in (next..).zip(values) {
             let Some(number) = self.tail.get(index).copied() else { break };
@@ -300,6 +331,15 @@ impl Recovery {
         }
         self.step = Step::Tail { next: next + read };
         Ok(())
+    }
+
+    /// Reads more or fewer keys next time, after a read that brought this much.
+    fn pace(&mut self, read_bytes: usize) {
+        if read_bytes < READ_BYTES / 2 {
+            self.read_keys = (self.read_keys * 2).min(READ_KEYS_MAX);
+        } else if read_bytes > READ_BYTES {
+            self.read_keys = (self.read_keys / 2).max(1);
+        }
     }
 
     fn read_chunk(
@@ -314,16 +354,19 @@ impl Recovery {
             Ok((head, hash)) => {
                 let follows =
                     head.previous == self.last_hash || !self.config.rules.missing_chunk_detection();
-                if head.number != number || !follows {
+                let goes_back = head.epoch_counter < self.last_epoch_counter;
+                if head.number != number || !follows || goes_back {
                     return Err(corrupt);
                 }
+                self.last_epoch_counter = head.epoch_counter;
                 (hash, true)
             }
+            Err(Unusable::NewerFormat) => return Err(RecoveryFault::UpgradeRequired),
             // Torn by the crash of the node that wrote it, so nobody was told of it. Its number
             // is used again, which overwrites it.
-            Err(Damaged) if last && self.config.rules.torn_tail_cut() => return Ok(()),
-            Err(Damaged) if last => (0, false),
-            Err(Damaged) => return Err(corrupt),
+            Err(Unusable::Damaged) if last && self.config.rules.torn_tail_cut() => return Ok(()),
+            Err(Unusable::Damaged) if last => (0, false),
+            Err(Unusable::Damaged) => return Err(corrupt),
         };
         let read = chunk::for_each_record(number, &bytes, replay);
         if read.is_err() && whole {

@@ -1,9 +1,11 @@
 //! Which chunks are in memory. Bodies beyond the budget live in storage alone and come back
-//! through read effects. The chunk that became resident first goes first: a queue is read in the
-//! order it was written, so a chunk that was read back is used soon.
+//! through read effects. A chunk that was used since it was last considered gets a second chance;
+//! of the others the one that became resident first goes first. That is close to least recently
+//! used, and looking at a chunk changes no order.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use crate::id::ChunkNumber;
 
@@ -13,14 +15,24 @@ struct Chunk {
     length: u32,
     /// Live messages in it.
     live: u32,
-    bytes: Option<Vec<u8>>,
+    resident: Option<Resident>,
+}
+
+#[derive(Debug)]
+struct Resident {
+    bytes: Vec<u8>,
+    /// Tells the entry in `order` that stands for this stay in memory from older ones.
+    stay: u64,
+    used: Cell<bool>,
 }
 
 #[derive(Debug)]
 pub struct Residency {
     chunks: BTreeMap<ChunkNumber, Chunk>,
-    /// In the order they became resident; may name chunks that are no more.
-    order: VecDeque<ChunkNumber>,
+    /// Stays in memory in the order they will be considered. May name stays that are over.
+    order: VecDeque<(ChunkNumber, u64)>,
+    next_stay: u64,
+    resident_chunks: usize,
     resident_bytes: usize,
     resident_bytes_max: usize,
 }
@@ -30,6 +42,8 @@ impl Residency {
         Self {
             chunks: BTreeMap::new(),
             order: VecDeque::new(),
+            next_stay: 0,
+            resident_chunks: 0,
             resident_bytes: 0,
             resident_bytes_max,
         }
@@ -37,39 +51,48 @@ impl Residency {
 
     /// A chunk whose bytes are in storage alone.
     pub fn add_stored(&mut self, number: ChunkNumber, length: u32) {
-        self.chunks.insert(number, Chunk { length, live: 0, bytes: None });
+        self.chunks.insert(number, Chunk { length, live: 0, resident: None });
     }
 
     /// A chunk with its bytes, stored or about to be.
     pub fn add(&mut self, number: ChunkNumber, bytes: Vec<u8>) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let live = self.chunks.get(&number).map_or(0, |chunk| chunk.live);
-        self.chunks.insert(number, Chunk { length, live, bytes: None });
+        let chunk = self.chunks.entry(number).or_insert(Chunk { length, live: 0, resident: None });
+        chunk.length = length;
         self.set_bytes(number, bytes);
     }
 
+    /// The bytes of a known chunk, read back.
     pub fn set_bytes(&mut self, number: ChunkNumber, bytes: Vec<u8>) {
         let Some(chunk) = self.chunks.get_mut(&number) else { return };
-        if chunk.bytes.is_none() {
+        if chunk.resident.is_none() {
             self.resident_bytes += bytes.len();
-            self.order.push_back(number);
-            chunk.bytes = Some(bytes);
+            self.resident_chunks += 1;
+            self.next_stay += 1;
+            let stay = self.next_stay;
+            self.order.push_back((number, stay));
+            chunk.resident = Some(Resident { bytes, stay, used: Cell::new(true) });
         }
     }
 
+    /// The bytes of a chunk, if they are in memory. Counts as a use.
     pub fn bytes(&self, number: ChunkNumber) -> Option<&[u8]> {
-        self.chunks.get(&number)?.bytes.as_deref()
+        let resident = self.chunks.get(&number)?.resident.as_ref()?;
+        resident.used.set(true);
+        Some(&resident.bytes)
     }
 
     pub fn contains(&self, number: ChunkNumber) -> bool {
         self.chunks.contains_key(&number)
     }
 
+    /// Counts a live message. The chunk may still fill.
     pub fn retain(&mut self, number: ChunkNumber) {
-        let chunk = self.chunks.entry(number).or_insert(Chunk { length: 0, live: 0, bytes: None });
-        chunk.live += 1;
+        let chunk = Chunk { length: 0, live: 0, resident: None };
+        self.chunks.entry(number).or_insert(chunk).live += 1;
     }
 
+    /// Counts a live message less. Nobody asks for the bytes of a chunk without one.
     pub fn release(&mut self, number: ChunkNumber, durable: ChunkNumber) {
         let Some(chunk) = self.chunks.get_mut(&number) else { return };
         chunk.live = chunk.live.saturating_sub(1);
@@ -80,25 +103,35 @@ impl Residency {
 
     fn drop_bytes(&mut self, number: ChunkNumber) {
         let Some(chunk) = self.chunks.get_mut(&number) else { return };
-        if let Some(bytes) = chunk.bytes.take() {
-            self.resident_bytes -= bytes.len();
+        if let Some(resident) = chunk.resident.take() {
+            self.resident_bytes -= resident.bytes.len();
+            self.resident_chunks -= 1;
+        }
+        // Without this, `order` would grow for as long as the budget is never reached.
+        if self.order.len() > 2 * self.resident_chunks + 16 {
+            let chunks = &self.chunks;
+            self.order.retain(|(number, stay)| stay_of(chunks, *number) == Some(*stay));
         }
     }
 
-    /// Drops bytes of stored chunks until the budget holds, the one just used last.
+    /// Drops bytes of chunks up to `durable` until the budget holds. The chunk that became
+    /// resident last stays, whatever its length.
     pub fn evict(&mut self, durable: ChunkNumber) {
-        let mut kept = VecDeque::new();
-        while self.resident_bytes > self.resident_bytes_max && self.order.len() > 1 {
-            let Some(number) = self.order.pop_front() else { break };
-            let Some(chunk) = self.chunks.get_mut(&number) else { continue };
-            if number > durable {
-                kept.push_back(number);
-            } else if let Some(bytes) = chunk.bytes.take() {
-                self.resident_bytes -= bytes.len();
+        // Twice around takes every second chance away.
+        let mut considered_max = 2 * self.order.len();
+        while self.resident_bytes > self.resident_bytes_max && considered_max > 0 {
+            considered_max -= 1;
+            let Some((number, stay)) = self.order.pop_front() else { return };
+            if stay_of(&self.chunks, number) != Some(stay) {
+                continue;
             }
-        }
-        while let Some(number) = kept.pop_back() {
-            self.order.push_front(number);
+            let used = self.chunks.get(&number).and_then(|chunk| chunk.resident.as_ref());
+            let used = used.is_some_and(|resident| resident.used.take());
+            if used || number > durable || stay == self.next_stay {
+                self.order.push_back((number, stay));
+            } else {
+                self.drop_bytes(number);
+            }
         }
     }
 
@@ -121,5 +154,79 @@ impl Residency {
 
     pub const fn resident_bytes(&self) -> usize {
         self.resident_bytes
+    }
+}
+
+fn stay_of(chunks: &BTreeMap<ChunkNumber, Chunk>, number: ChunkNumber) -> Option<u64> {
+    Some(chunks.get(&number)?.resident.as_ref()?.stay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DURABLE: ChunkNumber = ChunkNumber(u64::MAX);
+
+    /// Chunks 1, 2 and so on, each with one live message.
+    fn residency(resident_bytes_max: usize, lengths: &[usize]) -> Residency {
+        let mut residency = Residency::new(resident_bytes_max);
+        for (number, length) in (1..).map(ChunkNumber).zip(lengths) {
+            residency.retain(number);
+            residency.add(number, alloc::vec![0; *length]);
+        }
+        residency
+    }
+
+    fn resident(residency: &Residency) -> Vec<u64> {
+        let resident = residency.chunks.iter().filter(|(_, chunk)| chunk.resident.is_some());
+        resident.map(|(number, _)| number.0).collect()
+    }
+
+    #[test]
+    fn the_first_goes_first_but_what_is_used_stays() {
+        let mut residency = residency(30, &[10; 5]);
+        residency.evict(DURABLE);
+        assert_eq!(resident(&residency), [3, 4, 5]);
+        assert!(residency.bytes(ChunkNumber(3)).is_some());
+        residency.set_bytes(ChunkNumber(1), alloc::vec![0; 10]);
+        residency.evict(DURABLE);
+        assert_eq!(resident(&residency), [1, 3, 5]);
+        assert_eq!(residency.resident_bytes(), 30);
+    }
+
+    #[test]
+    fn what_is_not_stored_stays_and_so_does_the_last() {
+        let mut residency = residency(0, &[10; 4]);
+        residency.evict(ChunkNumber(2));
+        assert_eq!(resident(&residency), [3, 4]);
+        residency.evict(ChunkNumber(4));
+        assert_eq!(resident(&residency), [4]);
+    }
+
+    #[test]
+    fn memory_stays_flat_while_chunks_come_and_go() {
+        let mut residency = Residency::new(1 << 20);
+        residency.retain(ChunkNumber(1));
+        residency.add(ChunkNumber(1), alloc::vec![0; 10]);
+        for number in (2..10_000).map(ChunkNumber) {
+            residency.retain(number);
+            residency.add(number, alloc::vec![0; 10]);
+            residency.release(number, DURABLE);
+            residency.take_dead(number);
+        }
+        assert_eq!((residency.resident_bytes(), residency.chunks.len()), (10, 1));
+        assert!(residency.order.len() < 32, "{} entries", residency.order.len());
+    }
+
+    #[test]
+    fn a_second_stay_is_not_ended_by_the_order_of_the_first() {
+        let mut residency = residency(20, &[10, 10]);
+        residency.release(ChunkNumber(1), DURABLE);
+        residency.retain(ChunkNumber(1));
+        residency.set_bytes(ChunkNumber(1), alloc::vec![0; 10]);
+        residency.retain(ChunkNumber(3));
+        residency.add(ChunkNumber(3), alloc::vec![0; 10]);
+        residency.evict(DURABLE);
+        assert_eq!(resident(&residency), [1, 3]);
     }
 }

@@ -1,0 +1,141 @@
+//! Records as bytes.
+
+use tabmq::error::Code;
+use tabmq::id::{
+    ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
+};
+use tabmq::log::record::{LeaseEnd, StoredMessage};
+use tabmq::log::{Place, Record};
+use tabmq::options::{DeadLetter, Durability, QueueOptions};
+use tabmq::time::UnixMillis;
+
+const QUEUE: QueueId = QueueId(3);
+const LEASE: LeaseNumber = LeaseNumber(u64::MAX);
+const NUMBER: MessageNumber = MessageNumber(70_000);
+const CLIENT: ClientId = ClientId([200; 16]);
+const LANE: LaneId = LaneId(9);
+const POSITION: Sequence = Sequence(41);
+
+/// At least one of every kind.
+fn records() -> Vec<Record<'static>> {
+    [messages(), lanes_and_roles(), checkpoint()].concat()
+}
+
+fn messages() -> Vec<Record<'static>> {
+    let message = StoredMessage {
+        queue: QUEUE,
+        number: NUMBER,
+        lane: LANE,
+        sequence: POSITION,
+        index: 2,
+        stored_at: UnixMillis(1_764_000_000_000),
+        due_at: None,
+        body: b"body",
+        properties: None,
+    };
+    let delayed = StoredMessage {
+        due_at: Some(UnixMillis(5)),
+        properties: Some(b"\x80"),
+        body: b"",
+        ..message
+    };
+    let end = |end| Record::Ended { lease: LEASE, end, by_holder: true };
+    let options = QueueOptions {
+        durability: Some(Durability::Memory),
+        dead_letter: Some(DeadLetter::Queue("dead".to_owned())),
+        ..QueueOptions::default()
+    };
+    vec![
+        Record::Message(message),
+        Record::Message(delayed),
+        Record::Leased {
+            lease: LEASE,
+            queue: QUEUE,
+            number: NUMBER,
+            client: CLIENT,
+            lease_ms: 30_000,
+            attempt: 2,
+            consumer: ConsumerId(4),
+        },
+        end(LeaseEnd::Acked),
+        end(LeaseEnd::Released),
+        end(LeaseEnd::Failed { due_at: None }),
+        end(LeaseEnd::Failed { due_at: Some(UnixMillis(7)) }),
+        end(LeaseEnd::DeadLettered { into: QUEUE, reason: "deliveries" }),
+        end(LeaseEnd::Discarded { reason: "" }),
+        Record::Extended { lease: LEASE, lease_ms: 1 },
+        Record::Declared { queue: QUEUE, name: "jobs", options },
+    ]
+}
+
+fn lanes_and_roles() -> Vec<Record<'static>> {
+    let refused = Some(Code::Full);
+    vec![
+        Record::LaneOpened {
+            lane: LANE,
+            client: CLIENT,
+            position: POSITION,
+            used_at: UnixMillis(1),
+        },
+        Record::LaneVoid { lane: LANE, position: POSITION, refused: None },
+        Record::LaneVoid { lane: LANE, position: POSITION, refused },
+        Record::LaneClosed { lane: LANE },
+        Record::TermBegan { role: "cron", term: Term(2), client: CLIENT },
+        Record::TermEnded { role: "cron" },
+    ]
+}
+
+fn checkpoint() -> Vec<Record<'static>> {
+    let kept = |due_at, dead_reason| Record::Kept {
+        queue: QUEUE,
+        number: NUMBER,
+        place: Place { chunk: ChunkNumber(300), offset: 48 },
+        body_bytes: 4,
+        attempts: 1,
+        due_at,
+        dead_reason,
+    };
+    vec![
+        kept(None, None),
+        kept(Some(UnixMillis(9)), Some("rejected")),
+        Record::Counters { queue: QUEUE, lane: LANE, message: NUMBER, lease: LEASE, term: Term(3) },
+        Record::SettledLately { client: CLIENT, leases: vec![LEASE, LeaseNumber(1)] },
+        Record::Totals {
+            queue: QUEUE,
+            sent: 1,
+            acked: 2,
+            redelivered: 3,
+            dead_lettered: 4,
+            discarded: 5,
+        },
+    ]
+}
+
+#[test]
+fn every_record_comes_back_as_it_was_and_not_from_a_part() {
+    for record in records() {
+        let bytes = minicbor::to_vec(&record).unwrap();
+        assert_eq!(minicbor::decode::<Record<'_>>(&bytes).unwrap(), record);
+        for end in 0..bytes.len() {
+            assert!(minicbor::decode::<Record<'_>>(&bytes[..end]).is_err(), "{record:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lease_and_a_settlement_are_short() {
+    let length = |record| minicbor::to_vec(record).unwrap().len();
+    let lease = LeaseNumber(100_000);
+    let ended = Record::Ended { lease, end: LeaseEnd::Acked, by_holder: true };
+    assert!(length(&ended) <= 10);
+    let leased = Record::Leased {
+        lease,
+        queue: QUEUE,
+        number: MessageNumber(100_000),
+        client: CLIENT,
+        lease_ms: 30_000,
+        attempt: 1,
+        consumer: ConsumerId(4),
+    };
+    assert!(length(&leased) <= 36);
+}
