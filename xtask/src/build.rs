@@ -24,3 +24,9 @@ fn build_package() -> Result<()> {
     let inputs = Inputs::new().tree("pkg")?.file("package-lock.json")?.file("package.json")?;
     stamp::when_changed("pkg", inputs, &["pkg/dist"], || npm::run_script("pkg", "build"))
 }
+
+/// Builds the playground over the built package.
+pub fn build_playground() -> Result<()> {
+    let inputs = Inputs::new().tree("pkg")?.tree("www")?.file("package-lock.json")?;
+    stamp::when_changed("www", inputs, &["www/dist"], || npm::run_script("www", "build"))
+}

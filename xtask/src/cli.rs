@@ -14,10 +14,16 @@ pub struct Cli {
 pub enum Verb {
     /// Build the wasm module, its glue, the npm package and the generated documents
     Build,
+    /// Build everything and serve the playground, or do the main job with no screen
+    Demo(DemoOptions),
     /// Run every test there is, real browsers included
     Test(TestOptions),
     /// Check the rules of the repository that no compiler checks
     Tidy(TidyOptions),
+    /// Run the benchmarks
+    Bench(BenchOptions),
+    /// Measure what an application ships, against xtask/size-ratchet.txt
+    Size(SizeOptions),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,6 +42,19 @@ impl Browser {
             Self::Webkit => "webkit",
         }
     }
+}
+
+#[derive(Args)]
+pub struct DemoOptions {
+    /// Port on 127.0.0.1; the next free one is taken if it is in use
+    #[arg(long, default_value_t = 4173)]
+    pub port: u16,
+    /// Do the main job in a browser with no screen and print the account of it
+    #[arg(long)]
+    pub headless: bool,
+    /// Browser of the headless run
+    #[arg(long, value_enum, default_value_t = Browser::Chromium, requires = "headless")]
+    pub browser: Browser,
 }
 
 #[derive(Args)]
@@ -59,6 +78,20 @@ pub struct TidyOptions {
     /// Lower the budgets in xtask/ratchet.txt to what the tree needs; none is raised
     #[arg(long)]
     pub tighten: bool,
+}
+
+#[derive(Args)]
+pub struct BenchOptions {
+    /// Run only benchmarks whose names contain one of these
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct SizeOptions {
+    /// Print JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

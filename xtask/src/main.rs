@@ -1,12 +1,15 @@
 //! `cargo xtask`: everything this repository does besides being compiled.
 
+mod bench;
 mod browsers;
 mod build;
 mod cli;
+mod demo;
 mod failure;
 mod generated;
 mod npm;
 mod process;
+mod size;
 mod stamp;
 mod test;
 mod tidy;
@@ -30,6 +33,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
     workspace::enter_root()?;
     match verb {
         Verb::Build => build::build().map(|()| ExitCode::SUCCESS),
+        Verb::Demo(options) => demo::demo(&options),
+        Verb::Bench(options) => bench::bench(&options),
+        Verb::Size(options) => size::size(&options),
         Verb::Test(options) => test::test(&options),
         Verb::Tidy(options) => tidy::tidy(&options),
     }

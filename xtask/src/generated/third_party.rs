@@ -7,11 +7,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use walkdir::WalkDir;
 
 use crate::process;
 use crate::workspace::{WASM_TARGET, cargo};
 
-const PACKAGE: &str = "pkg/package.json";
+const SOURCES: &str = "pkg/src";
 const LOCK: &str = "package-lock.json";
 const TOOLCHAIN: &str = "rust-toolchain.toml";
 
@@ -86,16 +87,13 @@ fn standard_library() -> Result<Package> {
     })
 }
 
-/// Production dependencies of the npm package, and theirs.
+/// Packages whose code the build takes into the npm package, and theirs. What the sources import is
+/// the truth; that npm calls some of them development dependencies is not.
 fn npm_packages() -> Result<BTreeSet<Package>> {
-    let Ok(package) = fs::read_to_string(PACKAGE) else {
-        return Ok(BTreeSet::new());
-    };
-    let package: Value = serde_json::from_str(&package).context(PACKAGE)?;
     let lock: Value = serde_json::from_str(&fs::read_to_string(LOCK)?).context(LOCK)?;
     let locked = locked(&lock);
     let mut found = BTreeSet::new();
-    let mut pending = dependencies(&package);
+    let mut pending = imports_of_sources()?;
     while let Some(name) = pending.pop() {
         let entry = locked.get(name.as_str()).with_context(|| format!("{LOCK} lacks {name}"))?;
         let field = |key: &str| entry[key].as_str().unwrap_or("unknown").to_owned();
@@ -105,6 +103,36 @@ fn npm_packages() -> Result<BTreeSet<Package>> {
         }
     }
     Ok(found)
+}
+
+/// Names of the packages that the sources of the npm package import.
+fn imports_of_sources() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in WalkDir::new(SOURCES).sort_by_file_name() {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|extension| extension == "ts") {
+            let text = fs::read_to_string(entry.path())?;
+            names.extend(text.lines().filter_map(imported_package));
+        }
+    }
+    Ok(names)
+}
+
+/// `cborg` of `import { decode } from "cborg/json";`. Relative imports, modules of the runtime and
+/// types ship nothing.
+fn imported_package(line: &str) -> Option<String> {
+    let statement = line.trim_start();
+    let is_type = statement.starts_with("import type ") || statement.starts_with("export type ");
+    let (head, rest) = statement.split_once("from \"").or(statement.split_once("import \""))?;
+    let module = rest.split('"').next()?;
+    let runtime = module.starts_with('.') || module.contains(':') || module.starts_with('#');
+    let is_statement =
+        head.is_empty() || ["import ", "export ", "} "].iter().any(|word| head.starts_with(word));
+    if is_type || runtime || !is_statement {
+        return None;
+    }
+    let parts = if module.starts_with('@') { 2 } else { 1 };
+    Some(module.split('/').take(parts).collect::<Vec<_>>().join("/"))
 }
 
 fn locked(lock: &Value) -> BTreeMap<&str, &Value> {
@@ -122,6 +150,18 @@ fn dependencies(manifest: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn imports_name_the_package_that_ships() {
+        let package = |line| imported_package(line);
+        assert_eq!(package("import { decode } from \"cborg/json\";").unwrap(), "cborg");
+        assert_eq!(package("} from \"@scope/name/part\";").unwrap(), "@scope/name");
+        assert_eq!(package("import \"polyfill\";").unwrap(), "polyfill");
+        assert_eq!(package("import { a } from \"./a.js\";"), None);
+        assert_eq!(package("import type { A } from \"types\";"), None);
+        assert_eq!(package("import { readFile } from \"node:fs\";"), None);
+        assert_eq!(package("const text = `taken from \"here\"`;"), None);
+    }
 
     #[test]
     fn crates_are_listed_once_with_their_license() {

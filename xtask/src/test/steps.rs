@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::cli::Browser;
+use crate::npm;
 use crate::test::counts::Counting;
 use crate::workspace::{WASM_TARGET, cargo};
 
@@ -25,6 +26,7 @@ pub struct Step {
 pub enum Program {
     Cargo,
     Node,
+    Npm,
     /// Another verb of this program.
     Xtask,
 }
@@ -114,6 +116,22 @@ pub const STEPS: &[Step] = &[
         needs: Needs::Wasm,
         browser: None,
     },
+    Step {
+        name: "types",
+        program: Program::Npm,
+        arguments: &["run", "--silent", "typecheck", "--workspaces", "--if-present"],
+        counting: Counting::ExitCode,
+        needs: Needs::Build,
+        browser: None,
+    },
+    Step {
+        name: "package",
+        program: Program::Npm,
+        arguments: &["run", "--silent", "test", "--workspace", "pkg"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: None,
+    },
     browser_step(
         "chromium",
         &["tests/browsers/run.mjs", "--browser", "chromium"],
@@ -165,6 +183,7 @@ impl Step {
         let mut command = match self.program {
             Program::Cargo => Command::new(cargo()),
             Program::Node => Command::new("node"),
+            Program::Npm => npm::npm(&[]),
             Program::Xtask => Command::new(env::current_exe().context("our own path")?),
         };
         command.args(self.arguments);
