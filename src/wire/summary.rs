@@ -41,6 +41,7 @@ impl Display for Summary<'_> {
             | Frame::Reply { .. }
             | Frame::ReplyTaken { .. }
             | Frame::CallResult { .. }
+            | Frame::CallsDone { .. }
             | Frame::CancelCall { .. }
             | Frame::CancelDispatch { .. } => call(self.0, out),
             Frame::Stand { candidate, role, holds } => {
@@ -170,6 +171,7 @@ fn call(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::CallResult { call, outcome } => {
             write!(out, "CallResult {} {}", call.0, outcome_name(outcome))
         }
+        Frame::CallsDone { below } => write!(out, "CallsDone {}", below.0),
         Frame::CancelCall { call } => write!(out, "CancelCall {}", call.0),
         Frame::CancelDispatch { key } => write!(out, "CancelDispatch {}", Key(key)),
         _ => Ok(()),

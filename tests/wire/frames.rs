@@ -15,7 +15,63 @@ use tabmq::wire::frame::{
 };
 
 /// The highest tag in use; every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 48;
+pub const TAG_MAX: u64 = 49;
+
+/// The tag of a frame. A new kind of frame does not compile until it is here, and then `frame`
+/// below has to make it.
+pub const fn tag_of(frame: &Frame<'_>) -> u64 {
+    match frame {
+        Frame::Hello(_) => 1,
+        Frame::Welcome(_) => 2,
+        Frame::Hangup { .. } => 3,
+        Frame::Ping { .. } => 4,
+        Frame::Pong { .. } => 5,
+        Frame::Goodbye { .. } => 6,
+        Frame::Announce { .. } => 7,
+        Frame::Fragment { .. } => 8,
+        Frame::Publish(_) => 9,
+        Frame::Published { .. } => 10,
+        Frame::GroupMessage { .. } => 11,
+        Frame::Send { .. } => 12,
+        Frame::Sent { .. } => 13,
+        Frame::Deliver(_) => 14,
+        Frame::Settle { .. } => 15,
+        Frame::Settled { .. } => 16,
+        Frame::Call { .. } => 17,
+        Frame::Dispatch { .. } => 18,
+        Frame::Reply { .. } => 19,
+        Frame::ReplyTaken { .. } => 20,
+        Frame::CallResult { .. } => 21,
+        Frame::Method { .. } => 22,
+        Frame::CancelCall { .. } => 23,
+        Frame::JoinGroup { .. } => 24,
+        Frame::GroupJoined { .. } => 25,
+        Frame::LeaveGroup { .. } => 26,
+        Frame::NewestNumbers { .. } => 27,
+        Frame::Repair { .. } => 28,
+        Frame::Repaired { .. } => 29,
+        Frame::Declare { .. } => 30,
+        Frame::Inspect { .. } => 31,
+        Frame::QueueState { .. } => 32,
+        Frame::RequestRefused { .. } => 33,
+        Frame::SendRefused { .. } => 34,
+        Frame::Consume { .. } => 35,
+        Frame::Consuming { .. } => 36,
+        Frame::CancelConsumer { .. } => 37,
+        Frame::Serve { .. } => 38,
+        Frame::Serving { .. } => 39,
+        Frame::Unserve { .. } => 40,
+        Frame::CancelDispatch { .. } => 41,
+        Frame::Stand { .. } => 42,
+        Frame::Lead { .. } => 43,
+        Frame::Depose { .. } => 44,
+        Frame::Resign { .. } => 45,
+        Frame::PeerInfo { .. } => 46,
+        Frame::Peers { .. } => 47,
+        Frame::Resumed => 48,
+        Frame::CallsDone { .. } => 49,
+    }
+}
 
 /// What frames borrow from.
 #[derive(Debug)]
@@ -246,6 +302,7 @@ impl<'a> Dice<'a> {
                 peers: self.list(|dice| PeerEntry { client: dice.client(), peer: dice.bytes() }),
             },
             48 => Frame::Resumed,
+            49 => Frame::CallsDone { below: CallId(self.short()) },
             _ => return None,
         })
     }

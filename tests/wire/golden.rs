@@ -275,6 +275,7 @@ fn call() -> Vec<Golden> {
         ("reply-taken", "", Frame::ReplyTaken { key: KEY }),
         ("call-result", "5", Frame::CallResult { call, outcome: Outcome::Value(FIVE) }),
         ("call-result-lost", "may have run", Frame::CallResult { call, outcome: lost }),
+        ("calls-done", "results below 2 are known", Frame::CallsDone { below: CallId(2) }),
         ("cancel-call", "", Frame::CancelCall { call }),
         ("cancel-dispatch", "", Frame::CancelDispatch { key: KEY }),
     ]

@@ -4,7 +4,7 @@ mod frames;
 mod golden;
 mod transport;
 
-use frames::{Dice, Pool, TAG_MAX};
+use frames::{Dice, Pool, TAG_MAX, tag_of};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tabmq::id::{LeaseNumber, RequestId};
@@ -45,6 +45,8 @@ proptest! {
             let mut decoder = minicbor::Decoder::new(&bytes);
             decoder.array().unwrap();
             prop_assert_eq!(decoder.u64().unwrap(), tag);
+            prop_assert_eq!(tag_of(&frame), tag);
+            prop_assert!(!Summary(&frame).to_string().is_empty());
             if tag == 8 {
                 prop_assert_eq!(decode_frame(&bytes), Err(Malformed));
             } else {
