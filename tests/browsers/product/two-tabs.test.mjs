@@ -1,0 +1,101 @@
+// Two tabs exchange all three kinds of message.
+import assert from "node:assert/strict";
+import { test } from "../lib/runner.mjs";
+import { folders, hostOf, openBus } from "./bus.mjs";
+
+async function openTwo(t) {
+  const first = await openBus(t, "first");
+  const second = await openBus(t, "second");
+  const [here, there] = [await hostOf(first), await hostOf(second)];
+  assert.deepEqual([here.here, there.here], [true, false], "the first tab hosts");
+  assert.equal(here.epoch, there.epoch);
+  assert.deepEqual([here.kind, here.storage, here.fenced], ["tab", "indexeddb", true]);
+  return [first, second];
+}
+
+const WORDS = ["one", "two", "three", "four", "five"];
+
+test("what one tab publishes the other receives in order", { folders }, async (t) => {
+  const [first, second] = await openTwo(t);
+  for (const [publisher, subscriber] of [[first, second], [second, first]]) {
+    await subscriber.evaluate(async () => {
+      globalThis.inbox.length = 0;
+      const take = ({ topic, body }) => globalThis.inbox.push([topic, body]);
+      await globalThis.bus.subscribe("words.*", take).ready();
+    });
+    await publisher.evaluate(async (words) => {
+      for (const word of words) await globalThis.bus.publish("words.said", word);
+    }, WORDS);
+    await subscriber.waitFor((count) => globalThis.inbox.length >= count, { args: [WORDS.length] });
+    const expected = WORDS.map((word) => ["words.said", word]);
+    assert.deepEqual(await subscriber.evaluate(() => globalThis.inbox), expected);
+  }
+});
+
+test("what one tab sends to a queue the other processes once", { folders }, async (t) => {
+  const [first, second] = await openTwo(t);
+  for (const [producer, worker] of [[first, second], [second, first]]) {
+    await worker.evaluate(async () => {
+      globalThis.inbox.length = 0;
+      const take = ({ body, attempt }) => void globalThis.inbox.push([body, attempt]);
+      globalThis.consumer = globalThis.bus.queue("jobs").process(take);
+      await globalThis.consumer.ready();
+    });
+    const receipts = await producer.evaluate(async (words) => {
+      const queue = globalThis.bus.queue("jobs");
+      const answers = [];
+      for (const word of words) answers.push(await queue.send(word));
+      return answers;
+    }, WORDS);
+    const stored = { at: "device", durability: "relaxed", evictable: receipts[0].stored.evictable };
+    for (const receipt of receipts) assert.deepEqual(receipt.stored, stored);
+    assert.equal(new Set(receipts.map(({ id }) => id)).size, WORDS.length);
+    await worker.waitFor((count) => globalThis.inbox.length >= count, { args: [WORDS.length] });
+    await worker.evaluate(() => globalThis.consumer.stop({ drain: true }));
+    const expected = WORDS.map((word) => [word, 1]);
+    assert.deepEqual(await worker.evaluate(() => globalThis.inbox), expected);
+    const info = await producer.evaluate(() => globalThis.bus.queue("jobs").info());
+    assert.deepEqual([info.ready, info.delayed, info.leased], [0, 0, 0]);
+  }
+  const info = await first.evaluate(() => globalThis.bus.queue("jobs").info());
+  assert.deepEqual([info.sentTotal, info.ackedTotal], [10, 10]);
+});
+
+test("what one tab calls the other answers", { folders }, async (t) => {
+  const [first, second] = await openTwo(t);
+  for (const [caller, server] of [[first, second], [second, first]]) {
+    await server.evaluate(async () => {
+      const implementation = {
+        add: (a, b) => a + b,
+        fail: () => {
+          throw new RangeError("out of range");
+        },
+      };
+      globalThis.service = globalThis.bus.serve("calc@1", implementation);
+      await globalThis.service.ready();
+    });
+    const results = await caller.evaluate(async () => {
+      const calc = globalThis.bus.client("calc@1");
+      return [await calc.add(2, 3), await globalThis.outcome(calc.fail())];
+    });
+    assert.equal(results[0], 5);
+    assert.match(results[1].text, /out of range/);
+    await server.evaluate(() => globalThis.service.stop());
+    const gone = await caller.evaluate(() =>
+      globalThis.outcome(globalThis.bus.client("calc@1", { timeout: "5s" }).add(1, 1)),
+    );
+    assert.equal(gone.code, "UNAVAILABLE");
+  }
+});
+
+test("each tab sees the other among the peers", { folders }, async (t) => {
+  const first = await openBus(t, "first", { peer: { name: "Ada", tags: { side: "left" } } });
+  const second = await openBus(t, "second", { peer: { name: "Bob" } });
+  const names = () => {
+    const peers = globalThis.bus.peers.get().map(({ name }) => name);
+    return peers.length === 2 && peers.toSorted();
+  };
+  for (const tab of [first, second]) assert.deepEqual(await tab.waitFor(names), ["Ada", "Bob"]);
+  await second.close();
+  await first.waitFor(() => globalThis.bus.peers.get().length === 1, { what: "Bob is gone" });
+});
