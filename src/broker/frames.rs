@@ -37,10 +37,13 @@ impl Broker {
 
     /// A frame of a link, which may be a part of a longer one.
     fn on_link_frame(&mut self, now: Now, conn: ConnId, client: ClientId, frame: Frame<'_>) {
+        let Some(link) = self.links.get_mut(conn) else { return };
         let Frame::Fragment { last, bytes } = frame else {
+            if !link.reassembly.is_idle() {
+                return self.hang_up(now, conn, Code::Protocol);
+            }
             return self.on_whole_frame(now, conn, client, frame);
         };
-        let Some(link) = self.links.get_mut(conn) else { return };
         match link.reassembly.push(last, bytes) {
             Ok(None) => {}
             Ok(Some(whole)) => match decode_frame(&whole) {

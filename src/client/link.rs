@@ -221,10 +221,13 @@ impl Client {
 
     /// A frame of a link, which may be a part of a longer one.
     fn on_link_frame(&mut self, epoch: Epoch, frame: Frame<'_>) {
+        let Some(channel) = self.link.channel() else { return };
         let Frame::Fragment { last, bytes } = frame else {
+            if !channel.reassembly.is_idle() {
+                return self.hang_up(Code::Protocol);
+            }
             return self.on_whole_frame(epoch, frame);
         };
-        let Some(channel) = self.link.channel() else { return };
         match channel.reassembly.push(last, bytes) {
             Ok(None) => {}
             Ok(Some(whole)) => match decode_frame(&whole) {

@@ -23,7 +23,9 @@ use tabmq::wire::frame::{
     CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Settlement,
     StorageReport, Welcome,
 };
-use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
+use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
+
+use crate::frames::tag_of;
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -421,4 +423,23 @@ fn messages_are_the_bytes_they_always_were() {
         Message::parse(&bytes).unwrap().frames().map(Result::unwrap).count()
     };
     assert_eq!(stored.iter().map(frames).collect::<Vec<_>>(), [1, 2, 1]);
+}
+
+#[test]
+fn the_document_names_every_frame_with_its_tag() {
+    let text = include_str!("../../docs/protocol.md");
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some((cells.next()?.parse::<u64>().ok()?, cells.next()?.to_owned()))
+    };
+    let documented: Vec<(u64, String)> = text.lines().filter_map(row).collect();
+    let name = |frame: &Frame<'_>| {
+        let summary = Summary(frame).to_string();
+        summary.split(' ').next().unwrap().to_owned()
+    };
+    let mut frames: Vec<(u64, String)> =
+        goldens().iter().map(|(_, _, frame)| (tag_of(frame), name(frame))).collect();
+    frames.sort();
+    frames.dedup();
+    assert_eq!(documented, frames);
 }
