@@ -15,6 +15,7 @@ pub mod node;
 pub mod options;
 pub mod rng;
 pub mod rules;
+pub mod sorted;
 pub mod store;
 pub mod time;
 pub mod topic;

@@ -2,13 +2,14 @@
 //! is asked of the servers while the new node settles, and else answered with "maybe executed".
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
 use crate::error::{Code, Refused};
 use crate::id::{CallId, ClientId, ConnId, MethodId, ServiceId};
+use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
 use crate::topic::Name;
 use crate::wire::Frame;
@@ -36,9 +37,9 @@ struct Service {
 /// Who serves what.
 #[derive(Debug, Default)]
 pub struct Services {
-    services: BTreeMap<String, Service>,
+    services: Map<String, Service>,
     /// Services whose servers or queued calls changed.
-    dirty: BTreeSet<String>,
+    dirty: Set<String>,
     turn: u64,
 }
 
@@ -50,7 +51,7 @@ impl Services {
     }
 
     fn queue(&mut self, name: &str, key: CallKey) {
-        self.services.entry(name.to_owned()).or_default().queued.push_back(key);
+        self.services.get_or_default(name.to_owned()).queued.push_back(key);
         self.dirty.insert(name.to_owned());
     }
 
@@ -141,7 +142,7 @@ impl Broker {
         let running = u32::try_from(self.calls.values().filter(here).count()).unwrap_or(u32::MAX);
         let concurrency = concurrency.max(1);
         let server = Server { client, service, concurrency, running, chosen: 0 };
-        self.services.services.entry(name.to_owned()).or_default().servers.push(server);
+        self.services.services.get_or_default(name.to_owned()).servers.push(server);
         self.services.touch(name);
         Ok(())
     }

@@ -10,8 +10,8 @@ pub fn checkpoint_if_due(state: &State, log: &mut Log) {
     if log.checkpoint_due() {
         log.begin_checkpoint();
         for_each_record(state, &mut |record| log.checkpoint_record(record));
-        for (lane, opened) in &state.lanes {
-            for (position, code) in &opened.refused {
+        for (lane, opened) in state.lanes.iter() {
+            for (position, code) in opened.refused.iter() {
                 let (lane, position, refused) = (*lane, *position, Some(*code));
                 log.checkpoint_record(&Record::LaneVoid { lane, position, refused });
             }
@@ -32,11 +32,11 @@ pub fn digest(state: &State) -> u64 {
 }
 
 fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
-    for (id, queue) in &state.queues {
+    for (id, queue) in state.queues.iter() {
         write_queue(*id, queue, write);
     }
     write_leases(state, write);
-    for (lane, opened) in &state.lanes {
+    for (lane, opened) in state.lanes.iter() {
         write(&Record::LaneOpened {
             lane: *lane,
             client: opened.client,
@@ -44,11 +44,11 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             used_at: opened.used_at,
         });
     }
-    for (role, leader) in &state.leaders {
+    for (role, leader) in state.leaders.iter() {
         let (term, client) = (leader.term, leader.client);
         write(&Record::TermBegan { role, term, client });
     }
-    for (client, leases) in &state.settled_lately {
+    for (client, leases) in state.settled_lately.iter() {
         let leases = leases.iter().copied().collect();
         write(&Record::SettledLately { client: *client, leases });
     }
@@ -81,7 +81,7 @@ fn write_queue(id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
 
 /// Leased messages, then their leases, then the totals, which replaying the leases would move.
 fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
-    for (number, lease) in &state.leases {
+    for (number, lease) in state.leases.iter() {
         let dead_reasons = state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
         write(&Record::Kept {
             queue: lease.queue,
@@ -104,7 +104,7 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             consumer: lease.consumer,
         });
     }
-    for (id, queue) in &state.queues {
+    for (id, queue) in state.queues.iter() {
         write(&Record::Totals {
             queue: *id,
             sent: queue.totals.sent_total,

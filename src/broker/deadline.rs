@@ -1,17 +1,17 @@
 //! Deadlines of many things of one kind: set, moved, removed, and taken in order of time.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Line, LineSet};
 
 /// `T` is the clock: running time or wall time.
 #[derive(Debug)]
 pub struct Deadlines<K, T> {
-    at: BTreeMap<K, T>,
-    order: BTreeSet<(T, K)>,
+    at: Line<K, T>,
+    order: LineSet<(T, K)>,
 }
 
 impl<K: Ord + Copy, T: Ord + Copy> Deadlines<K, T> {
-    pub const fn new() -> Self {
-        Self { at: BTreeMap::new(), order: BTreeSet::new() }
+    pub fn new() -> Self {
+        Self { at: Line::new(), order: LineSet::new() }
     }
 
     /// Sets or moves the deadline of `key`.

@@ -67,7 +67,7 @@ impl Broker {
         };
         session.consumers.insert(wanted.consumer, consumer);
         if new {
-            let members = &mut self.consumers.entry(queue).or_default().members;
+            let members = &mut self.consumers.get_or_default(queue).members;
             members.push((client, wanted.consumer));
         }
         self.dirty_queues.insert(queue);
@@ -114,7 +114,7 @@ impl Broker {
         };
         if self.log.message(entry.place).is_none() {
             self.log.load(entry.place.chunk);
-            self.awaiting_chunk.entry(entry.place.chunk).or_default().insert(queue);
+            self.awaiting_chunk.get_or_default(entry.place.chunk).insert(queue);
             return false;
         }
         self.lease(now, queue, number, entry, client, consumer);
@@ -253,9 +253,10 @@ impl Broker {
     #[cfg(feature = "sim")]
     fn settle_by_message(&mut self, number: LeaseNumber) {
         let Some((queue, message)) = self.state.ended.get(&number).copied() else { return };
-        let live = self.state.leases.iter();
-        let live = live.filter(|(_, l)| (l.queue, l.number) == (queue, message));
-        if let Some(lease) = live.map(|(lease, _)| *lease).next() {
+        let same =
+            |(_, lease): &(&LeaseNumber, &Lease)| (lease.queue, lease.number) == (queue, message);
+        let live = self.state.leases.iter().find(same).map(|(lease, _)| *lease);
+        if let Some(lease) = live {
             self.end_lease(lease, LeaseEnd::Acked, true);
         } else if let Some(queue) = self.state.queues.get_mut(&queue) {
             queue.take(message);

@@ -1,10 +1,11 @@
 //! What waits for the log. Nothing that reveals a write leaves before the write is stored; the
 //! gate holds it back, so no other part has to think of it.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::id::{ChunkNumber, ConnId, LeaseNumber, Sequence};
+use crate::sorted::Map;
 
 /// Something that may leave once its chunk is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +22,7 @@ pub enum Gated {
 pub struct Gate {
     waiting: VecDeque<(ChunkNumber, ConnId, Gated)>,
     /// Positions to confirm; only the newest of each chunk counts.
-    sent: BTreeMap<ConnId, VecDeque<(ChunkNumber, Sequence)>>,
+    sent: Map<ConnId, VecDeque<(ChunkNumber, Sequence)>>,
 }
 
 impl Gate {
@@ -30,7 +31,7 @@ impl Gate {
             self.waiting.push_back((chunk, conn, gated));
             return;
         };
-        let positions = self.sent.entry(conn).or_default();
+        let positions = self.sent.get_or_default(conn);
         match positions.back_mut() {
             Some(last) if last.0 == chunk => last.1 = last.1.max(position),
             _ => positions.push_back((chunk, position)),

@@ -1,10 +1,10 @@
 //! Connections: the order of transport messages on each, and the frames that wait to leave.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
 use crate::limits::Limits;
+use crate::sorted::{Map, Set};
 use crate::wire::envelope::encode_frame;
 use crate::wire::{Envelope, Frame, MessageWriter, Reassembly};
 
@@ -34,9 +34,9 @@ impl Link {
 /// All connections of one broker.
 #[derive(Debug)]
 pub struct Links {
-    links: BTreeMap<ConnId, Link>,
+    links: Map<ConnId, Link>,
     /// Connections with frames that wait to leave.
-    ready: BTreeSet<ConnId>,
+    ready: Set<ConnId>,
     next: ConnId,
     epoch: Epoch,
     message_bytes_max: usize,
@@ -46,8 +46,8 @@ pub struct Links {
 impl Links {
     pub fn new(epoch: Epoch, limits: &Limits) -> Self {
         Self {
-            links: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            links: Map::new(),
+            ready: Set::new(),
             next: ConnId(1),
             epoch,
             message_bytes_max: limits.fragment_bytes_max as usize,

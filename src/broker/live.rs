@@ -2,7 +2,7 @@
 //! repair gaps, and groups, whose messages go to one member each.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,6 +10,7 @@ use crate::broker::Broker;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, PublishNumber, SubscriptionId};
 use crate::limits::Limits;
+use crate::sorted::{Line, Map, Set};
 use crate::time::{Instant, Now};
 use crate::topic::{Filter, FilterTrie, Name, Topic};
 use crate::wire::Frame;
@@ -39,18 +40,18 @@ impl Kept {
 
 #[derive(Debug)]
 pub struct LiveHub {
-    newest: BTreeMap<ClientId, PublishNumber>,
+    newest: Map<ClientId, PublishNumber>,
     /// The end of the range each publisher was last asked to post again.
-    asked: BTreeMap<ClientId, PublishNumber>,
+    asked: Map<ClientId, PublishNumber>,
     /// Publishers heard since their numbers were last repeated, and when to repeat them.
-    changed: BTreeSet<ClientId>,
+    changed: Set<ClientId>,
     repeat_at: Option<Instant>,
-    kept: BTreeMap<(ClientId, PublishNumber), Kept>,
+    kept: Line<(ClientId, PublishNumber), Kept>,
     kept_order: VecDeque<(ClientId, PublishNumber)>,
     kept_bytes: usize,
-    groups: BTreeMap<u32, Group>,
-    group_ids: BTreeMap<(String, String), u32>,
-    group_of: BTreeMap<(ClientId, SubscriptionId), u32>,
+    groups: Map<u32, Group>,
+    group_ids: Map<(String, String), u32>,
+    group_of: Map<(ClientId, SubscriptionId), u32>,
     next_group: u32,
     filters: FilterTrie<u32>,
 }
@@ -58,16 +59,16 @@ pub struct LiveHub {
 impl LiveHub {
     pub fn new() -> Self {
         Self {
-            newest: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            changed: BTreeSet::new(),
+            newest: Map::new(),
+            asked: Map::new(),
+            changed: Set::new(),
             repeat_at: None,
-            kept: BTreeMap::new(),
+            kept: Line::new(),
             kept_order: VecDeque::new(),
             kept_bytes: 0,
-            groups: BTreeMap::new(),
-            group_ids: BTreeMap::new(),
-            group_of: BTreeMap::new(),
+            groups: Map::new(),
+            group_ids: Map::new(),
+            group_of: Map::new(),
             next_group: 1,
             filters: FilterTrie::new(),
         }
@@ -174,13 +175,13 @@ impl LiveHub {
 
     fn join(&mut self, member: (ClientId, SubscriptionId), filter: Filter, group: &str) {
         let key = (group.to_owned(), filter.as_str().to_owned());
-        let id = *self.group_ids.entry(key).or_insert_with(|| {
+        let id = *self.group_ids.get_or_insert_with(key, || {
             let id = self.next_group;
             self.next_group += 1;
             id
         });
         let filters = &mut self.filters;
-        let joined = self.groups.entry(id).or_insert_with(|| {
+        let joined = self.groups.get_or_insert_with(id, || {
             filters.insert(&filter, id);
             Group { filter, members: Vec::new(), turn: 0 }
         });

@@ -19,7 +19,7 @@ mod session;
 mod settling;
 mod state;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::broker::calls::{PendingCall, Services};
@@ -43,6 +43,7 @@ use crate::limits::Limits;
 use crate::log::{Log, LogEvent, Place, Record};
 use crate::rng::Rng;
 use crate::rules::Rules;
+use crate::sorted::{Line, Map, Set};
 use crate::store::StorageFault;
 use crate::time::{Instant, Now, UnixMillis};
 use crate::wire::frame::{CallKey, PeerEntry, StorageReport};
@@ -72,26 +73,26 @@ pub struct Broker {
     log: Log,
     state: State,
     links: Links,
-    sessions: BTreeMap<ClientId, Session>,
+    sessions: Map<ClientId, Session>,
     gate: Gate,
-    consumers: BTreeMap<QueueId, Consumers>,
-    dirty_queues: BTreeSet<QueueId>,
+    consumers: Map<QueueId, Consumers>,
+    dirty_queues: Set<QueueId>,
     /// Queues whose first message is in a chunk that is being read back.
-    awaiting_chunk: BTreeMap<ChunkNumber, BTreeSet<QueueId>>,
+    awaiting_chunk: Map<ChunkNumber, Set<QueueId>>,
     /// Deliveries in order, the first of which waits for its body.
-    stalled: BTreeMap<ConnId, VecDeque<LeaseNumber>>,
+    stalled: Map<ConnId, VecDeque<LeaseNumber>>,
     lease_ends: Deadlines<LeaseNumber, Instant>,
     /// When the next delayed message of each queue comes due.
     delayed: Deadlines<QueueId, UnixMillis>,
     live: LiveHub,
-    published: BTreeMap<ConnId, PublishNumber>,
+    published: Map<ConnId, PublishNumber>,
     services: Services,
-    calls: BTreeMap<CallKey, PendingCall>,
+    calls: Line<CallKey, PendingCall>,
     call_ends: Deadlines<CallKey, Instant>,
     /// While settling: calls that a server says it has, whose callers have not resumed.
-    claimed: BTreeMap<CallKey, ClientId>,
+    claimed: Map<CallKey, ClientId>,
     /// Encoded results, until their callers say that they have them.
-    answered: BTreeMap<CallKey, Vec<u8>>,
+    answered: Line<CallKey, Vec<u8>>,
     answered_bytes: usize,
     roles: Roles,
     settling: Option<Settling>,
@@ -124,21 +125,21 @@ impl Broker {
             rng,
             now,
             links,
-            sessions: BTreeMap::new(),
+            sessions: Map::new(),
             gate: Gate::default(),
-            consumers: BTreeMap::new(),
+            consumers: Map::new(),
             dirty_queues: state.queues.keys().copied().collect(),
-            awaiting_chunk: BTreeMap::new(),
-            stalled: BTreeMap::new(),
+            awaiting_chunk: Map::new(),
+            stalled: Map::new(),
             lease_ends: Deadlines::new(),
             delayed: Deadlines::new(),
             live: LiveHub::new(),
-            published: BTreeMap::new(),
+            published: Map::new(),
             services: Services::default(),
-            calls: BTreeMap::new(),
+            calls: Line::new(),
             call_ends: Deadlines::new(),
-            claimed: BTreeMap::new(),
-            answered: BTreeMap::new(),
+            claimed: Map::new(),
+            answered: Line::new(),
             answered_bytes: 0,
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
@@ -186,7 +187,7 @@ impl Broker {
 
     /// Gives every lease its whole length again: time passed in which nobody could have renewed.
     pub fn renew_leases(&mut self, now: Now) {
-        for (number, lease) in &self.state.leases {
+        for (number, lease) in self.state.leases.iter() {
             self.lease_ends.set(*number, now.mono.after_ms(lease.lease_ms));
         }
     }

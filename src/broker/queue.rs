@@ -2,13 +2,13 @@
 //! is given back stands where it stood.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
 use crate::options::{Backoff, QueueOptions};
 use crate::rng::Rng;
+use crate::sorted::{Line, LineSet};
 use crate::time::UnixMillis;
 use crate::wire::frame::QueueCounts;
 
@@ -81,12 +81,12 @@ pub struct Queue {
     pub name: String,
     pub options: QueueOptions,
     pub settings: Settings,
-    ready: BTreeMap<MessageNumber, Entry>,
-    delayed: BTreeMap<MessageNumber, (UnixMillis, Entry)>,
-    due: BTreeSet<(UnixMillis, MessageNumber)>,
-    pub leased: BTreeSet<LeaseNumber>,
+    ready: Line<MessageNumber, Entry>,
+    delayed: Line<MessageNumber, (UnixMillis, Entry)>,
+    due: LineSet<(UnixMillis, MessageNumber)>,
+    pub leased: LineSet<LeaseNumber>,
     /// Why messages are here, if this is a dead-letter queue.
-    pub dead_reasons: BTreeMap<MessageNumber, Box<str>>,
+    pub dead_reasons: Line<MessageNumber, Box<str>>,
     /// Totals since the log began; the momentary numbers in it are not kept up.
     pub totals: QueueCounts,
 }
@@ -98,11 +98,11 @@ impl Queue {
             name,
             options,
             settings,
-            ready: BTreeMap::new(),
-            delayed: BTreeMap::new(),
-            due: BTreeSet::new(),
-            leased: BTreeSet::new(),
-            dead_reasons: BTreeMap::new(),
+            ready: Line::new(),
+            delayed: Line::new(),
+            due: LineSet::new(),
+            leased: LineSet::new(),
+            dead_reasons: Line::new(),
             totals: QueueCounts::default(),
         }
     }

@@ -1,20 +1,20 @@
 //! Leadership: at most one client leads a role, under a term that only grows.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
 use crate::id::{CandidateId, ClientId, ConnId, Term};
 use crate::log::Record;
+use crate::sorted::Map;
 use crate::topic::Name;
 use crate::wire::Frame;
 
 /// Who stands for which role, in order of arrival.
 #[derive(Debug, Default)]
 pub struct Roles {
-    candidates: BTreeMap<String, Vec<(ClientId, CandidateId)>>,
+    candidates: Map<String, Vec<(ClientId, CandidateId)>>,
 }
 
 impl Roles {
@@ -47,7 +47,7 @@ impl Broker {
             return self.links.push(conn, &Frame::Depose { candidate });
         }
         if session.candidates.insert(candidate, role.to_owned()).is_none() {
-            let standing = self.roles.candidates.entry(role.to_owned()).or_default();
+            let standing = self.roles.candidates.get_or_default(role.to_owned());
             standing.push((client, candidate));
         }
         let leader = self.state.leaders.get(role).copied();

@@ -204,7 +204,7 @@ impl Broker {
             self.commit(&Record::LaneVoid { lane, position: send.sequence, refused });
         }
         if let Some(session) = self.sessions.get_mut(&client) {
-            session.blocked.entry(send.queue.to_string()).or_insert(send.sequence);
+            session.blocked.get_or_insert_with(send.queue.to_string(), || send.sequence);
         }
         let (sequence, code, reason) = (send.sequence, refused.code, refused.reason);
         self.gated(conn, &Frame::SendRefused { sequence, code, reason });

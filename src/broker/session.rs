@@ -1,6 +1,5 @@
 //! Sessions: what the broker knows of one client while it lives, whatever its link does.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -14,6 +13,7 @@ use crate::id::{
     Sequence, ServiceId, SubscriptionId,
 };
 use crate::log::Record;
+use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
 use crate::wire::frame::{Hello, Welcome};
 use crate::wire::{Frame, VERSION, VERSION_MIN};
@@ -49,14 +49,14 @@ pub struct Session {
     pub peer: Vec<u8>,
     /// When the link was lost; the session is given up after `limits.park_ms`.
     pub detached_at: Option<Instant>,
-    pub consumers: BTreeMap<ConsumerId, Consumer>,
-    pub groups: BTreeSet<SubscriptionId>,
-    pub services: BTreeMap<ServiceId, String>,
-    pub candidates: BTreeMap<CandidateId, String>,
+    pub consumers: Map<ConsumerId, Consumer>,
+    pub groups: Set<SubscriptionId>,
+    pub services: Map<ServiceId, String>,
+    pub candidates: Map<CandidateId, String>,
     /// Methods interned on this link.
-    pub methods: BTreeMap<MethodId, (String, String)>,
+    pub methods: Map<MethodId, (String, String)>,
     /// Queues whose sends are refused until the client has seen the first refusal.
-    pub blocked: BTreeMap<String, Sequence>,
+    pub blocked: Map<String, Sequence>,
 }
 
 /// How a session ends.
@@ -119,7 +119,7 @@ impl Broker {
             self.close_conn(old, Code::Closed);
         }
         self.clear_declared(client);
-        let session = self.sessions.entry(client).or_default();
+        let session = self.sessions.get_or_default(client);
         session.conn = Some(conn);
         session.detached_at = None;
         session.peer = hello.peer.to_vec();
@@ -203,7 +203,7 @@ impl Broker {
     }
 
     /// The leases a client holds, ascending.
-    pub(super) fn leases_of(&self, client: ClientId) -> BTreeSet<LeaseNumber> {
+    pub(super) fn leases_of(&self, client: ClientId) -> Set<LeaseNumber> {
         let held = self.state.leases.iter().filter(|(_, lease)| lease.client == client);
         held.map(|(number, _)| *number).collect()
     }

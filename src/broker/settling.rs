@@ -1,25 +1,24 @@
 //! After recovery a node settles: positive work starts at once, but nothing is concluded from
 //! absence until everyone who may come back has come, is gone, or two seconds passed.
 
-use alloc::collections::BTreeSet;
-
 use crate::broker::Broker;
 use crate::broker::session::Leaving;
 use crate::id::ClientId;
+use crate::sorted::Set;
 use crate::time::{Instant, Now};
 
 #[derive(Debug)]
 pub struct Settling {
     until: Instant,
     /// Present clients that have not resumed; `None` until the host has listed them.
-    awaited: Option<BTreeSet<ClientId>>,
+    awaited: Option<Set<ClientId>>,
     /// Clients that have said everything again, or are gone.
-    resumed: BTreeSet<ClientId>,
+    resumed: Set<ClientId>,
 }
 
 impl Settling {
-    pub const fn new(until: Instant) -> Self {
-        Self { until, awaited: None, resumed: BTreeSet::new() }
+    pub fn new(until: Instant) -> Self {
+        Self { until, awaited: None, resumed: Set::new() }
     }
 
     pub const fn until(&self) -> Instant {
@@ -27,7 +26,7 @@ impl Settling {
     }
 
     fn is_over(&self, now: Now) -> bool {
-        let all_here = self.awaited.as_ref().is_some_and(BTreeSet::is_empty);
+        let all_here = self.awaited.as_ref().is_some_and(Set::is_empty);
         all_here || self.until <= now.mono
     }
 }
@@ -37,9 +36,8 @@ impl Broker {
     pub(super) fn on_present(&mut self, now: Now, clients: &[ClientId]) {
         let resumed = self.settling.as_ref().map(|settling| &settling.resumed);
         let missing = |client: &&ClientId| resumed.is_some_and(|all| !all.contains(client));
-        let awaited: BTreeSet<ClientId> = clients.iter().filter(missing).copied().collect();
-        let holders: BTreeSet<ClientId> =
-            self.state.leases.values().map(|lease| lease.client).collect();
+        let awaited: Set<ClientId> = clients.iter().filter(missing).copied().collect();
+        let holders: Set<ClientId> = self.state.leases.values().map(|lease| lease.client).collect();
         for client in holders {
             if !awaited.contains(&client) && !self.sessions.contains_key(&client) {
                 self.end_leases_of(now, client, Leaving::Died);

@@ -2,7 +2,7 @@
 //! `State::apply`, live as in replay, so that the two can't differ.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use crate::broker::queue::{Entry, Lease, Queue, Settings};
@@ -10,6 +10,7 @@ use crate::error::Code;
 use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
 use crate::log::record::StoredMessage;
 use crate::log::{LeaseEnd, Place, Record};
+use crate::sorted::{Line, Map};
 use crate::time::UnixMillis;
 
 /// Settled leases remembered per client; more can't be outstanding than a client may prefetch.
@@ -22,7 +23,7 @@ pub struct Lane {
     pub position: Sequence,
     pub used_at: UnixMillis,
     /// Sends that were refused, until the client has seen it.
-    pub refused: BTreeMap<Sequence, Code>,
+    pub refused: Map<Sequence, Code>,
 }
 
 /// Who leads a role.
@@ -52,28 +53,28 @@ pub enum Liveness {
 
 #[derive(Debug)]
 pub struct State {
-    pub queues: BTreeMap<QueueId, Queue>,
-    pub queue_names: BTreeMap<String, QueueId>,
-    pub lanes: BTreeMap<LaneId, Lane>,
-    pub leases: BTreeMap<LeaseNumber, Lease>,
-    pub settled_lately: BTreeMap<ClientId, VecDeque<LeaseNumber>>,
-    pub leaders: BTreeMap<String, Leader>,
+    pub queues: Map<QueueId, Queue>,
+    pub queue_names: Map<String, QueueId>,
+    pub lanes: Line<LaneId, Lane>,
+    pub leases: Line<LeaseNumber, Lease>,
+    pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
+    pub leaders: Map<String, Leader>,
     pub next: Counters,
     queue_messages_max: u32,
     /// Where ended leases pointed, to accept late settlements when that rule is switched off.
     #[cfg(feature = "sim")]
-    pub ended: BTreeMap<LeaseNumber, (QueueId, MessageNumber)>,
+    pub ended: Line<LeaseNumber, (QueueId, MessageNumber)>,
 }
 
 impl State {
     pub fn new(queue_messages_max: u32) -> Self {
         Self {
-            queues: BTreeMap::new(),
-            queue_names: BTreeMap::new(),
-            lanes: BTreeMap::new(),
-            leases: BTreeMap::new(),
-            settled_lately: BTreeMap::new(),
-            leaders: BTreeMap::new(),
+            queues: Map::new(),
+            queue_names: Map::new(),
+            lanes: Line::new(),
+            leases: Line::new(),
+            settled_lately: Map::new(),
+            leaders: Map::new(),
             next: Counters {
                 queue: QueueId(1),
                 lane: LaneId(1),
@@ -83,7 +84,7 @@ impl State {
             },
             queue_messages_max,
             #[cfg(feature = "sim")]
-            ended: BTreeMap::new(),
+            ended: Line::new(),
         }
     }
 
@@ -117,7 +118,7 @@ impl State {
             Record::Declared { queue, name, options } => self.declare(*queue, name, options),
             Record::LaneOpened { lane, client, position, used_at } => {
                 let (client, position, used_at) = (*client, *position, *used_at);
-                let refused = BTreeMap::new();
+                let refused = Map::new();
                 self.lanes.insert(*lane, Lane { client, position, used_at, refused });
                 self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
             }
@@ -220,7 +221,7 @@ impl State {
         #[cfg(feature = "sim")]
         self.ended.insert(number, (lease.queue, lease.number));
         if by_holder {
-            let settled = self.settled_lately.entry(lease.client).or_default();
+            let settled = self.settled_lately.get_or_default(lease.client);
             settled.push_back(number);
             if settled.len() > SETTLED_LATELY_MAX {
                 settled.pop_front();

@@ -1,7 +1,6 @@
 //! Calls of one tab, from the caller's side.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,6 +8,7 @@ use crate::client::Client;
 use crate::client::io::{CallOutcome, Event};
 use crate::error::{Code, Refused};
 use crate::id::{CallId, MethodId};
+use crate::sorted::{Line, LineSet, Map};
 use crate::time::Instant;
 use crate::topic::Name;
 use crate::wire::Frame;
@@ -33,14 +33,14 @@ struct Call {
 
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: BTreeMap<CallId, Call>,
+    calls: Line<CallId, Call>,
     last: u32,
-    deadlines: BTreeSet<(Instant, CallId)>,
+    deadlines: LineSet<(Instant, CallId)>,
     /// Methods that have a number on this link.
-    methods: BTreeMap<(String, String), MethodId>,
+    methods: Map<(String, String), MethodId>,
     /// Calls that were given up after they were transmitted, until their deadline: the node of the
     /// next link is told again.
-    cancelled: BTreeMap<CallId, Instant>,
+    cancelled: Map<CallId, Instant>,
     /// What the node was last told with `CallsDone`.
     told_below: CallId,
     /// Deadlines are not looked at before this.

@@ -1,7 +1,7 @@
 //! Consumers of one tab, the leases they hold, and what was decided about each.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
 use crate::id::{ConsumerId, LeaseNumber, RequestId};
+use crate::sorted::{Line, Map};
 use crate::topic::Name;
 use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
@@ -47,9 +48,9 @@ impl Held {
 
 #[derive(Debug, Default)]
 pub(super) struct Consumers {
-    consumers: BTreeMap<ConsumerId, Consumer>,
+    consumers: Map<ConsumerId, Consumer>,
     last: u32,
-    held: BTreeMap<LeaseNumber, Held>,
+    held: Line<LeaseNumber, Held>,
 }
 
 impl Consumers {
@@ -66,7 +67,7 @@ impl Consumers {
     /// Every settlement without an answer, and whether it may have happened.
     pub fn drain(&mut self) -> Vec<(RequestId, bool)> {
         let held = core::mem::take(&mut self.held);
-        let settling = held.into_values().flat_map(|held| held.settling);
+        let settling = held.into_iter().map(|(_, value)| value).flat_map(|held| held.settling);
         settling.map(|settling| (settling.request, settling.transmitted)).collect()
     }
 }
@@ -102,7 +103,7 @@ impl Client {
 
     pub(super) fn declare_consumers(&mut self) {
         let Some(writer) = self.link.writer() else { return };
-        for (id, consumer) in &self.consumers.consumers {
+        for (id, consumer) in self.consumers.consumers.iter() {
             let Consumer { queue, prefetch, prefetch_bytes } = consumer;
             let (prefetch, prefetch_bytes) = (*prefetch, *prefetch_bytes);
             writer.push(&Frame::Consume { consumer: *id, queue, prefetch, prefetch_bytes });

@@ -2,12 +2,12 @@
 //! is lost.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{ClientId, PublishNumber};
 use crate::limits::Limits;
+use crate::sorted::{Line, Map};
 use crate::wire::frame::Live;
 
 /// A live message that waits behind a hole.
@@ -54,7 +54,7 @@ struct Publisher {
     joined_late: bool,
     /// The highest number it is known to have used.
     newest: PublishNumber,
-    held: BTreeMap<PublishNumber, Held>,
+    held: Line<PublishNumber, Held>,
     /// Up to here, what is not held is lost.
     lost_through: PublishNumber,
     /// Turn in which it was last heard.
@@ -87,9 +87,9 @@ impl Publisher {
 /// All publishers that are remembered.
 #[derive(Debug, Default)]
 pub(super) struct Publishers {
-    known: BTreeMap<ClientId, Publisher>,
+    known: Map<ClientId, Publisher>,
     /// The end of the range the node was asked for on this link.
-    asked: BTreeMap<ClientId, PublishNumber>,
+    asked: Map<ClientId, PublishNumber>,
     held_messages: usize,
     held_bytes: usize,
     turn: u64,

@@ -1,7 +1,6 @@
 //! Roles that this tab stands for or leads.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,6 +8,7 @@ use crate::client::Client;
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
 use crate::id::{CandidateId, Term};
+use crate::sorted::Map;
 use crate::topic::Name;
 use crate::wire::Frame;
 
@@ -22,7 +22,7 @@ struct Candidate {
 
 #[derive(Debug, Default)]
 pub(super) struct Roles {
-    candidates: BTreeMap<CandidateId, Candidate>,
+    candidates: Map<CandidateId, Candidate>,
     last: u32,
 }
 
@@ -61,7 +61,7 @@ impl Client {
     /// Stands again, with the terms it holds.
     pub(super) fn resume_roles(&mut self) {
         let Some(writer) = self.link.writer() else { return };
-        for (id, candidate) in &self.roles.candidates {
+        for (id, candidate) in self.roles.candidates.iter() {
             let Candidate { role, term, resigned } = candidate;
             writer.push(&Frame::Stand { candidate: *id, role, holds: *term });
             if *resigned {
@@ -97,7 +97,7 @@ impl Client {
     /// No term goes on: the log they were of is no more, or the client leaves.
     pub(super) fn depose_all(&mut self) {
         self.roles.candidates.retain(|_, candidate| !candidate.resigned);
-        for (candidate, deposed) in &mut self.roles.candidates {
+        for (candidate, deposed) in self.roles.candidates.iter_mut() {
             if deposed.term.take().is_some() {
                 self.events.push_back(Event::Deposed { candidate: *candidate });
             }

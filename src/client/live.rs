@@ -1,7 +1,7 @@
 //! Live messages to this tab: subscriptions, and what is heard of other tabs.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,6 +10,7 @@ use crate::client::gaps::{Held, Passed, Place, Publishers};
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, Epoch, PublishNumber, SubscriptionId};
+use crate::sorted::Map;
 use crate::topic::{Filter, FilterTrie, Name, Topic};
 use crate::wire::frame::{Live, Newest};
 use crate::wire::{Frame, Message};
@@ -22,7 +23,7 @@ struct Subscription {
 
 #[derive(Debug, Default)]
 pub(super) struct LiveMessages {
-    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    subscriptions: Map<SubscriptionId, Subscription>,
     last_subscription: u32,
     /// The plain ones.
     filters: FilterTrie<SubscriptionId>,
@@ -85,7 +86,7 @@ impl Client {
 
     pub(super) fn declare_groups(&mut self) {
         let Some(writer) = self.link.writer() else { return };
-        for (id, subscription) in &self.live.subscriptions {
+        for (id, subscription) in self.live.subscriptions.iter() {
             if let Some(group) = &subscription.group {
                 let filter = subscription.filter.as_str();
                 writer.push(&Frame::JoinGroup { subscription: *id, filter, group });
@@ -215,7 +216,7 @@ impl Client {
     }
 
     fn deliver_gap(&mut self, publisher: ClientId, first: PublishNumber, last: PublishNumber) {
-        for (subscription, subscribed) in &self.live.subscriptions {
+        for (subscription, subscribed) in self.live.subscriptions.iter() {
             if subscribed.group.is_none() {
                 let subscription = *subscription;
                 self.events.push_back(Event::Gap { subscription, publisher, first, last });

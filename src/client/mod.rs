@@ -22,7 +22,7 @@ mod sends;
 mod services;
 mod verbs;
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::client::calls::Calls;
@@ -41,6 +41,7 @@ use crate::id::{ClientId, Epoch, LaneId, LogId, Sequence};
 use crate::limits::Limits;
 use crate::rng::Rng;
 use crate::rules::Rules;
+use crate::sorted::Set;
 use crate::time::{Instant, Now};
 
 /// What a client is made with.
@@ -90,7 +91,7 @@ pub struct Client {
     services: Services,
     roles: Roles,
     /// Handles that do not take effect yet.
-    awaited: BTreeSet<Handle>,
+    awaited: Set<Handle>,
 }
 
 impl Client {
@@ -126,7 +127,7 @@ impl Client {
             calls: Calls::default(),
             services: Services::default(),
             roles: Roles::default(),
-            awaited: BTreeSet::new(),
+            awaited: Set::new(),
             limits: config.limits,
         };
         client.dial_if_due();

@@ -1,12 +1,13 @@
 //! Requests of the user that wait for an answer: their numbers, their bounds, and `flush`.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::error::{Code, Refused};
 use crate::id::RequestId;
 use crate::limits::Limits;
+use crate::sorted::Line;
 
 /// One request without an answer.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,7 @@ struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u32,
-    pending: BTreeMap<RequestId, Pending>,
+    pending: Line<RequestId, Pending>,
     flushes: VecDeque<RequestId>,
     bytes: usize,
 }

@@ -5,7 +5,7 @@
 //! be stored, and one that has none is not.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -14,6 +14,7 @@ use crate::client::io::Event;
 use crate::error::{Code, Refused};
 use crate::id::{LaneId, RequestId, Sequence};
 use crate::options::{Durability, QueueOptions};
+use crate::sorted::Line;
 use crate::topic::Name;
 use crate::wire::envelope::encode_frame;
 use crate::wire::frame::{Item, QueueCounts, Welcome};
@@ -44,7 +45,7 @@ enum Entry {
 /// What goes to the node in the order of the user.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    entries: BTreeMap<RequestId, Entry>,
+    entries: Line<RequestId, Entry>,
     /// The first that was not transmitted on this link, and on any link.
     link_next: RequestId,
     never_next: RequestId,
@@ -63,7 +64,7 @@ pub(super) struct Outbox {
 impl Outbox {
     pub fn new(lane: LaneId, last: Sequence) -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: Line::new(),
             link_next: RequestId(0),
             never_next: RequestId(0),
             numbered: VecDeque::new(),
@@ -162,7 +163,11 @@ impl Outbox {
         self.numbered.clear();
         let never_next = self.never_next;
         let entries = core::mem::take(&mut self.entries);
-        entries.into_keys().map(|request| (request, request < never_next)).collect()
+        entries
+            .into_iter()
+            .map(|(key, _)| key)
+            .map(|request| (request, request < never_next))
+            .collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Services that this tab offers, and the calls it runs for others.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,6 +8,7 @@ use crate::client::Client;
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
 use crate::id::ServiceId;
+use crate::sorted::{Line, Map};
 use crate::topic::Name;
 use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
@@ -30,9 +30,9 @@ enum Dispatched {
 
 #[derive(Debug, Default)]
 pub(super) struct Services {
-    services: BTreeMap<ServiceId, Service>,
+    services: Map<ServiceId, Service>,
     last: u32,
-    dispatched: BTreeMap<CallKey, Dispatched>,
+    dispatched: Line<CallKey, Dispatched>,
     replies: usize,
 }
 
@@ -87,7 +87,7 @@ impl Client {
 
     pub(super) fn declare_services(&mut self) {
         let Some(writer) = self.link.writer() else { return };
-        for (id, service) in &self.services.services {
+        for (id, service) in self.services.services.iter() {
             let Service { name, concurrency } = service;
             writer.push(&Frame::Serve { service: *id, name, concurrency: *concurrency });
         }

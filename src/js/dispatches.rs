@@ -1,14 +1,13 @@
 //! Calls under way at this realm's services, under numbers that JavaScript can hold.
 
-use alloc::collections::BTreeMap;
-
+use crate::sorted::Map;
 use crate::wire::frame::CallKey;
 
 #[derive(Debug, Default)]
 pub struct Dispatches {
     last: u32,
-    keys: BTreeMap<u32, CallKey>,
-    numbers: BTreeMap<CallKey, u32>,
+    keys: Map<u32, CallKey>,
+    numbers: Map<CallKey, u32>,
 }
 
 impl Dispatches {

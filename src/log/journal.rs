@@ -1,7 +1,7 @@
 //! The running log: one chunk fills while one commit is under way, so that whatever comes together
 //! is stored together.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use xxhash_rust::xxh64::xxh64;
@@ -12,6 +12,7 @@ use crate::log::manifest::{LiveChunk, Manifest, Page};
 use crate::log::record::StoredMessage;
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
+use crate::sorted::Map;
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
 /// How often an operation is tried, with the same bytes, while it is aborted.
@@ -91,8 +92,8 @@ pub struct Log {
     failed: bool,
     next_op: OpId,
     /// Chunks to read, and which try it is.
-    wanted: BTreeMap<ChunkNumber, u32>,
-    reads: BTreeMap<OpId, (ChunkNumber, u32)>,
+    wanted: Map<ChunkNumber, u32>,
+    reads: Map<OpId, (ChunkNumber, u32)>,
     bytes_since_checkpoint: usize,
     checkpoint_bytes: usize,
     checkpoint_under_way: bool,
@@ -120,8 +121,8 @@ impl Log {
             batch_depth: 0,
             failed: false,
             next_op: start.next_op,
-            wanted: BTreeMap::new(),
-            reads: BTreeMap::new(),
+            wanted: Map::new(),
+            reads: Map::new(),
             bytes_since_checkpoint: start.tail_bytes,
             checkpoint_bytes,
             checkpoint_under_way: false,
@@ -339,7 +340,7 @@ impl Log {
     /// Reads a chunk back. Asking twice reads once.
     pub fn load(&mut self, chunk: ChunkNumber) {
         if !self.reads.values().any(|(reading, _)| *reading == chunk) {
-            self.wanted.entry(chunk).or_insert(1);
+            self.wanted.get_or_insert_with(chunk, || 1);
         }
     }
 

@@ -1,15 +1,15 @@
 //! A store in memory, for hosts without storage. It is also the plain meaning of `StorageAction`.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::id::Epoch;
+use crate::sorted::Line;
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored};
 
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     fence: Option<Epoch>,
-    values: BTreeMap<Key, Vec<u8>>,
+    values: Line<Key, Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -52,7 +52,7 @@ impl MemoryStore {
 
     /// Everything stored, for tests that look or tamper.
     #[cfg(any(test, feature = "sim"))]
-    pub fn values_mut(&mut self) -> &mut BTreeMap<Key, Vec<u8>> {
+    pub fn values_mut(&mut self) -> &mut Line<Key, Vec<u8>> {
         &mut self.values
     }
 

@@ -1,7 +1,6 @@
 //! From the store to a running log. The claim (one epoch more) is written strictly before anything
 //! is read; then the checkpoint is replayed, then the tail.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use xxhash_rust::xxh64::xxh64;
@@ -12,6 +11,7 @@ use crate::log::journal::{Log, Start};
 use crate::log::manifest::Manifest;
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
+use crate::sorted::Set;
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
 /// Chunks or pages read at once: first, and at most. Between them it follows their length, so that
@@ -249,7 +249,7 @@ impl Recovery {
 
     fn listed(&mut self, numbers: &[ChunkNumber]) -> Result<(), RecoveryFault> {
         let through = self.manifest.through;
-        let stored: BTreeSet<ChunkNumber> = numbers.iter().copied().collect();
+        let stored: Set<ChunkNumber> = numbers.iter().copied().collect();
         let strict = self.config.rules.missing_chunk_detection();
         for chunk in &self.manifest.chunks {
             if strict && !stored.contains(&chunk.number) {

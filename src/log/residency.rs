@@ -3,11 +3,12 @@
 //! of the others the one that became resident first goes first. That is close to least recently
 //! used, and looking at a chunk changes no order.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
 use crate::id::ChunkNumber;
+use crate::sorted::Line;
 
 /// What is known of one stored chunk.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ struct Resident {
 
 #[derive(Debug)]
 pub struct Residency {
-    chunks: BTreeMap<ChunkNumber, Chunk>,
+    chunks: Line<ChunkNumber, Chunk>,
     /// Stays in memory in the order they will be considered. May name stays that are over.
     order: VecDeque<(ChunkNumber, u64)>,
     next_stay: u64,
@@ -38,9 +39,9 @@ pub struct Residency {
 }
 
 impl Residency {
-    pub const fn new(resident_bytes_max: usize) -> Self {
+    pub fn new(resident_bytes_max: usize) -> Self {
         Self {
-            chunks: BTreeMap::new(),
+            chunks: Line::new(),
             order: VecDeque::new(),
             next_stay: 0,
             resident_chunks: 0,
@@ -57,7 +58,8 @@ impl Residency {
     /// A chunk with its bytes, stored or about to be.
     pub fn add(&mut self, number: ChunkNumber, bytes: Vec<u8>) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let chunk = self.chunks.entry(number).or_insert(Chunk { length, live: 0, resident: None });
+        let chunk =
+            self.chunks.get_or_insert_with(number, || Chunk { length, live: 0, resident: None });
         chunk.length = length;
         self.set_bytes(number, bytes);
     }
@@ -89,7 +91,7 @@ impl Residency {
     /// Counts a live message. The chunk may still fill.
     pub fn retain(&mut self, number: ChunkNumber) {
         let chunk = Chunk { length: 0, live: 0, resident: None };
-        self.chunks.entry(number).or_insert(chunk).live += 1;
+        self.chunks.get_or_insert_with(number, || chunk).live += 1;
     }
 
     /// Counts a live message less. Nobody asks for the bytes of a chunk without one.
@@ -157,7 +159,7 @@ impl Residency {
     }
 }
 
-fn stay_of(chunks: &BTreeMap<ChunkNumber, Chunk>, number: ChunkNumber) -> Option<u64> {
+fn stay_of(chunks: &Line<ChunkNumber, Chunk>, number: ChunkNumber) -> Option<u64> {
     Some(chunks.get(&number)?.resident.as_ref()?.stay)
 }
 

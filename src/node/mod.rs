@@ -2,7 +2,7 @@
 //! so the node is a machine of states: it recovers the log, serves, makes sure after a pause that
 //! it is still the one, and is over when it is not.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::broker::io::{Event, Input, Output};
@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::log::{LogConfig, NewIdentity, Place, Record, Recovery, RecoveryFault};
 use crate::rng::Rng;
 use crate::rules::Rules;
+use crate::sorted::Map;
 use crate::store::{StorageAction, StorageFault, StorageResult, Stored};
 use crate::time::{Instant, Now};
 use crate::wire::Message;
@@ -51,7 +52,7 @@ pub struct Node {
     suspected: Epoch,
     generation: u32,
     next_op: OpId,
-    asked: BTreeMap<OpId, Asker>,
+    asked: Map<OpId, Asker>,
 }
 
 #[derive(Debug)]
@@ -106,7 +107,7 @@ impl Node {
             suspected: Epoch::default(),
             generation: 0,
             next_op: OpId(1),
-            asked: BTreeMap::new(),
+            asked: Map::new(),
         }
     }
 

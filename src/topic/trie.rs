@@ -2,15 +2,15 @@
 //! its work is bounded by words times nodes whatever the filters look like.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::sorted::Map;
 use crate::topic::{Filter, Topic};
 
 #[derive(Debug)]
 struct Node<T> {
-    words: BTreeMap<Box<str>, usize>,
+    words: Map<Box<str>, usize>,
     star: Option<usize>,
     hash: Option<usize>,
     /// Reached by `#`: stays where it is whatever word comes.
@@ -20,7 +20,7 @@ struct Node<T> {
 
 impl<T> Node<T> {
     fn new(stays: bool) -> Self {
-        Self { words: BTreeMap::new(), star: None, hash: None, stays, values: Vec::new() }
+        Self { words: Map::new(), star: None, hash: None, stays, values: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -170,7 +170,6 @@ impl<T: Ord + Copy> Default for FilterTrie<T> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::collections::BTreeSet;
     use alloc::string::String;
 
     use proptest::collection::vec;
@@ -178,6 +177,7 @@ mod tests {
 
     use super::*;
     use crate::limits::Limits;
+    use crate::sorted::Set;
 
     /// What the words mean, as plainly as it can be said.
     fn fits(filter: &[&str], topic: &[&str]) -> bool {
@@ -207,7 +207,7 @@ mod tests {
             topics in vec("([abc]\\.){0,5}[abc]", 1..20),
         ) {
             let mut trie = FilterTrie::new();
-            let mut model: BTreeSet<(String, u32)> = BTreeSet::new();
+            let mut model: Set<(String, u32)> = Set::new();
             for (text, value, add) in changes {
                 if add {
                     trie.insert(&filter(&text), value);
@@ -223,10 +223,10 @@ mod tests {
                 let fitting = model.iter().filter(|(text, _)| {
                     fits(&text.split('.').collect::<Vec<_>>(), &words)
                 });
-                let expected: BTreeSet<u32> = fitting.map(|(_, value)| *value).collect();
+                let expected: Set<u32> = fitting.map(|(_, value)| *value).collect();
                 prop_assert_eq!(matches(&trie, &topic), Vec::from_iter(expected));
             }
-            for (text, value) in &model {
+            for (text, value) in model.iter() {
                 trie.remove(&filter(text), *value);
             }
             prop_assert_eq!(trie.nodes.len(), trie.free.len() + 1);

@@ -6,7 +6,7 @@
 //! site's data). What was running is then tried once more on a new connection; a commit that did
 //! go through is recognized by its own claim or changes nothing when it is repeated.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,6 +15,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{DomException, Event, IdbDatabase, IdbFactory, IdbOpenDbRequest, IdbRequest};
 
 use crate::id::OpId;
+use crate::sorted::Map;
 use crate::store::{StorageAction, StorageFault, StorageResult};
 use crate::web::listener::Listener;
 use crate::web::runtime;
@@ -63,7 +64,7 @@ pub struct Database {
     reported: bool,
     /// Actions not begun, in order.
     waiting: VecDeque<Operation>,
-    running: BTreeMap<OpId, (Operation, Transaction)>,
+    running: Map<OpId, (Operation, Transaction)>,
     done: Vec<Done>,
 }
 
@@ -96,7 +97,7 @@ impl Database {
             connection: Connection::None,
             reported: false,
             waiting: VecDeque::new(),
-            running: BTreeMap::new(),
+            running: Map::new(),
             done: Vec::new(),
         };
         database.open();
@@ -231,7 +232,7 @@ impl Database {
         }
         self.connection = Connection::None;
         let running = core::mem::take(&mut self.running);
-        for (operation, _) in running.into_values().rev() {
+        for (operation, _) in running.into_iter().map(|(_, value)| value).rev() {
             self.waiting.push_front(operation);
         }
         let (failed, waiting): (VecDeque<_>, VecDeque<_>) =

@@ -1,15 +1,15 @@
 //! The connections of a node that is reached by channels: which client speaks on which.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::id::{ClientId, ConnId, LinkNonce};
+use crate::sorted::Map;
 
 /// One link for each client: a new link of a client ends the one before.
 #[derive(Debug, Default)]
 pub struct Links {
-    by_client: BTreeMap<ClientId, (LinkNonce, ConnId)>,
-    by_conn: BTreeMap<ConnId, ClientId>,
+    by_client: Map<ClientId, (LinkNonce, ConnId)>,
+    by_conn: Map<ConnId, ClientId>,
 }
 
 impl Links {

@@ -2,7 +2,6 @@
 //! the browser tells into facts.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,6 +10,7 @@ use crate::error::Code;
 use crate::id::{ClientId, OpId};
 use crate::log::MemoryStore;
 use crate::options::Durability;
+use crate::sorted::Map;
 use crate::store::StorageAction;
 use crate::web::broadcast_channel::Channel;
 use crate::web::hosting::Tenure;
@@ -73,8 +73,8 @@ pub struct Platform {
     greeting: Option<Channel>,
     /// The channels that only a host has: of the node, and the one on which it is killed.
     host: Option<[Channel; 2]>,
-    clients: BTreeMap<ClientId, Channel>,
-    watched: BTreeMap<ClientId, LockRequest>,
+    clients: Map<ClientId, Channel>,
+    watched: Map<ClientId, LockRequest>,
     node_lock: Option<LockRequest>,
     node_lock_number: u32,
     client_lock: Option<LockRequest>,
@@ -103,8 +103,8 @@ impl Platform {
             own: None,
             greeting: None,
             host: None,
-            clients: BTreeMap::new(),
-            watched: BTreeMap::new(),
+            clients: Map::new(),
+            watched: Map::new(),
             node_lock: None,
             node_lock_number: 0,
             client_lock: None,

@@ -170,7 +170,7 @@ fn a_torn_last_chunk_is_cut_at_every_byte_and_a_flipped_bit_before_it_is_corrupt
     let store = bench.store.clone();
     let keys = chunks(&mut bench.store);
     let (before, last) = (keys[keys.len() - 2], keys[keys.len() - 1]);
-    let length = store.clone().values_mut()[&last].len();
+    let length = store.clone().values_mut().get(&last).unwrap().len();
     for cut in 0..length {
         let mut torn = store.clone();
         torn.values_mut().get_mut(&last).unwrap().truncate(cut);
@@ -178,7 +178,7 @@ fn a_torn_last_chunk_is_cut_at_every_byte_and_a_flipped_bit_before_it_is_corrupt
         let state = bench.node.broker().unwrap().state();
         assert_eq!(state.queues.values().next().unwrap().messages(), 1, "cut at {cut}");
     }
-    for bit in 0..store.clone().values_mut()[&before].len() * 8 {
+    for bit in 0..store.clone().values_mut().get(&before).unwrap().len() * 8 {
         let mut flipped = store.clone();
         flipped.values_mut().get_mut(&before).unwrap()[bit / 8] ^= 1 << (bit % 8);
         let bench = restarted(flipped);
