@@ -102,8 +102,8 @@ impl Driver {
     /// a method of the driver.
     ///
     /// # Errors
-    /// `INVALID` for the name of the bus, `UNSUPPORTED` for a host or a durability that this runtime
-    /// lacks.
+    /// `INVALID` for the name of the bus, `UNSUPPORTED` for a host or a durability that this
+    /// runtime lacks.
     pub fn new(
         bus: &str,
         options: DriverOptions,

@@ -213,7 +213,7 @@ impl Realm {
     }
 
     fn accept(&mut self, now: Now, client: ClientId, link: LinkNonce) -> Option<ConnId> {
-        let full = self.hosting.links.len() >= self.config.limits.sessions_max as usize;
+        let full = self.hosting.links.count() >= self.config.limits.sessions_max as usize;
         let running = self.hosting.running()?;
         let conn = running.node.accept(now);
         let before = self.hosting.links.insert(client, link, conn);
@@ -376,18 +376,18 @@ impl Realm {
     }
 
     pub(super) fn tick_hosting(&mut self, now: Now) {
-        if let State::Failed { until } = self.hosting.state {
-            if until <= now.mono {
-                self.hosting.state = State::Resting;
-                self.request_lock(false);
-            }
+        if let State::Failed { until } = self.hosting.state
+            && until <= now.mono
+        {
+            self.hosting.state = State::Resting;
+            self.request_lock(false);
         }
         self.node_input(now, Input::Tick);
         let drain = self.hosting.running().map(|running| running.drain);
-        if let Some(Drain::Until(until)) = drain {
-            if until <= now.mono {
-                self.handed_over();
-            }
+        if let Some(Drain::Until(until)) = drain
+            && until <= now.mono
+        {
+            self.handed_over();
         }
         let due = self.hosting.look_at.is_some_and(|at| at <= now.mono);
         if due && self.hosting.running().is_some() {

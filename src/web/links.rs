@@ -1,7 +1,5 @@
 //! The connections of a node that is reached by channels: which client speaks on which.
 
-use alloc::vec::Vec;
-
 use crate::id::{ClientId, ConnId, LinkNonce};
 use crate::sorted::Map;
 
@@ -21,11 +19,8 @@ impl Links {
         self.by_conn.get(&conn).copied()
     }
 
-    pub fn clients(&self) -> Vec<ClientId> {
-        self.by_client.keys().copied().collect()
-    }
-
-    pub fn len(&self) -> usize {
+    /// How many clients have a link.
+    pub fn count(&self) -> usize {
         self.by_client.len()
     }
 
@@ -74,6 +69,6 @@ mod tests {
         assert_eq!(links.client(ConnId(1)), None);
         assert_eq!(links.remove(ConnId(1)), None);
         assert_eq!(links.remove(ConnId(2)), Some(ANN));
-        assert_eq!(links.len(), 0);
+        assert_eq!(links.count(), 0);
     }
 }

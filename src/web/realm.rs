@@ -333,12 +333,10 @@ impl Realm {
             return self.at_node(now, &bytes);
         }
         // A link begins with position 1, and nobody listens on the client's channel by then.
-        match Message::parse(&bytes) {
-            Ok(Message { envelope: Envelope { position: 1, link, .. }, .. }) => {
-                self.link = link;
-                self.direct = false;
-            }
-            _ => {}
+        let head = Message::parse(&bytes).map(|message| message.envelope);
+        if let Ok(Envelope { position: 1, link, .. }) = head {
+            self.link = link;
+            self.direct = false;
         }
         self.effects.push(match self.direct {
             true => Effect::ToNodeDirectly(bytes),
