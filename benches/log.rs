@@ -1,0 +1,83 @@
+//! What the log itself costs, over a store in memory.
+
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use tabmq::id::{Epoch, LaneId, LogId, MessageNumber, QueueId, Sequence};
+use tabmq::limits::Limits;
+use tabmq::log::record::StoredMessage;
+use tabmq::log::{Log, LogConfig, MemoryStore, NewIdentity, Record, Recovery};
+use tabmq::rules::Rules;
+use tabmq::time::UnixMillis;
+
+fn main() {
+    divan::main();
+}
+
+const MESSAGES: u64 = 10_000;
+/// Messages to a commit.
+const BATCH: u64 = 100;
+const BODY: [u8; 200] = [7; 200];
+
+fn message(number: u64) -> Record<'static> {
+    Record::Message(StoredMessage {
+        queue: QueueId(1),
+        number: MessageNumber(number),
+        lane: LaneId(1),
+        sequence: Sequence(number),
+        index: 0,
+        stored_at: UnixMillis(1_764_000_000_000),
+        due_at: None,
+        body: &BODY,
+        properties: None,
+    })
+}
+
+fn recover(store: &mut MemoryStore) -> (Log, u64) {
+    let config = LogConfig::new(&Limits::DEFAULTS, Rules::ON);
+    let identity = NewIdentity { log: LogId([1; 16]), incarnation: 1 };
+    let mut recovery = Recovery::new(config, identity, Epoch::default());
+    let mut records = 0;
+    while let Some((op, action)) = recovery.poll_storage() {
+        let result = store.perform(&action);
+        recovery.handle_stored(op, result, &mut |_, _| records += 1).unwrap();
+    }
+    (recovery.finish(), records)
+}
+
+fn drain(log: &mut Log, store: &mut MemoryStore) {
+    while let Some((op, action)) = log.poll_storage() {
+        let result = store.perform(&action);
+        log.handle_stored(op, result);
+    }
+}
+
+fn fill(store: &mut MemoryStore) {
+    let (mut log, _) = recover(store);
+    for number in 1..=MESSAGES {
+        log.append(&message(number));
+        if number % BATCH == 0 {
+            drain(&mut log, store);
+        }
+    }
+}
+
+#[divan::bench]
+fn append_and_commit(bencher: Bencher<'_, '_>) {
+    let bytes = MESSAGES * BODY.len() as u64;
+    let bencher = bencher.counter(ItemsCount::new(MESSAGES)).counter(BytesCount::new(bytes));
+    bencher.bench(|| {
+        let mut store = MemoryStore::default();
+        fill(&mut store);
+        store
+    });
+}
+
+#[divan::bench]
+fn recover_a_tail(bencher: Bencher<'_, '_>) {
+    let mut store = MemoryStore::default();
+    fill(&mut store);
+    bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
+        let (_, records) = recover(&mut store);
+        assert_eq!(records, MESSAGES);
+    });
+}
