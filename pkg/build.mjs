@@ -1,9 +1,10 @@
 // Makes dist/ of src/ and of the wasm module that `cargo xtask build` put into wasm/.
-// `--documents` copies what the package tells about itself beside package.json, for `npm pack`.
+// `--documents` copies what the package tells about itself beside package.json, for `npm pack`;
+// `--remove-documents` takes it away again.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
@@ -12,6 +13,7 @@ import { build, transform } from "esbuild";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ENTRIES = ["browser", "node", "workerd"];
 const TARGET = "es2022";
+const DOCUMENTS = ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
 async function buildAll() {
   rmSync(join(HERE, "dist"), { recursive: true, force: true });
@@ -108,14 +110,16 @@ function emitTypes() {
   for (const name of ["entry", "codec"]) rmSync(join(out, name), { recursive: true, force: true });
 }
 
+/** They are there while npm packs, and only then: they belong to the root of the checkout. */
 function copyDocuments() {
-  const root = join(HERE, "..");
-  for (const name of ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "README.md"]) {
-    if (existsSync(join(root, name))) copyFileSync(join(root, name), join(HERE, name));
-  }
-  copyFileSync(join(root, "THIRD_PARTY.md"), join(HERE, "dist/THIRD_PARTY.md"));
-  console.log(`copied the documents of ${relative(process.cwd(), root) || "."}`);
+  for (const name of DOCUMENTS) copyFileSync(join(HERE, "..", name), join(HERE, name));
+  copyFileSync(join(HERE, "../THIRD_PARTY.md"), join(HERE, "dist/THIRD_PARTY.md"));
+}
+
+function removeDocuments() {
+  for (const name of DOCUMENTS) rmSync(join(HERE, name), { force: true });
 }
 
 if (process.argv.includes("--documents")) copyDocuments();
+else if (process.argv.includes("--remove-documents")) removeDocuments();
 else await buildAll();

@@ -85,7 +85,7 @@ export class BusClient extends EventTarget implements Context {
 
   ready(options?: Wait): Promise<void> {
     return attempt(() => {
-      this.#check();
+      this.check();
       const pending = new Pending<void>(
         this.#patience("ready", checkWait("ready", options)),
         () => false,
@@ -105,7 +105,6 @@ export class BusClient extends EventTarget implements Context {
   }
 
   subscribe(filter: string, options?: SubscribeOptions, handler?: (message: never) => unknown) {
-    this.#check();
     return subscribe(this, filter, options, handler);
   }
 
@@ -114,7 +113,6 @@ export class BusClient extends EventTarget implements Context {
   }
 
   serve(service: string, implementation: object, options?: ServeOptions) {
-    this.#check();
     if (Object(implementation) !== implementation)
       throw invalid("serve: the implementation must be an object");
     return new LiveService(this, service, implementation, checkServe(options));
@@ -129,7 +127,6 @@ export class BusClient extends EventTarget implements Context {
   }
 
   lead(role: string, run: (term: Term) => unknown, options?: { signal?: AbortSignal }) {
-    this.#check();
     if (typeof run !== "function") throw invalid("lead: there is nothing to run", "run");
     return new LiveLeadership(this, role, run, checkLead(options).signal);
   }
@@ -161,7 +158,7 @@ export class BusClient extends EventTarget implements Context {
 
   readonly ask: Context["ask"] = (wait, kind, encoded, begin, read) => {
     if (encoded instanceof Promise) ignoreFailure(encoded);
-    this.#check();
+    this.check();
     return this.engine.ask(wait, kind, encoded, begin, read);
   };
 
@@ -198,7 +195,7 @@ export class BusClient extends EventTarget implements Context {
   }
 
   #updatePeer(info: PeerInfo): void {
-    this.#check();
+    this.check();
     const { events } = this.engine;
     events.ownInfo = { ...events.ownInfo, ...checkPeer(info) };
     const bytes = encodeNow(events.ownInfo);
@@ -208,7 +205,7 @@ export class BusClient extends EventTarget implements Context {
     );
   }
 
-  #check(): void {
+  check(): void {
     if (this.#closing) throw closed(`bus "${this.name}"`);
   }
 

@@ -66,10 +66,10 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
       // Nobody can read it, so another attempt would not help.
       this.context.report(error);
       const reason = "the body can't be decoded";
-      return this.context.engine.run(
+      this.context.engine.tell(
         (raw) => void raw.settle(event[2], SETTLE.reject, undefined, reason),
-        () => {},
       );
+      return;
     }
     this.#inbox.push(delivery);
     this.onArrival?.();

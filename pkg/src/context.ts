@@ -8,6 +8,8 @@ export interface Context {
   /** What is closed with the bus. */
   readonly lives: Set<LiveHandle>;
   readonly codec: Codec;
+  /** Throws `CLOSED` once the bus is closed. */
+  check(): void;
   /** `engine.ask`, as long as the bus is open. */
   readonly ask: Engine["ask"];
   /** Encodes what a user gave, by the codec of the bus. `root` begins the path of a refusal. */

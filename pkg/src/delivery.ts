@@ -106,7 +106,7 @@ export class LeasedDelivery implements Delivery<unknown> {
       this.#send(
         "extend",
         checkWait("extend", options),
-        lease === undefined ? undefined : milliseconds(lease, "extend"),
+        lease === undefined ? undefined : Math.round(milliseconds(lease, "extend")),
       ),
     );
   }
@@ -117,11 +117,18 @@ export class LeasedDelivery implements Delivery<unknown> {
 
   /** Settles it as the end of its handler says. The promise never rejects. */
   async finish(handled: Promise<unknown>): Promise<void> {
+    const failure = await handled.then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    const isVerdict = failure?.error instanceof Reject || failure?.error instanceof Retry;
+    if (failure && (this.over || !isVerdict)) this.#context.report(failure.error);
+    // A handler may have settled it itself.
+    if (this.#settling) return;
     try {
-      await handled;
-      if (!this.#settling) await this.ack();
+      await (failure ? this.#settleFailure(failure.error) : this.ack());
     } catch (error) {
-      await this.#handleFailure(error);
+      if (error !== failure?.error) this.#context.report(error);
     }
   }
 
@@ -138,20 +145,12 @@ export class LeasedDelivery implements Delivery<unknown> {
     }, this.lease_ms / 2);
   }
 
-  async #handleFailure(error: unknown): Promise<void> {
-    // A settlement that failed is told; there is nothing left to settle.
-    if (this.over) return this.#context.report(error);
-    try {
-      if (error instanceof Reject) return await this.reject(error.message);
-      if (error instanceof Retry)
-        return await this.retry({ after: error.after as number, reason: error.message });
-      this.#context.report(error);
-      await this.retry({
-        reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
-      });
-    } catch (failure) {
-      this.#context.report(failure);
+  #settleFailure(error: unknown): Promise<void> {
+    if (error instanceof Reject) return this.reject(error.message);
+    if (error instanceof Retry) {
+      return this.retry({ after: error.after, reason: error.message });
     }
+    return this.retry({ reason: String(error) });
   }
 
   #settle(
@@ -185,7 +184,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   ): Promise<void> {
     if (this.#lost) throw this.#lost;
     const { verb_timeout_ms } = this.#context.engine.limits;
-    return this.#context.ask(
+    return this.#context.engine.ask(
       patience(`delivery.${how}`, wait, verb_timeout_ms),
       "request",
       NOTHING,

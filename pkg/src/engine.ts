@@ -16,6 +16,9 @@ export type Encoded = Uint8Array | Promise<Uint8Array>;
 const RESTARTS_MAX = 3;
 const RESTARTS_PER_MS = 60_000;
 
+/** Bounds of what has no answer yet. */
+const CREDIT = new Set<string | undefined>(["requests_max", "request_bytes_max"]);
+
 /** A declaration of a queue, under way or done. */
 export interface Declared {
   readonly promise: Promise<QueueInfo>;
@@ -38,7 +41,6 @@ export class Engine {
   #raw: RawBus | undefined;
   #starting = false;
   #closing: Promise<void> | undefined;
-  /** Why nothing works any more. */
   #over: TabmqError | undefined;
   /** Verbs that came before the wasm module. */
   readonly #backlog: { job: Job; fail: Fail }[] = [];
@@ -62,23 +64,45 @@ export class Engine {
     this.#after = after;
   }
 
-  get over(): boolean {
-    return this.#over !== undefined;
+  /** Why nothing works any more. */
+  get over(): TabmqError | undefined {
+    return this.#over;
   }
 
   get raw(): RawBus | undefined {
     return this.#raw;
   }
 
-  /** Runs `job` now, or in order once the wasm module is there. */
+  /** Runs `job` in order: now, or once the wasm module is there and takes more. */
   run(job: Job, fail: Fail): void {
     if (this.#over) return fail(this.#over);
-    if (this.#raw && !this.#starting) return this.#attempt(this.#raw, job, fail);
+    const raw = this.#raw;
+    if (raw && !this.#starting && !this.#backlog.length) return this.#attempt(raw, job, fail);
     if (this.#backlog.length >= this.limits.requests_max) {
-      return fail(new TabmqError("FULL", "too many verbs wait for the bus to start"));
+      return fail(
+        new TabmqError("FULL", "too many verbs wait", { data: { reason: "requests_max" } }),
+      );
     }
     this.#backlog.push({ job, fail });
     this.start();
+  }
+
+  /** Tells the wasm side, if it is there, out of order. Nobody waits for what comes of it. */
+  tell(job: Job): void {
+    if (this.#raw && !this.#starting) this.#attempt(this.#raw, job, () => {});
+  }
+
+  /** Runs what waits, as far as the wasm side takes it. Called after each batch of events. */
+  flushBacklog(): void {
+    const raw = this.#raw;
+    if (!raw || !this.#backlog.length) return;
+    const waiting = this.#backlog.splice(0);
+    for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
+      this.#attempt(raw, entry.job, entry.fail);
+      // The one that was not taken is back, and the rest stays behind it.
+      if (this.#backlog.length) break;
+    }
+    this.#backlog.push(...waiting);
   }
 
   /**
@@ -96,11 +120,9 @@ export class Engine {
     let id: number | undefined;
     const pending = new Pending<T>(patience, () => {
       if (id === undefined) return false;
-      answers.delete(id);
-      this.run(
-        (raw) => (kind === "call" ? raw.cancelCall(id as number) : raw.cancelRequest(id as number)),
-        () => {},
-      );
+      const issued = id;
+      answers.delete(issued);
+      this.tell((raw) => (kind === "call" ? raw.cancelCall(issued) : raw.cancelRequest(issued)));
       return true;
     });
     const fail = (error: unknown) => pending.reject(error);
@@ -153,7 +175,7 @@ export class Engine {
     try {
       await this.#start();
       this.#starting = false;
-      for (const { job, fail } of this.#backlog.splice(0)) this.run(job, fail);
+      this.flushBacklog();
     } catch (error) {
       this.#starting = false;
       this.#raw = undefined;
@@ -215,16 +237,16 @@ export class Engine {
     });
     const now = performance.now();
     this.#restarts = this.#restarts.filter((at) => now - at < RESTARTS_PER_MS).concat(now);
-    if (this.#restarts.length >= RESTARTS_MAX) {
-      this.events.emit("error", error);
-      return this.end(error);
-    }
     try {
       this.#raw.kill();
     } catch {
       // It may be too broken for that. Its lock then falls to whoever finds it silent.
     }
     this.#raw = undefined;
+    if (this.#restarts.length >= RESTARTS_MAX) {
+      this.events.emit("error", error);
+      return this.end(error);
+    }
     this.events.endAll(error, false);
     this.start();
     this.events.reopen();
@@ -253,7 +275,12 @@ export class Engine {
     try {
       this.#try(() => job(raw));
     } catch (error) {
-      fail(error);
+      // The client holds as much as it may: this waits until one of the others is answered.
+      if (isTabmqError(error, "FULL") && CREDIT.has(error.data.reason) && !this.events.idle) {
+        this.#backlog.unshift({ job, fail });
+      } else {
+        fail(error);
+      }
     }
   }
 

@@ -77,6 +77,11 @@ export class Events {
     return kind === "call" ? this.#calls : this.#requests;
   }
 
+  /** Nothing waits for an answer. */
+  get idle(): boolean {
+    return !this.#requests.size && !this.#calls.size;
+  }
+
   emit<K extends keyof BusEvents>(type: K, detail: BusEvents[K]): void {
     for (const tell of this.listeners) tell(type, detail);
   }
@@ -89,6 +94,7 @@ export class Events {
 
   /** Settles when a node is reached. */
   waitReady(pending: Pending<void>): void {
+    if (this.#engine.over) return pending.reject(this.#engine.over);
     if (this.status.get() === "ready") return pending.resolve();
     this.#waiting.add(pending);
     const forget = () => void this.#waiting.delete(pending);
@@ -115,10 +121,7 @@ export class Events {
     if (!this.#lives.delete(handle) || handle.number === undefined) return;
     const { kind, number } = handle;
     this.#of(kind).delete(number);
-    this.#engine.run(
-      (raw) => handle.end(raw, number),
-      () => {},
-    );
+    this.#engine.tell((raw) => handle.end(raw, number));
   }
 
   /** Everything that is open begins again, on a fresh instance. */
@@ -160,6 +163,7 @@ export class Events {
   /** One batch of events. What a user's code throws is caught where it is called. */
   take(batch: Uint8Array): void {
     for (const event of decode(batch, true) as RawEvent[]) this.#route(event);
+    this.#engine.flushBacklog();
   }
 
   #of(kind: number): Map<number, LiveHandle> {
@@ -261,20 +265,14 @@ export class Events {
     const [, number, lease] = event,
       consumer = this.#of(2).get(number);
     if (consumer) return consumer.take(event);
-    this.#engine.run(
-      (raw) => void raw.settle(lease, SETTLE.release),
-      () => {},
-    );
+    this.#engine.tell((raw) => void raw.settle(lease, SETTLE.release));
   }
 
   #dispatch(event: RawEventOf<"dispatch">): void {
     const [, dispatch, number] = event,
       service = this.#of(3).get(number);
     if (service) return service.take(event);
-    this.#engine.run(
-      (raw) => raw.reply(dispatch, OUTCOME.failed, undefined, CODES.UNAVAILABLE),
-      () => {},
-    );
+    this.#engine.tell((raw) => raw.reply(dispatch, OUTCOME.failed, undefined, CODES.UNAVAILABLE));
   }
 
   #over(code: number): void {

@@ -43,10 +43,10 @@ export class LiveLeadership extends LiveHandle implements Leadership {
 
   take(event: HandleEvent): void {
     if (event[0] === EVENT.leading) return this.#lead(event[2]);
+    // The wasm side stands on.
     this.interrupt(
       new TabmqError("STALE_LEASE", `leadership "${this.role}": another client leads`),
     );
-    this.#standAgain(0);
   }
 
   override interrupt(error: TabmqError): void {

@@ -22,6 +22,7 @@ export abstract class LiveHandle implements Live {
   readonly #release: () => void;
 
   constructor(context: Context, what: string, signal: AbortSignal | undefined) {
+    context.check();
     this.context = context;
     this.#what = what;
     const close = () => this.close();

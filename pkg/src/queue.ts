@@ -154,7 +154,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   }
 
   #consumer(options: ReturnType<typeof checkConsume>, handler: Handler | undefined): LiveConsumer {
-    const declared = attempt(() => this.#declare({}).promise);
+    const declared = attempt(() => this.#declaration()?.promise);
     return new LiveConsumer(this.#context, this.name, options, handler, declared);
   }
 
@@ -183,18 +183,22 @@ export class QueueClient implements Queue<unknown, unknown> {
     begin: Parameters<Context["ask"]>[3],
     read: (event: never) => T,
   ): Promise<T> {
-    const declared = this.#declare({});
-    const ready = declared.done ? encoded : declared.promise.then(() => encoded);
+    const declared = this.#declaration();
+    const ready = !declared || declared.done ? encoded : declared.promise.then(() => encoded);
     return this.#context.ask(this.#patience(verb, wait), "request", ready, begin, read).promise;
   }
 
-  /** One declaration serves all references that say the same, until the node is lost. */
-  #declare(wait: CheckedWait): Declared {
+  /**
+   * The declaration under way or done. One serves all references that say the same, until the node
+   * is lost. A reference without options declares nothing: the node makes what is not there.
+   */
+  #declaration(): Declared | undefined {
+    if (!Object.keys(this.#options).length) return undefined;
     const { declared } = this.#context.engine;
     const key = JSON.stringify([this.name, this.#wire]);
     const known = declared.get(key);
     if (known) return known;
-    const entry = { promise: this.#redeclare("declare", wait), done: false };
+    const entry = { promise: this.#redeclare("declare", {}), done: false };
     declared.set(key, entry);
     const settled = (done: boolean) => {
       entry.done = done;

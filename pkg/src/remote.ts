@@ -7,6 +7,9 @@ import { attempt } from "./pending.js";
 import { OUTCOME, type RawEventOf } from "./raw.js";
 import type { Call, CallOptions, RemoteClient } from "./types.js";
 
+/** What the core takes; some 34 years. */
+const TIMEOUT_MS_MAX = 2 ** 40;
+
 export function call(
   context: Context,
   service: string,
@@ -22,8 +25,7 @@ export function call(
       wait,
       "call",
       context.encode(parameters, "arguments"),
-      (raw, bytes, left_ms) =>
-        raw.call(service, method, bytes, Math.min(left_ms, Number.MAX_SAFE_INTEGER)),
+      (raw, bytes, left_ms) => raw.call(service, method, bytes, Math.min(left_ms, TIMEOUT_MS_MAX)),
       ([, , kind, outcome, maybeExecuted]: RawEventOf<"callEnded">) => {
         if (typeof outcome === "number") throw failed(verb, outcome, "", maybeExecuted);
         const value = decodeBody(context.codec, outcome);

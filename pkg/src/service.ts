@@ -1,5 +1,6 @@
 import type { Context } from "./context.js";
 import { CODES } from "./codes.generated.js";
+import { isTabmqError } from "./errors.js";
 import { invalid } from "./errors.js";
 import { LiveHandle } from "./live.js";
 import type { checkServe } from "./options.js";
@@ -59,11 +60,13 @@ export class LiveService extends LiveHandle implements Service {
       wanted = false;
     });
     const reply = (kind: number, body: Uint8Array | undefined, code?: number) => {
-      if (wanted)
-        engine.run(
-          (raw) => raw.reply(dispatch, kind, body, code),
-          (error) => this.context.report(error),
-        );
+      const give = (raw: RawBus) => wanted && raw.reply(dispatch, kind, body, code);
+      engine.run(give, (error) => {
+        this.context.report(error);
+        // The caller must hear something; this one is always taken.
+        const failure = CODES[isTabmqError(error) ? error.code : "INTERNAL"];
+        engine.tell((raw) => raw.reply(dispatch, OUTCOME.failed, undefined, failure));
+      });
     };
     try {
       const method = methodOf(this.#implementation, name);

@@ -10,14 +10,12 @@ export interface Instance {
   readonly trapped: Set<(cause: unknown) => void>;
 }
 
-type Source = WasmSource | Promise<WasmSource>;
-
-let defaultSource: (() => Source) | undefined;
+let defaultSource: (() => WasmSource) | undefined;
 let modules: Promise<WebAssembly.Module> | undefined;
 let current: Promise<Instance> | undefined;
 
 /** Each entry of the package tells where the module lies in its runtime. */
-export function setDefaultSource(source: () => Source): void {
+export function setDefaultSource(source: () => WasmSource): void {
   defaultSource = source;
 }
 
@@ -50,7 +48,7 @@ async function instantiate(source: WasmSource | undefined): Promise<Instance> {
   return { RawBus: glue.RawBus, trapped };
 }
 
-async function compile(from: Source | undefined): Promise<WebAssembly.Module> {
+async function compile(from: WasmSource | undefined): Promise<WebAssembly.Module> {
   let source = await from;
   if (source instanceof WebAssembly.Module) return source;
   if (
@@ -69,24 +67,39 @@ async function compile(from: Source | undefined): Promise<WebAssembly.Module> {
   return WebAssembly.compile(source as BufferSource);
 }
 
-/** Calls into the module, and callbacks out of the browser too, all go through its exports. */
+/**
+ * Calls into the module, and callbacks of the platform too, all go through its exports. After a
+ * trap a caller of ours hears of it; the platform, which could only end the process, does not, and
+ * its later callbacks find nothing.
+ */
 function guarded(
   exports: WebAssembly.Exports,
   trap: (cause: unknown) => void,
 ): WebAssembly.Exports {
+  let dead = false;
+  const guard = (run: Callable, isOurs: boolean): Callable => {
+    return (...parameters) => {
+      // The glue may look for an error in what a callback returns; there is none.
+      if (dead && !isOurs) return [];
+      try {
+        return run(...parameters);
+      } catch (error) {
+        const isTrap = error instanceof WebAssembly.RuntimeError;
+        if (isTrap && !dead) {
+          dead = true;
+          trap(error);
+        }
+        if (isTrap && !isOurs) return [];
+        throw error;
+      }
+    };
+  };
   const guards: WebAssembly.Exports = {};
   for (const [name, value] of Object.entries(exports)) {
-    guards[name] =
-      typeof value !== "function"
-        ? value
-        : (...parameters: unknown[]) => {
-            try {
-              return (value as (...parameters: unknown[]) => unknown)(...parameters);
-            } catch (error) {
-              if (error instanceof WebAssembly.RuntimeError) trap(error);
-              throw error;
-            }
-          };
+    const isOurs = !/closure|_free$/.test(name);
+    guards[name] = typeof value === "function" ? guard(value as Callable, isOurs) : value;
   }
   return guards;
 }
+
+type Callable = (...parameters: unknown[]) => unknown;

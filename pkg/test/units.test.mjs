@@ -1,118 +1,112 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 
 import { internals } from "./internals.mjs";
 
 const { Inbox, LIMITS, Pending, Reject, RemoteError, Retry, Source, TabmqError } = internals;
-const code = (expected) => (error) => internals.isTabmqError(error, expected);
+const hasCode = (expected) => (error) => internals.isTabmqError(error, expected);
 
-describe("durations", () => {
-  const good = {
-    5: 5,
-    "250ms": 250,
-    "5s": 5000,
-    "1.5m": 90_000,
-    "2h": 7_200_000,
-    "1d": 86_400_000,
-  };
-  for (const [text, expected] of Object.entries(good)) {
-    test(`${text} is ${expected} ms`, () => {
-      assert.equal(internals.milliseconds(text === "5" ? 5 : text, "x"), expected);
-    });
-  }
-  for (const text of [
-    "",
-    "5",
-    "5 s",
-    "-1s",
-    "s",
-    "1w",
-    "1e3s",
-    null,
-    undefined,
-    Number.NaN,
-    -1,
-    {},
-  ]) {
-    test(`${JSON.stringify(text) ?? "undefined"} is refused`, () => {
-      assert.throws(() => internals.milliseconds(text, "x"), code("INVALID"));
-    });
-  }
+const durations = {
+  5: 5,
+  "250ms": 250,
+  "5s": 5000,
+  "1.5m": 90_000,
+  "2h": 7_200_000,
+  "1d": 86_400_000,
+};
+for (const [text, expected] of Object.entries(durations)) {
+  test(`durations: ${text} is ${expected} ms`, () => {
+    assert.equal(internals.milliseconds(text === "5" ? 5 : text, "x"), expected);
+  });
+}
+for (const text of [
+  "",
+  "5",
+  "5 s",
+  "-1s",
+  "s",
+  "1w",
+  "1e3s",
+  null,
+  undefined,
+  Number.NaN,
+  -1,
+  {},
+]) {
+  test(`durations: ${JSON.stringify(text) ?? "undefined"} is refused`, () => {
+    assert.throws(() => internals.milliseconds(text, "x"), hasCode("INVALID"));
+  });
+}
+
+test("errors: a cancelled wait looks like an abort, a deadline like a timeout", () => {
+  assert.equal(new TabmqError("CANCELLED", "x").name, "AbortError");
+  assert.equal(new TabmqError("TIMEOUT", "x").name, "TimeoutError");
+  assert.equal(new TabmqError("FULL", "x").name, "TabmqError");
 });
 
-describe("errors", () => {
-  test("a cancelled wait looks like an abort, a deadline like a timeout", () => {
-    assert.equal(new TabmqError("CANCELLED", "x").name, "AbortError");
-    assert.equal(new TabmqError("TIMEOUT", "x").name, "TimeoutError");
-    assert.equal(new TabmqError("FULL", "x").name, "TabmqError");
-  });
-
-  test("isTabmqError tells by brand and code", () => {
-    const error = new TabmqError("FULL", "x", { data: { reason: "quota" } });
-    assert.ok(internals.isTabmqError(error));
-    assert.ok(internals.isTabmqError(error, "FULL"));
-    assert.ok(!internals.isTabmqError(error, "CLOSED"));
-    for (const other of [new Error("x"), null, undefined, "FULL", { code: "FULL" }]) {
-      assert.ok(!internals.isTabmqError(other));
-    }
-    assert.equal(error.retryable, true);
-    assert.equal(error.maybeExecuted, false);
-    assert.deepEqual(error.data, { reason: "quota" });
-  });
-
-  test("every code has its number and every number its code", () => {
-    const numbers = Object.values(internals.CODES);
-    assert.equal(new Set(numbers).size, numbers.length);
-    for (const [text, number] of Object.entries(internals.CODES)) {
-      assert.equal(internals.codeOf(number), text);
-    }
-    assert.equal(internals.codeOf(9999), "INTERNAL");
-  });
-
-  test("a remote error keeps name, message, code, data and cause", () => {
-    const thrown = Object.assign(new TypeError("no", { cause: 7 }), { code: "E_NO", extra: 1 });
-    const error = new RemoteError(thrown);
-    assert.equal(error.name, "TypeError");
-    assert.equal(error.message, "no");
-    assert.equal(error.code, "E_NO");
-    assert.deepEqual(error.data, { extra: 1 });
-    assert.equal(error.cause, 7);
-    assert.match(error.stack, /at the service/);
-  });
-
-  test("a thrown value that is no error is the data", () => {
-    const error = new RemoteError({ a: 1 });
-    assert.equal(error.name, "RemoteError");
-    assert.deepEqual(error.data, { a: 1 });
-    assert.equal(error.code, undefined);
-  });
-
-  test("Retry and Reject carry what they say", () => {
-    assert.equal(new Retry({ after: "5s", reason: "busy" }).after, "5s");
-    assert.equal(new Retry({ after: "5s", reason: "busy" }).message, "busy");
-    assert.equal(new Reject("bad").message, "bad");
-  });
+test("errors: isTabmqError tells by brand and code", () => {
+  const error = new TabmqError("FULL", "x", { data: { reason: "quota" } });
+  assert.ok(internals.isTabmqError(error));
+  assert.ok(internals.isTabmqError(error, "FULL"));
+  assert.ok(!internals.isTabmqError(error, "CLOSED"));
+  for (const other of [new Error("x"), null, undefined, "FULL", { code: "FULL" }]) {
+    assert.ok(!internals.isTabmqError(other));
+  }
+  assert.equal(error.retryable, true);
+  assert.equal(error.maybeExecuted, false);
+  assert.deepEqual(error.data, { reason: "quota" });
 });
 
-describe("limits", () => {
-  test("are those of the core", () => {
-    const source = readFileSync(new URL("../../src/limits.rs", import.meta.url), "utf8");
-    const table = source.slice(source.indexOf("DEFAULTS: Self = Self {"));
-    const entries = [...table.matchAll(/^ {8}(\w+): ([\d_ <*]+),$/gm)];
-    const value = (text) =>
-      text.includes("<<")
-        ? text
-            .split("<<")
-            .map(Number)
-            .reduce((number, bits) => number * 2 ** bits)
-        : text
-            .split("*")
-            .map((part) => Number(part.replaceAll("_", "")))
-            .reduce((a, b) => a * b);
-    const core = Object.fromEntries(entries.map(([, name, text]) => [name, value(text)]));
-    assert.deepEqual({ ...LIMITS }, core);
-  });
+test("errors: every code has its number and every number its code", () => {
+  const numbers = Object.values(internals.CODES);
+  assert.equal(new Set(numbers).size, numbers.length);
+  for (const [text, number] of Object.entries(internals.CODES)) {
+    assert.equal(internals.codeOf(number), text);
+  }
+  assert.equal(internals.codeOf(9999), "INTERNAL");
+});
+
+test("errors: a remote error keeps name, message, code, data and cause", () => {
+  const thrown = Object.assign(new TypeError("no", { cause: 7 }), { code: "E_NO", extra: 1 });
+  const error = new RemoteError(thrown);
+  assert.equal(error.name, "TypeError");
+  assert.equal(error.message, "no");
+  assert.equal(error.code, "E_NO");
+  assert.deepEqual(error.data, { extra: 1 });
+  assert.equal(error.cause, 7);
+  assert.match(error.stack, /at the service/);
+});
+
+test("errors: a thrown value that is no error is the data", () => {
+  const error = new RemoteError({ a: 1 });
+  assert.equal(error.name, "RemoteError");
+  assert.deepEqual(error.data, { a: 1 });
+  assert.equal(error.code, undefined);
+});
+
+test("errors: Retry and Reject carry what they say", () => {
+  assert.equal(new Retry({ after: "5s", reason: "busy" }).after, "5s");
+  assert.equal(new Retry({ after: "5s", reason: "busy" }).message, "busy");
+  assert.equal(new Reject("bad").message, "bad");
+});
+
+test("limits: are those of the core", () => {
+  const source = readFileSync(new URL("../../src/limits.rs", import.meta.url), "utf8");
+  const table = source.slice(source.indexOf("DEFAULTS: Self = Self {"));
+  const entries = [...table.matchAll(/^ {8}(\w+): ([\d_ <*]+),$/gm)];
+  const value = (text) =>
+    text.includes("<<")
+      ? text
+          .split("<<")
+          .map(Number)
+          .reduce((number, bits) => number * 2 ** bits)
+      : text
+          .split("*")
+          .map((part) => Number(part.replaceAll("_", "")))
+          .reduce((a, b) => a * b);
+  const core = Object.fromEntries(entries.map(([, name, text]) => [name, value(text)]));
+  assert.deepEqual({ ...LIMITS }, core);
 });
 
 const REFUSED = [
@@ -136,146 +130,138 @@ const REFUSED = [
   [internals.checkConnect, { host: "cloud" }],
   [internals.checkConnect, { codec: {} }],
 ];
-describe("options", () => {
-  const verbs = {
-    publish: [internals.checkPublish, { headers: { a: 1 }, timeout: "1s" }, "retain"],
-    send: [internals.checkSend, { delay: "1s", durability: "memory" }, "confirm"],
-    subscribe: [internals.checkSubscribe, { group: "g", buffer: 3 }, "where"],
-    queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "order"],
-    call: [internals.checkCall, { timeout: 5 }, "hedge"],
-    connect: [internals.checkConnect, { storage: "memory" }, "hub"],
-    serve: [internals.checkServe, { concurrency: 2 }, "balance"],
-  };
-  for (const [verb, [check, good, later]] of Object.entries(verbs)) {
-    test(`${verb} takes what it knows`, () => {
-      assert.deepEqual(Object.keys(check(good)), Object.keys(good));
-      assert.deepEqual(check(undefined), {});
-      assert.deepEqual(check({ [later]: undefined }), {});
-    });
-    test(`${verb} names an option of a later version`, () => {
-      assert.throws(
-        () => check({ [later]: 1 }),
-        (error) =>
-          internals.isTabmqError(error, "UNSUPPORTED") && error.message.includes(`"${later}"`),
-      );
-    });
-    test(`${verb} refuses an option that nobody knows`, () => {
-      assert.throws(() => check({ tiemout: 1 }), code("INVALID"));
-      assert.throws(() => check("x"), code("INVALID"));
-      assert.throws(() => check({ toString: 1 }), code("INVALID"));
-    });
-  }
-
-  for (const [check, options] of REFUSED) {
-    test(`${JSON.stringify(options)} is refused`, () => {
-      assert.throws(() => check(options), code("INVALID"));
-    });
-  }
-
-  for (const options of [{ host: "worker" }, { host: "shared-worker" }, { storage: "./data" }]) {
-    test(`${JSON.stringify(options)} is not supported yet`, () => {
-      assert.throws(() => internals.checkConnect(options), code("UNSUPPORTED"));
-    });
-  }
-
-  test("a backoff may be a duration", () => {
-    assert.deepEqual(internals.checkQueue({ backoff: "2s" }).backoff, {
-      firstMs: 2000,
-      factorPercent: 100,
-      waitMsMax: 300_000,
-      jitterPercent: 0,
-    });
-    assert.deepEqual(
-      internals.checkQueue({ backoff: { first: 500, factor: 1.5, jitter: 0.1 } }).backoff,
-      {
-        firstMs: 500,
-        factorPercent: 150,
-        waitMsMax: 300_000,
-        jitterPercent: 10,
-      },
+const verbs = {
+  publish: [internals.checkPublish, { headers: { a: 1 }, timeout: "1s" }, "retain"],
+  send: [internals.checkSend, { delay: "1s", durability: "memory" }, "confirm"],
+  subscribe: [internals.checkSubscribe, { group: "g", buffer: 3 }, "where"],
+  queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "order"],
+  call: [internals.checkCall, { timeout: 5 }, "hedge"],
+  connect: [internals.checkConnect, { storage: "memory" }, "hub"],
+  serve: [internals.checkServe, { concurrency: 2 }, "balance"],
+};
+for (const [verb, [check, good, later]] of Object.entries(verbs)) {
+  test(`options: ${verb} takes what it knows`, () => {
+    assert.deepEqual(Object.keys(check(good)), Object.keys(good));
+    assert.deepEqual(check(undefined), {});
+    assert.deepEqual(check({ [later]: undefined }), {});
+  });
+  test(`options: ${verb} names an option of a later version`, () => {
+    assert.throws(
+      () => check({ [later]: 1 }),
+      (error) =>
+        internals.isTabmqError(error, "UNSUPPORTED") && error.message.includes(`"${later}"`),
     );
   });
-
-  test("delay and at exclude each other", () => {
-    assert.throws(() => internals.delayOf({ delay: 1, at: new Date() }), code("INVALID"));
-    assert.equal(internals.delayOf({ at: new Date(0) }), 0);
+  test(`options: ${verb} refuses an option that nobody knows`, () => {
+    assert.throws(() => check({ tiemout: 1 }), hasCode("INVALID"));
+    assert.throws(() => check("x"), hasCode("INVALID"));
+    assert.throws(() => check({ toString: 1 }), hasCode("INVALID"));
   });
+}
+
+for (const [check, options] of REFUSED) {
+  test(`options: ${JSON.stringify(options)} is refused`, () => {
+    assert.throws(() => check(options), hasCode("INVALID"));
+  });
+}
+
+for (const options of [{ host: "worker" }, { host: "shared-worker" }, { storage: "./data" }]) {
+  test(`options: ${JSON.stringify(options)} is not supported yet`, () => {
+    assert.throws(() => internals.checkConnect(options), hasCode("UNSUPPORTED"));
+  });
+}
+
+test("options: a backoff may be a duration", () => {
+  assert.deepEqual(internals.checkQueue({ backoff: "2s" }).backoff, {
+    firstMs: 2000,
+    factorPercent: 100,
+    waitMsMax: 300_000,
+    jitterPercent: 0,
+  });
+  assert.deepEqual(
+    internals.checkQueue({ backoff: { first: 500, factor: 1.5, jitter: 0.1 } }).backoff,
+    {
+      firstMs: 500,
+      factorPercent: 150,
+      waitMsMax: 300_000,
+      jitterPercent: 10,
+    },
+  );
 });
 
-describe("pending", () => {
-  const wait = (more) => ({ verb: "test", timeout_ms: 30_000, ...more });
-
-  test("settles once", async () => {
-    const pending = new Pending(wait(), () => false);
-    pending.resolve(1);
-    pending.reject(new Error("late"));
-    assert.equal(await pending.promise, 1);
-  });
-
-  test("a deadline tells whether it may have happened", async () => {
-    for (const maybe of [true, false]) {
-      const pending = new Pending(wait({ timeout_ms: 1 }), () => maybe);
-      await assert.rejects(pending.promise, { code: "TIMEOUT", maybeExecuted: maybe });
-    }
-  });
-
-  test("a signal ends it, also one that has aborted before", async () => {
-    const controller = new AbortController();
-    const pending = new Pending(wait({ signal: controller.signal }), () => false);
-    controller.abort("why");
-    await assert.rejects(pending.promise, { code: "CANCELLED", name: "AbortError", cause: "why" });
-    const late = new Pending(wait({ signal: controller.signal }), () => false);
-    await assert.rejects(late.promise, { code: "CANCELLED" });
-  });
-
-  test("an infinite wait has no timer", () => {
-    const pending = new Pending(wait({ timeout_ms: Infinity }), () => false);
-    assert.equal(pending.left_ms, Infinity);
-    pending.resolve();
-  });
-
-  test("an ignored failure is no unhandled rejection", async () => {
-    const seen = [];
-    const note = (reason) => seen.push(reason);
-    process.on("unhandledRejection", note);
-    new Pending(wait(), () => false).reject(new Error("ignored"));
-    void internals.attempt(() => {
-      throw new Error("ignored as well");
-    });
-    await new Promise((resolve) => setImmediate(resolve));
-    process.off("unhandledRejection", note);
-    assert.deepEqual(seen, []);
-  });
+test("options: delay and at exclude each other", () => {
+  assert.throws(() => internals.delayOf({ delay: 1, at: new Date() }), hasCode("INVALID"));
+  assert.equal(internals.delayOf({ at: new Date(0) }), 0);
 });
 
-describe("watches", () => {
-  test("tell each change, keep their value and can be left", () => {
-    const source = new Source(1);
-    let started = 0;
-    const { get, subscribe } = source.watch(() => {
-      started += 1;
-    });
-    const seen = [];
-    const leave = subscribe((value) => seen.push(value));
-    source.set(2);
-    source.set(2);
-    leave();
-    source.set(3);
-    assert.deepEqual(seen, [2]);
-    assert.equal(get(), 3);
-    assert.equal(started, 1);
-  });
+const wait = (more) => ({ verb: "test", timeout_ms: 30_000, ...more });
+
+test("pending: settles once", async () => {
+  const pending = new Pending(wait(), () => false);
+  pending.resolve(1);
+  pending.reject(new Error("late"));
+  assert.equal(await pending.promise, 1);
 });
 
-describe("inbox", () => {
-  test("gives in order, to who waits first, and ends", async () => {
-    const inbox = new Inbox();
-    const first = inbox.next();
-    inbox.push("a");
-    inbox.push("b");
-    inbox.close();
-    assert.deepEqual(await first, { value: "a", done: false });
-    assert.deepEqual(await inbox.next(), { value: "b", done: false });
-    assert.deepEqual(await inbox.next(), { value: undefined, done: true });
+test("pending: a deadline tells whether it may have happened", async () => {
+  for (const maybe of [true, false]) {
+    const pending = new Pending(wait({ timeout_ms: 1 }), () => maybe);
+    await assert.rejects(pending.promise, { code: "TIMEOUT", maybeExecuted: maybe });
+  }
+});
+
+test("pending: a signal ends it, also one that has aborted before", async () => {
+  const controller = new AbortController();
+  const pending = new Pending(wait({ signal: controller.signal }), () => false);
+  controller.abort("why");
+  await assert.rejects(pending.promise, { code: "CANCELLED", name: "AbortError", cause: "why" });
+  const late = new Pending(wait({ signal: controller.signal }), () => false);
+  await assert.rejects(late.promise, { code: "CANCELLED" });
+});
+
+test("pending: an infinite wait has no timer", () => {
+  const pending = new Pending(wait({ timeout_ms: Infinity }), () => false);
+  assert.equal(pending.left_ms, Infinity);
+  pending.resolve();
+});
+
+test("pending: an ignored failure is no unhandled rejection", async () => {
+  const seen = [];
+  const note = (reason) => seen.push(reason);
+  process.on("unhandledRejection", note);
+  new Pending(wait(), () => false).reject(new Error("ignored"));
+  void internals.attempt(() => {
+    throw new Error("ignored as well");
   });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", note);
+  assert.deepEqual(seen, []);
+});
+
+test("watches: tell each change, keep their value and can be left", () => {
+  const source = new Source(1);
+  let started = 0;
+  const { get, subscribe } = source.watch(() => {
+    started += 1;
+  });
+  const seen = [];
+  const leave = subscribe((value) => seen.push(value));
+  source.set(2);
+  source.set(2);
+  leave();
+  source.set(3);
+  assert.deepEqual(seen, [2]);
+  assert.equal(get(), 3);
+  assert.equal(started, 1);
+});
+
+test("inbox: gives in order, to who waits first, and ends", async () => {
+  const inbox = new Inbox();
+  const first = inbox.next();
+  inbox.push("a");
+  inbox.push("b");
+  inbox.close();
+  assert.deepEqual(await first, { value: "a", done: false });
+  assert.deepEqual(await inbox.next(), { value: "b", done: false });
+  assert.deepEqual(await inbox.next(), { value: undefined, done: true });
 });

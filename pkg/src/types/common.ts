@@ -28,7 +28,14 @@ export type Status = "idle" | "connecting" | "ready" | "offline" | "closed";
 export type MessageHeaders = Readonly<Record<string, string | number | boolean>>;
 
 /** Where the wasm module comes from. Bytes and modules serve where nothing can be fetched. */
-export type WasmSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
+export type WasmSource =
+  | string
+  | URL
+  | Request
+  | Response
+  | BufferSource
+  | WebAssembly.Module
+  | Promise<Response | BufferSource | WebAssembly.Module>;
 
 /** Turns bodies and arguments into bytes and back. */
 export interface Codec {

@@ -112,7 +112,7 @@ export interface Queue<Body, Result = unknown> {
   ): Consumer;
   /** Iterate it and settle each delivery. `break` closes it. */
   consume(options?: ConsumeOptions): Consumer & AsyncIterable<Delivery<Body>>;
-  /** What is there now, else the first that comes; `[]` when the time is over. */
+  /** Up to `max` of what is there, else the first that comes; `[]` when the time is over. */
   receive(options?: Wait & { max?: number }): Promise<Delivery<Body>[]>;
   readonly deadLetters: Queue<Body, Result>;
   info(options?: Wait): Promise<QueueInfo>;

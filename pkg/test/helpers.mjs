@@ -1,0 +1,59 @@
+import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+
+import { connect, createBus } from "tabmq";
+
+/** A bus of its own, closed after the test. */
+export function openBus(t, options) {
+  const bus = createBus(`test-${randomUUID()}`, options);
+  t.after(() => bus.close());
+  return bus;
+}
+
+export async function connectBus(t, options) {
+  const bus = await connect(`test-${randomUUID()}`, options);
+  t.after(() => bus.close());
+  return bus;
+}
+
+/** What a module prints that runs in a process of its own. */
+export function runScript(script) {
+  return execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+    timeout: 30_000,
+  });
+}
+
+/** A promise and what settles it. */
+export function deferred() {
+  const parts = {};
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
+  return parts;
+}
+
+/** Asks again and again, with a turn of the event loop between, until the answer is yes. */
+export async function until(question) {
+  while (!(await question())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The details of the first `count` events of a type. */
+export function events(bus, type, count = 1) {
+  const details = [];
+  const { promise, resolve } = deferred();
+  bus.addEventListener(type, ({ detail }) => {
+    details.push(detail);
+    if (details.length === count) resolve(details);
+  });
+  return promise;
+}
+
+/** Collects the first `count` messages of a subscription or deliveries of a consumer. */
+export async function take(iterable, count) {
+  const taken = [];
+  for await (const value of iterable) {
+    taken.push(value);
+    if (taken.length === count) break;
+  }
+  return taken;
+}
