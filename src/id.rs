@@ -115,10 +115,14 @@ number! {
     OpId(u64)
 }
 
+/// Every number is below this: TypeScript holds no larger one exactly. A peer that names one breaks
+/// the protocol.
+pub const NUMBERS_END: u64 = 1 << 53;
+
 impl Sequence {
     /// The sequence number that follows this one.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }

@@ -54,6 +54,10 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
+    pub fn is_empty(&self) -> bool {
+        self.consumers.is_empty()
+    }
+
     pub fn leases(&self) -> Vec<LeaseNumber> {
         self.held.keys().copied().collect()
     }

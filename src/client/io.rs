@@ -22,7 +22,8 @@ pub enum Input<'a> {
     Heard { bytes: &'a [u8] },
     /// The way to the node is gone (a socket closed). Never given on a channel, which has no end.
     Disconnected,
-    /// A node may be reached now: dial again at once.
+    /// A node may be reached now, or may have changed: dial again at once, or ask the node of the
+    /// open link for a sign of life.
     Reachable,
 }
 
@@ -54,7 +55,8 @@ pub enum Event {
     Lost,
     /// The log lost sends it had confirmed. Numbering starts anew.
     RolledBack { confirmed: Sequence, position: Sequence },
-    /// The node gives no sign of life though work waits: the host may take its lock.
+    /// The node gives no sign of life though work waits: the host may take its lock. The epoch is
+    /// the highest that was heard of, zero if none was.
     NodeSilent { epoch: Epoch },
     /// All peers, this one included.
     Peers { peers: Vec<Peer> },

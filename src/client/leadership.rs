@@ -27,6 +27,10 @@ pub(super) struct Roles {
 }
 
 impl Roles {
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
     /// Terms the node must not end. One that was given up is among them until its end is told, for
     /// the Hello may be on its way.
     pub fn terms(&self) -> Vec<Term> {

@@ -1,7 +1,6 @@
 //! Live messages to this tab: subscriptions, and what is heard of other tabs.
 
 use alloc::borrow::ToOwned;
-
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,7 +8,7 @@ use crate::client::Client;
 use crate::client::gaps::{Held, Passed, Place, Publishers};
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
-use crate::id::{ClientId, Epoch, PublishNumber, SubscriptionId};
+use crate::id::{ClientId, Epoch, NUMBERS_END, PublishNumber, SubscriptionId};
 use crate::sorted::Map;
 use crate::topic::{Filter, FilterTrie, Name, Topic};
 use crate::wire::frame::{Live, Newest};
@@ -32,6 +31,10 @@ pub(super) struct LiveMessages {
 }
 
 impl LiveMessages {
+    pub fn has_groups(&self) -> bool {
+        self.subscriptions.len() > self.plain
+    }
+
     pub fn forget_link(&mut self) {
         self.publishers.forget_link();
     }
@@ -151,6 +154,7 @@ impl Client {
         Topic::parse(live.topic, &self.limits).is_ok()
             && live.body.len() <= self.limits.body_bytes_max as usize
             && live.properties.map_or(0, <[u8]>::len) <= self.limits.headers_bytes_max as usize
+            && live.number.0 < NUMBERS_END
             && live.first.is_none_or(|first| first <= live.number)
     }
 
@@ -226,7 +230,7 @@ impl Client {
 
     fn learn_newest(&mut self, newest: &[Newest], seeding: bool) {
         for Newest { publisher, number } in newest {
-            if *publisher == self.id {
+            if *publisher == self.id || number.0 >= NUMBERS_END {
                 continue;
             }
             let known_only = self.live.plain == 0;

@@ -11,16 +11,30 @@ use crate::wire::Frame;
 /// Probes without an answer before the node counts as silent.
 const PROBES: u32 = 2;
 
+/// The wait between two alarms doubles this often: a node that needs long to recover is not
+/// thrown over again and again.
+const DOUBLINGS_MAX: u32 = 6;
+
+/// A client that only waits for what may come asks this much less often than one that waits for an
+/// answer.
+const IDLE_FACTOR: u64 = 10;
+
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     /// Since when something is awaited and the node has said nothing.
     since: Option<Instant>,
     /// Probes sent and alarms raised since then.
     step: u32,
+    /// When the node was last heard.
+    heard_at: Instant,
+    /// An idle client has asked whether the node is there.
+    checking: bool,
 }
 
 impl Silence {
     pub const fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.checking = false;
         if self.since.is_some() {
             self.since = Some(now);
             self.step = 0;
@@ -31,17 +45,22 @@ impl Silence {
     pub const fn restart(&mut self) {
         self.since = None;
         self.step = 0;
+        self.checking = false;
     }
 
     /// When the next probe or alarm is due: silence, two probes half as far apart, then alarms.
     fn due_at(&self, limits: &Limits) -> Option<Instant> {
         let silence_ms = limits.node_silence_ms.max(2);
         let probes = u64::from(self.step.min(PROBES));
-        let alarms = u64::from(self.step.saturating_sub(PROBES));
+        let alarms = self.step.saturating_sub(PROBES).min(DOUBLINGS_MAX);
         let wait_ms = silence_ms
             .saturating_add(probes * (silence_ms / 2))
-            .saturating_add(alarms.saturating_mul(silence_ms));
+            .saturating_add(silence_ms.saturating_mul((1 << alarms) - 1));
         Some(self.since?.after_ms(wait_ms))
+    }
+
+    fn idle_check_at(&self, limits: &Limits) -> Instant {
+        self.heard_at.after_ms(limits.node_silence_ms.saturating_mul(IDLE_FACTOR))
     }
 }
 
@@ -55,6 +74,22 @@ impl Client {
             || self.live.is_waiting()
     }
 
+    /// The node may have something for this client at any time.
+    fn is_served(&self) -> bool {
+        !self.consumers.is_empty()
+            || !self.services.is_empty()
+            || !self.roles.is_empty()
+            || self.live.has_groups()
+    }
+
+    /// Asks whether the node is still there, though nothing is awaited from it.
+    pub(super) fn check_node(&mut self) {
+        if self.link.is_open() && !self.silence.checking {
+            self.silence.checking = true;
+            self.ping();
+        }
+    }
+
     /// Takes the time of an input. After a pause the silence of the node is not its fault.
     pub(super) fn begin(&mut self, now: crate::time::Now) {
         let paused_ms = now.mono.ms_since(self.now.mono);
@@ -66,7 +101,7 @@ impl Client {
         self.calls.woke(self.now.mono);
         if self.silence.since.is_some() {
             self.silence.heard(self.now.mono);
-            self.ping();
+            self.check_node();
         }
     }
 
@@ -78,10 +113,14 @@ impl Client {
 
     /// Probes a silent node, and tells when it stays silent.
     pub(super) fn watch_silence(&mut self) {
-        if !self.has_work() || matches!(self.link, Link::Parked | Link::Closed) {
+        let now = self.now.mono;
+        if self.is_served() && self.silence.idle_check_at(&self.limits) <= now {
+            self.check_node();
+        }
+        let waits = self.has_work() || self.silence.checking;
+        if !waits || matches!(self.link, Link::Parked | Link::Closed) {
             return self.silence.restart();
         }
-        let now = self.now.mono;
         self.silence.since.get_or_insert(now);
         if self.silence.due_at(&self.limits).is_none_or(|due_at| due_at > now) {
             return;
@@ -95,7 +134,10 @@ impl Client {
 
     /// While something is awaited the client wakes often enough to tell a pause from waiting.
     pub(super) fn silence_wake_at(&self) -> Option<Instant> {
-        let due_at = self.silence.due_at(&self.limits)?;
+        let Some(due_at) = self.silence.due_at(&self.limits) else {
+            let idle_check_at = self.silence.idle_check_at(&self.limits);
+            return (self.link.is_open() && self.is_served()).then_some(idle_check_at);
+        };
         Some(due_at.min(self.now.mono.after_ms(self.limits.pause_ms_max.div_ceil(2).max(1))))
     }
 }

@@ -145,7 +145,10 @@ impl Client {
                 }
             }
             Input::Disconnected => self.lose_link(1),
-            Input::Reachable => self.dial_now(),
+            Input::Reachable => {
+                self.dial_now();
+                self.check_node();
+            }
         }
         self.settle_forward();
     }

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::client::io::Event;
 use crate::client::link::{Link, Open};
 use crate::error::Code;
-use crate::id::{Epoch, LaneId, Sequence};
+use crate::id::{Epoch, LaneId, NUMBERS_END, Sequence};
 use crate::wire::frame::{Hello, Welcome};
 use crate::wire::{Frame, VERSION, VERSION_MIN};
 
@@ -31,7 +31,8 @@ impl Client {
             return self.finish(Code::UpgradeRequired);
         }
         let named = (self.log, self.outbox.lane) == (Some(welcome.log), welcome.lane);
-        if welcome.resumed && (!named || welcome.lane == LaneId(0)) {
+        let resumed_another = welcome.resumed && (!named || welcome.lane == LaneId(0));
+        if resumed_another || welcome.position.0 >= NUMBERS_END {
             return self.hang_up(Code::Protocol);
         }
         let Some(channel) = self.take_dialed() else { return };

@@ -37,6 +37,10 @@ pub(super) struct Services {
 }
 
 impl Services {
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty()
+    }
+
     pub fn serving(&self) -> Vec<CallKey> {
         self.dispatched.keys().copied().collect()
     }

@@ -36,6 +36,47 @@ fn a_silent_node_is_probed_twice_and_then_told_about() {
 }
 
 #[test]
+fn alarms_come_less_and_less_often() {
+    let mut tab = Tab::open();
+    tab.ask(|client, now| client.inspect(now, "q")).expect("asked");
+    for wait_ms in [6000, 3000, 6000, 12_000, 24_000] {
+        tab.pass_ms(wait_ms - 1);
+        assert_eq!(tab.events(), []);
+        tab.pass_ms(1);
+        assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+    }
+}
+
+#[test]
+fn a_client_that_only_waits_for_deliveries_asks_rarely() {
+    let mut tab = Tab::open();
+    let consumer = tab.ask(|client, now| client.consume(now, "q", 1, 1)).expect("consumes");
+    tab.node(&[Frame::Consuming { consumer, refused: None }]);
+    tab.forget();
+    tab.pass_ms(29_999);
+    assert_eq!(pings(&mut tab), 0);
+    tab.pass_ms(1);
+    assert_eq!(pings(&mut tab), 1);
+    tab.node(&[Frame::Pong { nonce: 1 }]);
+    assert_eq!(tab.wake_at, Some(tab.now.mono.after_ms(30_000)));
+    tab.pass_ms(35_999);
+    assert_eq!(tab.events(), []);
+    tab.pass_ms(1);
+    assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+}
+
+#[test]
+fn a_host_may_make_an_idle_client_ask() {
+    let mut tab = Tab::open();
+    tab.input(Input::Reachable);
+    assert_eq!(pings(&mut tab), 1);
+    tab.pass_ms(6000);
+    assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+    tab.node(&[Frame::Pong { nonce: 1 }]);
+    assert_eq!(tab.wake_at, None);
+}
+
+#[test]
 fn any_sign_of_the_node_begins_the_count_anew() {
     let mut tab = Tab::open();
     tab.ask(|client, now| client.inspect(now, "q")).expect("asked");

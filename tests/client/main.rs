@@ -4,6 +4,7 @@ mod calls;
 mod closing;
 mod consumers;
 mod harness;
+mod hostile;
 mod leadership;
 mod link;
 mod live;
