@@ -1,6 +1,6 @@
 //! Storage in IndexedDB: one database for one bus and user, with the fence and the manifest in
-//! `meta`, and one record for each chunk and page. The fence is compared inside the transaction
-//! that writes, so a node that was replaced while it slept can't write.
+//! `meta`, and one record for each chunk and page. The transaction that writes is fenced, so a
+//! node that was replaced while it slept can't write.
 //!
 //! A connection may break under us at any time (WebKit drops it after a suspend, a user clears the
 //! site's data). What was running is then tried once more on a new connection; a commit that did
@@ -19,7 +19,7 @@ use crate::sorted::Map;
 use crate::store::{StorageAction, StorageFault, StorageResult};
 use crate::web::listener::Listener;
 use crate::web::runtime;
-use crate::web::transaction::{STORES, Transaction};
+use crate::web::transaction::{Fencing, STORES, Transaction};
 
 /// Changes only with the layout of the stores; the log has a format number of its own.
 const VERSION: u32 = 1;
@@ -71,7 +71,7 @@ pub struct Database {
 enum Connection {
     None,
     Opening { request: IdbOpenDbRequest, _listeners: [Listener; 2] },
-    Open { database: IdbDatabase, _listener: Listener },
+    Open { database: IdbDatabase, fence_read: bool, _listener: Listener },
 }
 
 struct Operation {
@@ -170,7 +170,7 @@ impl Database {
             closing.close();
             arrive(Arrival::Closed);
         });
-        self.connection = Connection::Open { database, _listener: listener };
+        self.connection = Connection::Open { database, fence_read: false, _listener: listener };
         if !core::mem::replace(&mut self.reported, true) {
             self.done.push(Done::Opened);
         }
@@ -191,14 +191,20 @@ impl Database {
     /// those before it.
     fn advance(&mut self) {
         while let Some(operation) = self.waiting.front() {
-            let Connection::Open { database, .. } = &self.connection else {
+            let Connection::Open { database, fence_read, .. } = &mut self.connection else {
                 return self.open_if_closed();
             };
             if operation.is_commit() && self.running.values().any(|(o, _)| o.is_commit()) {
                 return;
             }
-            let Operation { op, action, again } = operation;
-            match Transaction::begin(database, *op, action, *again, &self.arrive) {
+            let fencing = match (operation.again, *fence_read) {
+                (true, _) => Fencing::ReadAgain,
+                (false, false) => Fencing::Read,
+                (false, true) => Fencing::ByKey,
+            };
+            *fence_read |= operation.is_commit();
+            let Operation { op, action, .. } = operation;
+            match Transaction::begin(database, *op, action, fencing, &self.arrive) {
                 Ok(transaction) => {
                     let Some(operation) = self.waiting.pop_front() else { return };
                     self.running.insert(operation.op, (operation, transaction));

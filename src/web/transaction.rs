@@ -1,4 +1,10 @@
 //! One storage action as one IndexedDB transaction.
+//!
+//! A commit is fenced without a read that this page would have to answer: a page that is stopped
+//! or busy between the two would keep the stores locked, and its successor with them. Each claim
+//! leaves a record under the key of the epoch it ends, for good, and each commit adds a record
+//! under the key of its own epoch and deletes it again. So the commit of an ended epoch fails, and
+//! all of a commit is handed to the browser at once.
 
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -8,17 +14,23 @@ use core::cell::Cell;
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-use web_sys::{Event, IdbDatabase, IdbObjectStore, IdbRequest, IdbTransaction};
+use web_sys::{Event, IdbDatabase, IdbKeyRange, IdbObjectStore, IdbRequest, IdbTransaction};
 
 use crate::id::{ChunkNumber, Epoch, OpId};
 use crate::store::{Key, StorageAction, StorageFault, Stored, Sync};
 use crate::web::indexed_db::Arrival;
 use crate::web::listener::Listener;
+use crate::web::names::to_hex;
 
 const META: &str = "meta";
 const CHUNKS: &str = "chunks";
 const PAGES: &str = "pages";
-pub const STORES: [&str; 3] = [META, CHUNKS, PAGES];
+const ENDED: &str = "ended";
+pub const STORES: [&str; 4] = [META, CHUNKS, PAGES, ENDED];
+
+/// Ended epochs that are kept. A node that slept through more of them reads the fence before it
+/// writes again, as after any pause.
+const ENDED_MAX: u64 = 1000;
 
 const FENCE_KEY: &str = "fence";
 const MANIFEST_KEY: &str = "manifest";
@@ -68,7 +80,7 @@ impl Transaction {
         database: &IdbDatabase,
         op: OpId,
         action: &Rc<StorageAction>,
-        again: bool,
+        fencing: Fencing,
         arrive: &Rc<dyn Fn(Arrival)>,
     ) -> Result<Self, JsValue> {
         let transaction = open(database, action)?;
@@ -89,15 +101,17 @@ impl Transaction {
             }
             StorageAction::ReadFence => Answer::Fence(get(&transaction, META, &FENCE_KEY.into())?),
             StorageAction::Commit { .. } => {
-                let fence = get(&transaction, META, &FENCE_KEY.into())?;
-                let commit = Commit {
-                    transaction: transaction.clone(),
-                    fence: fence.clone(),
-                    action: action.clone(),
-                    again,
-                    fenced: fenced.clone(),
-                };
-                listeners.push(Listener::new(&fence, &["success"], move |_: Event| commit.write()));
+                let writes = Writes { transaction: transaction.clone(), action: action.clone() };
+                if fencing == Fencing::ByKey {
+                    writes.write();
+                } else {
+                    let fence = get(&transaction, META, &FENCE_KEY.into())?;
+                    let again = fencing == Fencing::ReadAgain;
+                    let commit = Commit { writes, fence, again, fenced: fenced.clone() };
+                    let fence = commit.fence.clone();
+                    let read = move |_: Event| commit.write();
+                    listeners.push(Listener::new(&fence, &["success"], read));
+                }
                 Answer::Committed
             }
         };
@@ -131,45 +145,77 @@ impl Transaction {
         let name: Option<String> = self.transaction.error().map(|error| error.name());
         match name.as_deref() {
             Some("QuotaExceededError") => StorageFault::Quota,
+            // Nothing else is added: this epoch has ended.
+            Some("ConstraintError") => StorageFault::Fenced,
             Some("AbortError") | None => StorageFault::Aborted,
             Some(_) => StorageFault::Lost,
         }
     }
 }
 
+/// How a commit is kept from writing once another epoch has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fencing {
+    /// By the key of its epoch alone.
+    ByKey,
+    /// The fence is read first, because the stores may not be those of the last commit: the
+    /// connection is new.
+    Read,
+    /// The fence is read first, and this commit was begun before, on a connection that broke.
+    ReadAgain,
+}
+
 /// A commit whose fence is being read. It runs inside its own transaction and touches nothing
 /// else, because a transaction takes requests only while one of its own answers.
 struct Commit {
-    transaction: IdbTransaction,
+    writes: Writes,
     fence: IdbRequest,
-    action: Rc<StorageAction>,
     again: bool,
     fenced: Rc<Cell<bool>>,
 }
 
 impl Commit {
     fn write(&self) {
-        let StorageAction::Commit { expect, claim, puts, deletes, .. } = &*self.action else {
-            return;
-        };
+        let StorageAction::Commit { expect, claim, .. } = &*self.writes.action else { return };
         let stored = epoch_of(&self.fence);
         if self.again && claim.is_some() && stored == *claim {
             // The first try did go through: nobody else makes this incarnation.
             return;
         }
         self.fenced.set(stored != *expect);
-        if stored != *expect || self.put_all(*claim, puts, deletes).is_err() {
-            // Fails only if the transaction is over already.
-            let _ = self.transaction.abort();
+        if stored == *expect {
+            self.writes.write();
+        } else {
+            self.writes.abort();
+        }
+    }
+}
+
+/// What a commit writes, all in one turn.
+struct Writes {
+    transaction: IdbTransaction,
+    action: Rc<StorageAction>,
+}
+
+impl Writes {
+    fn write(&self) {
+        if self.request_all().is_err() {
+            self.abort();
         }
     }
 
-    fn put_all(
-        &self,
-        claim: Option<Epoch>,
-        puts: &[(Key, Vec<u8>)],
-        deletes: &[Key],
-    ) -> Result<(), JsValue> {
+    fn abort(&self) {
+        // Fails only if the transaction is over already.
+        let _ = self.transaction.abort();
+    }
+
+    fn request_all(&self) -> Result<(), JsValue> {
+        let StorageAction::Commit { expect, claim, puts, deletes, .. } = &*self.action else {
+            return Ok(());
+        };
+        if let Some(epoch) = expect {
+            self.fence(*epoch, claim.is_some())?;
+        }
         if let Some(epoch) = claim {
             let mut bytes = Vec::new();
             // Writing to a Vec can't fail.
@@ -185,6 +231,20 @@ impl Commit {
         }
         // Without it the browser waits a turn for more requests.
         self.transaction.unchecked_ref::<OpenTransaction>().commit()
+    }
+
+    /// Fails the transaction if this epoch has ended, and ends it if `last`.
+    fn fence(&self, epoch: Epoch, last: bool) -> Result<(), JsValue> {
+        let ended = self.transaction.object_store(ENDED)?;
+        let key = key_of_epoch(epoch);
+        ended.add_with_key(&JsValue::TRUE, &key)?;
+        if last {
+            let oldest = Array::of1(&(epoch.counter.saturating_sub(ENDED_MAX) as f64).into());
+            ended.delete(IdbKeyRange::upper_bound(&oldest)?.as_ref())?;
+        } else {
+            ended.delete(&key)?;
+        }
+        Ok(())
     }
 
     fn store(&self, key: Key) -> Result<IdbObjectStore, JsValue> {
@@ -222,6 +282,12 @@ fn key_of(key: Key) -> JsValue {
         Key::Manifest => JsValue::from_str(MANIFEST_KEY),
         Key::Chunk(ChunkNumber(number)) | Key::Page(number) => JsValue::from_f64(number as f64),
     }
+}
+
+/// Ordered by the counter; the incarnation tells apart what a rollback let begin twice.
+fn key_of_epoch(epoch: Epoch) -> JsValue {
+    let incarnation = to_hex(&epoch.incarnation.to_be_bytes());
+    Array::of2(&(epoch.counter as f64).into(), &incarnation.into()).into()
 }
 
 fn bytes_of(request: &IdbRequest) -> Option<Vec<u8>> {
