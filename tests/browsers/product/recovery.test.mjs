@@ -27,16 +27,16 @@ async function startWork() {
 }
 
 /**
- * Sends before, through and after the fault; `fault` ends the host's tenure and resolves with the
- * tabs that still work.
+ * Sends before, through and after the fault, which ends the host's tenure. `signals`: it sends one
+ * to the host's process.
  */
-async function survive(t, fault) {
+async function survive(t, fault, { signals = false } = {}) {
   const host = await openBus(t, "host");
   const producer = await openBus(t, "producer");
   const worker = await openBus(t, "worker");
   const before = await hostOf(producer);
   assert.equal((await hostOf(host)).here, true, "the first tab hosts");
-  const owners = await t.browser.requireOwnProcesses();
+  const owners = signals ? await t.browser.requireOwnProcesses() : undefined;
   await producer.evaluate(startSending, 0, COUNT);
   const sent = (count) => globalThis.confirmed.length >= count;
   await producer.waitFor(sent, { args: [COUNT], deadline_ms: RECOVERY_MS });
@@ -66,7 +66,7 @@ async function survive(t, fault) {
 }
 
 test("the host is killed", { folders, kills: true }, async (t) => {
-  await survive(t, ({ host, owners }) => host.kill(owners));
+  await survive(t, ({ host, owners }) => host.kill(owners), { signals: true });
 });
 
 test("the host is closed", { folders }, async (t) => {
@@ -74,7 +74,8 @@ test("the host is closed", { folders }, async (t) => {
 });
 
 test("the host is stopped and continued", { folders, kills: true }, async (t) => {
-  const { host } = await survive(t, ({ host: stopped, owners }) => stopped.stop(owners));
+  const stop = ({ host, owners }) => host.stop(owners);
+  const { host } = await survive(t, stop, { signals: true });
   await host.resume();
   const follows = () => globalThis.bus.host.get().epoch > 1 && !globalThis.bus.host.get().here;
   await host.waitFor(follows, { what: "the old host follows the new one" });
