@@ -1,5 +1,5 @@
 // Two lines over the last minute: what is in the queue, and what gets done.
-import uPlot from "uplot";
+import type uPlot from "uplot";
 
 const WINDOW_S = 60;
 const SAMPLES_MAX = 600;
@@ -20,10 +20,18 @@ type Column = (number | null)[];
 export class Chart {
   readonly #place: HTMLElement;
   readonly #columns: [number[], Column, Column] = [[], [], []];
+  readonly #library: typeof uPlot;
   #plot: uPlot;
 
-  constructor(place: HTMLElement) {
+  static async create(place: HTMLElement): Promise<Chart> {
+    correctLanguage();
+    const { default: library } = await import("uplot");
+    return new Chart(place, library);
+  }
+
+  private constructor(place: HTMLElement, library: typeof uPlot) {
     this.#place = place;
+    this.#library = library;
     this.#plot = this.#draw();
     new ResizeObserver(() => {
       if (this.#plot.width !== this.#width) {
@@ -72,7 +80,19 @@ export class Chart {
         { scale: "rate", stroke: color("--series-rate"), width: 2, points: { show: false } },
       ],
     };
-    return new uPlot(options, this.#columns, this.#place);
+    return new this.#library(options, this.#columns, this.#place);
+  }
+}
+
+/**
+ * Where the locale of the machine is "C", WebKitGTK tells that as the language, which its own Intl
+ * refuses. uPlot asks for it once, as it is loaded.
+ */
+function correctLanguage(): void {
+  try {
+    Intl.getCanonicalLocales(navigator.language);
+  } catch {
+    Object.defineProperty(navigator, "language", { value: "en" });
   }
 }
 

@@ -2,7 +2,7 @@ import type { Account } from "./accounts";
 import { Chart } from "./chart";
 import { byId, make, setText } from "./dom";
 import { countOf, plural } from "./format";
-import { colorOf } from "./names";
+import { colorName } from "./names";
 import type { Roster } from "./roster";
 
 interface Segment {
@@ -15,8 +15,16 @@ interface Segment {
 export class FlowView {
   readonly #meter = byId("meter", HTMLElement);
   readonly #chart_place = byId("chart", HTMLElement);
-  readonly #chart = new Chart(this.#chart_place);
   readonly #clear = byId("clear-record", HTMLButtonElement);
+  readonly #chart: Chart;
+
+  static async create(): Promise<FlowView> {
+    return new FlowView(await Chart.create(byId("chart", HTMLElement)));
+  }
+
+  private constructor(chart: Chart) {
+    this.#chart = chart;
+  }
 
   show(account: Account | undefined, roster: Roster): void {
     const at_s = performance.now() / 1000;
@@ -37,7 +45,9 @@ export class FlowView {
   #showMeter({ done, ready, delayed, leased, dead }: Account, roster: Roster): void {
     const segments: Segment[] = roster.tabs()
       .filter(({ progress }) => progress.done > 0)
-      .map(({ id, progress }) => ({ kind: "done", count: progress.done, color: colorOf(id) }));
+      .map(({ color, progress }) => ({
+        kind: "done", count: progress.done, color: `var(${colorName(color)})`,
+      }));
     const known = segments.reduce((sum, { count }) => sum + count, 0);
     // Tabs that nobody has heard of.
     if (done > known) segments.push({ kind: "done", count: done - known });

@@ -45,7 +45,7 @@ export class Guide {
 
   #linkTabs(): void {
     const address = location.href;
-    byId("open-tab", HTMLAnchorElement).href = address;
+    for (const id of ["open-tab", "open-tab-too"]) byId(id, HTMLAnchorElement).href = address;
     byId("open-window", HTMLButtonElement).addEventListener("click", () => {
       const width = Math.round(screen.availWidth / 2);
       const at = `left=${width},top=0,width=${width},height=${screen.availHeight}`;

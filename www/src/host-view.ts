@@ -1,6 +1,6 @@
 import type { Host } from "tabmq";
 import { byId, setText } from "./dom";
-import { colorOf } from "./names";
+import { colorName } from "./names";
 import type { Roster } from "./roster";
 import type { PlaygroundBus } from "./schema";
 
@@ -26,13 +26,14 @@ export class HostView {
 
   show(roster: Roster): void {
     const { id } = this.#bus.peer;
+    const color = colorName(roster.colorOf(id));
     const host = this.#bus.host.get();
     if (!id) return;
     byId("me", HTMLElement).hidden = false;
-    byId("me", HTMLElement).style.setProperty("--tab", colorOf(id));
+    byId("me", HTMLElement).style.setProperty("--tab", `var(${color})`);
     setText(byId("me-name", HTMLElement), roster.nameOf(id));
     document.title = `${roster.nameOf(id)}${host.here ? " (host)" : ""} \u2013 tabmq playground`;
-    showIcon(id, host.here);
+    showIcon(color, host.here);
     if (!host.epoch) return;
     setText(byId("hosting", HTMLElement), hostingText(host, roster));
     setText(byId("storage", HTMLElement), storageText(host));
@@ -46,24 +47,23 @@ function hostingText({ epoch, here }: Host, roster: Roster): string {
 }
 
 function storageText({ storage, durability, evictable, persisted, fenced }: Host): string {
-  if (fenced) return "An outdated host holds the storage; it can write nothing.";
   if (storage === "memory") {
     return "Jobs are kept in memory alone. They are gone when the last tab closes.";
   }
-  const survives = "Jobs are written to IndexedDB (relaxed) and survive closed and crashed tabs.";
-  const strict = durability === "strict" ? ", which strict sends would prevent" : "";
+  const survives = "Jobs are written to IndexedDB and survive closed and crashed tabs.";
+  const strict = durability === "strict" ? " unless they are sent as strict" : "";
   const level = `${survives} A power cut may take the last moments${strict}.`;
+  if (!fenced) return `${level} Nothing keeps a host that was replaced from writing to them.`;
   if (persisted) return `${level} The browser has promised to keep them.`;
-  return evictable ? `${level} The browser may clear them if the device runs out of room.` : level;
+  return evictable ? `${level} The browser may clear them when room is short.` : level;
 }
 
 /** The icon in the browser's own row of tabs has the color of the card here. */
-function showIcon(id: string, host: boolean): void {
+function showIcon(name: string, host: boolean): void {
   const icon = byId("favicon", HTMLLinkElement);
-  const key = `${id} ${host}`;
+  const key = `${name} ${host}`;
   if (icon.dataset["for"] === key) return;
   icon.dataset["for"] = key;
-  const name = colorOf(id).slice("var(".length, -1);
   const color = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const core = host ? '<circle cx="16" cy="17" r="5" fill="#fff"/>' : "";
   const shape = `<path d="M3 28V12a6 6 0 0 1 6-6h14a6 6 0 0 1 6 6v16z" fill="${color}"/>${core}`;

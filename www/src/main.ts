@@ -94,7 +94,7 @@ async function main(): Promise<void> {
   roster.remember(done_by_tab);
   mountProcess(jobs);
 
-  const flow = new FlowView();
+  const flow = await FlowView.create();
   const accounts = new Accounts(bus, ledger, (account) => {
     flow.show(account, roster);
     guide.showAccount(account);

@@ -7,7 +7,7 @@ const BIRDS = [
 ] as const;
 
 /** So many `--tab-N` there are in the style sheet, counted from 0. */
-const COLORS = 8;
+export const COLORS = 8;
 
 function byteOf(id: string, index: number): number {
   return Number.parseInt(id.slice(index * 2, index * 2 + 2), 16) || 0;
@@ -17,7 +17,12 @@ export function nameOf(id: string): string {
   return `${BIRDS[byteOf(id, 0) % BIRDS.length]} ${id.slice(2, 4)}`;
 }
 
-/** A value for CSS. */
-export function colorOf(id: string): string {
-  return `var(--tab-${byteOf(id, 2) % COLORS})`;
+/** The number of the color a tab has unless another has it. */
+export function colorOf(id: string): number {
+  return byteOf(id, 2) % COLORS;
+}
+
+/** The name of a color in the style sheet. */
+export function colorName(color: number): string {
+  return `--tab-${color}`;
 }

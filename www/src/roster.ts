@@ -1,14 +1,18 @@
 import type { Peer } from "tabmq";
-import { nameOf } from "./names";
+import { COLORS, colorOf, nameOf } from "./names";
 import { type PlaygroundBus, type Progress, TOPIC_PROGRESS } from "./schema";
 
 /** A tab that is here, or was and did some of the work. */
 export interface TabState {
   readonly id: string;
   readonly name: string;
+  /** A number; see `colorName`. */
+  readonly color: number;
   readonly me: boolean;
   readonly here: boolean;
   readonly hosts: boolean;
+  /** False for a tab that has not told anything yet. */
+  readonly heard: boolean;
   readonly progress: Progress;
 }
 
@@ -21,6 +25,8 @@ const GONE_MAX = 4;
 export class Roster {
   readonly #bus: PlaygroundBus;
   readonly #progress = new Map<string, Progress>();
+  /** As the tabs told, also those that are gone by now. */
+  readonly #colors = new Map<string, number>();
   readonly #changed: () => void;
   #own: Progress = NOTHING;
   #timer: number | undefined;
@@ -28,7 +34,10 @@ export class Roster {
   constructor(bus: PlaygroundBus, changed: () => void) {
     this.#bus = bus;
     this.#changed = changed;
-    bus.peers.subscribe(() => changed());
+    bus.peers.subscribe((peers) => {
+      this.#learnColors(peers);
+      changed();
+    });
     bus.host.subscribe(({ here, epoch }) => {
       this.setOwn({ hosts: here ? epoch : 0 });
       changed();
@@ -66,6 +75,10 @@ export class Roster {
     return this.#bus.peers.get().find((peer) => peer.id === id)?.name ?? nameOf(id);
   }
 
+  colorOf(id: string): number {
+    return this.#colors.get(id) ?? colorOf(id);
+  }
+
   /** This tab first, then the others that are here, then those that are gone. */
   tabs(): TabState[] {
     const { id: own } = this.#bus.peer;
@@ -76,9 +89,11 @@ export class Roster {
     return [...ids, ...gone.slice(-GONE_MAX)].map((id) => ({
       id,
       name: present.get(id)?.name ?? nameOf(id),
+      color: this.colorOf(id),
       me: id === own,
       here: ids.has(id),
       hosts: id === host,
+      heard: id === own || this.#progress.has(id),
       progress: this.#of(id),
     }));
   }
@@ -100,6 +115,25 @@ export class Roster {
 
   #of(id: string): Progress {
     return id === this.#bus.peer.id ? this.#own : this.#progress.get(id) ?? NOTHING;
+  }
+
+  /** Tabs tell their colors in tags. Of two with the same one, the larger id takes another. */
+  #learnColors(peers: readonly Peer[]): void {
+    const { id: own } = this.#bus.peer;
+    const taken = new Map<number, string>();
+    for (const { id, tags } of peers) {
+      const color = Number.parseInt(tags["color"] ?? "", 10);
+      if (id === own || !(color >= 0 && color < COLORS)) continue;
+      this.#colors.set(id, color);
+      taken.set(color, id);
+    }
+    const mine = this.#colors.get(own);
+    if (!own || (mine !== undefined && !((taken.get(mine) ?? own) < own))) return;
+    const numbers = Array.from({ length: COLORS }, (_, index) => (colorOf(own) + index) % COLORS);
+    const color = numbers.find((number) => !taken.has(number)) ?? colorOf(own);
+    if (color === mine) return;
+    this.#colors.set(own, color);
+    this.#bus.peer.update({ tags: { color: String(color) } });
   }
 
   #hear(publisher: string, body: Progress): void {

@@ -1,6 +1,6 @@
 import { make, setText } from "./dom";
 import { countOf, plural } from "./format";
-import { colorOf } from "./names";
+import { colorName } from "./names";
 import type { Roster, TabState } from "./roster";
 
 const SLOTS_SHOWN_MAX = 16;
@@ -20,14 +20,14 @@ class Card {
     const work = make("p", "tab-work", this.#slots, this.#state);
     const total = make("p", "tab-total", this.#done);
     this.element = make("li", "tab", head, work, total, this.#share);
-    this.element.style.setProperty("--tab", colorOf(id));
     this.element.dataset["peer"] = id;
     this.#slots.setAttribute("aria-hidden", "true");
   }
 
   show(tab: TabState, done_total: number): void {
-    const { name, me, here, hosts, progress } = tab;
+    const { name, color, me, here, hosts, progress } = tab;
     Object.assign(this.element.dataset, { me, here, hosts });
+    this.element.style.setProperty("--tab", `var(${colorName(color)})`);
     setText(this.#name, name);
     this.#showBadges([me && "this tab", hosts && "host", !here && "gone"]);
     this.#showSlots(here ? progress.slots : 0, progress.busy);
@@ -57,8 +57,9 @@ class Card {
   }
 }
 
-function stateOf({ here, progress: { busy, slots } }: TabState): string {
+function stateOf({ here, heard, progress: { busy, slots } }: TabState): string {
   if (!here) return "left";
+  if (!heard) return "just joined";
   if (busy) return `${plural(busy, "job")} in work`;
   return slots ? "ready for work" : "takes no work";
 }
@@ -66,10 +67,13 @@ function stateOf({ here, progress: { busy, slots } }: TabState): string {
 /** The row of tabs. */
 export class TabsView {
   readonly #list: HTMLElement;
+  /** Not a tab yet: a way to open one. It stays the last. */
+  readonly #opener: Element | null;
   readonly #cards = new Map<string, Card>();
 
   constructor(list: HTMLElement) {
     this.#list = list;
+    this.#opener = list.lastElementChild;
   }
 
   show(roster: Roster): void {
@@ -86,7 +90,7 @@ export class TabsView {
       card.show(tab, done_total);
       // Only what is out of place moves, else a reader would lose its place in the list.
       const at = this.#list.children[index];
-      if (at !== card.element) this.#list.insertBefore(card.element, at ?? null);
+      if (at !== card.element) this.#list.insertBefore(card.element, at ?? this.#opener);
     });
   }
 }

@@ -1,0 +1,222 @@
+// The playground as its visitors meet it: the built page over the built package.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { ROOT } from "../lib/run.mjs";
+import { test } from "../lib/runner.mjs";
+
+const SITE = { "/": join(ROOT, "www/dist") };
+const ADDRESS = "/index.html?debug";
+const JOBS = 300;
+/** What the button "Send 300 jobs" leads to may take longer on a busy machine. */
+const WORK_MS = 60_000;
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const SIZES = [{ width: 1280, height: 800 }, { width: 390, height: 844 }];
+
+/** In the page: true once it is connected and sees that many tabs, one of them as the host. */
+function isComplete(count) {
+  const cards = [...document.querySelectorAll("[data-peer][data-here=true]")];
+  const hosts = cards.filter((card) => card.dataset.hosts === "true");
+  const ready = document.querySelector("#status").dataset.status === "ready";
+  return ready && cards.length === count && hosts.length === 1;
+}
+
+/** In the page: fills in fields of a form, as a person would. */
+function fillIn(form, fields) {
+  for (const [name, value] of Object.entries(fields)) {
+    const field = document.querySelector(`#${form}`).elements.namedItem(name);
+    if (typeof value === "boolean") field.checked = value;
+    else field.value = value;
+    const target = field instanceof RadioNodeList ? document.querySelector(`#${form}`) : field;
+    target.dispatchEvent(new Event("input", { bubbles: true }));
+    target.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+}
+
+const press = (selector) => document.querySelector(selector).click();
+const countIs = (id, text) => document.querySelector(`#count-${id}`).textContent === text;
+const logged = (text) => document.querySelector("#log").textContent.includes(text);
+const epochOf = () => Number(/epoch (\d+)/.exec(document.querySelector("#hosting").textContent)[1]);
+const isHost = () => document.querySelector("[data-me=true]").dataset.hosts === "true";
+
+async function openTabs(t, count, options) {
+  const tabs = [];
+  for (let index = 0; index < count; index += 1) tabs.push(await t.openTab(ADDRESS, options));
+  for (const tab of tabs) {
+    await tab.waitFor(isComplete, { args: [count], what: `${count} tabs and their host are here` });
+  }
+  return tabs;
+}
+
+/** Nothing was written as an error, and nothing was asked of another machine. */
+async function assertClean(tab) {
+  assert.deepEqual(tab.console.filter(({ level }) => level === "error" || level === "warn"), []);
+  const foreign = await tab.evaluate(() => {
+    const asked = performance.getEntriesByType("resource").map(({ name }) => name);
+    return asked.filter((name) => !name.startsWith(location.origin) && !name.startsWith("data:"));
+  });
+  assert.deepEqual(foreign, []);
+}
+
+test("playground: tabs share jobs, and a killed host loses none", { folders: SITE }, async (t) => {
+  const tabs = await openTabs(t, 3);
+  const [first] = tabs;
+  for (const tab of tabs) await tab.evaluate(fillIn, "process", { concurrency: "4", work: "100" });
+  await first.evaluate(press, "#send-many");
+  for (const tab of tabs) {
+    await tab.waitFor(() => {
+      const done = document.querySelector("[data-me=true] .tab-total").textContent;
+      return Number.parseInt(done, 10) >= 5;
+    }, { deadline_ms: WORK_MS, what: "this tab has done jobs" });
+  }
+  const epoch = await first.evaluate(epochOf);
+  const hosts_before = await Promise.all(tabs.map((tab) => tab.evaluate(isHost)));
+  await first.evaluate(press, "#kill-host");
+  await first.waitFor((before) => {
+    const [, after] = /epoch (\d+)/.exec(document.querySelector("#hosting").textContent);
+    return Number(after) > before;
+  }, { args: [epoch], what: "another epoch" });
+  for (const tab of tabs) {
+    await tab.waitFor(() => document.querySelector("#lost").textContent === "0", {
+      deadline_ms: WORK_MS, what: "no job is lost",
+    });
+    await tab.waitFor(countIs, { args: ["done", String(JOBS)], what: "all jobs are done" });
+    await assertClean(tab);
+  }
+  const hosts_after = await Promise.all(tabs.map((tab) => tab.evaluate(isHost)));
+  assert.equal(hosts_after.filter(Boolean).length, 1);
+  assert.notDeepEqual(hosts_after, hosts_before, "another tab hosts");
+  const text = await first.evaluate(() => document.querySelector("#step-kill-text").textContent);
+  assert.match(text, /took over after/);
+});
+
+test("playground: live messages and calls reach other tabs", { folders: SITE }, async (t) => {
+  const [a, b] = await openTabs(t, 2);
+  await b.waitFor(() => document.querySelector("#subscriptions .row") !== null);
+  await a.evaluate(fillIn, "publish", { topic: "demo.greeting", body: '{ "text": "from a" }' });
+  await a.evaluate(press, "#publish button");
+  await b.waitFor(logged, { args: ['demo.greeting {"text":"from a"}'] });
+  await a.evaluate(fillIn, "serve", { on: false });
+  await a.evaluate(fillIn, "call", { a: "20", b: "22" });
+  await a.evaluate(press, "#call button[type=submit]");
+  await a.waitFor(() => document.querySelector("#calls").textContent.includes("42, by"));
+  await b.waitFor(() => document.querySelector("#serve-answer").textContent === "1 call answered");
+  await a.evaluate(fillIn, "call", { method: "throws", message: "out of ink" });
+  await a.evaluate(press, "#call button[type=submit]");
+  await a.waitFor(() => {
+    return document.querySelector("#calls").textContent.includes("RangeError: out of ink");
+  });
+  await a.evaluate(fillIn, "publish", { body: "{ no JSON" });
+  await a.evaluate(press, "#publish button");
+  await a.waitFor(() => document.querySelector("#publish [name=body]").ariaInvalid === "true");
+  for (const tab of [a, b]) await assertClean(tab);
+});
+
+test("playground: failing jobs become dead letters and can be sent again", {
+  folders: SITE,
+}, async (t) => {
+  const [tab] = await openTabs(t, 1);
+  await tab.evaluate(fillIn, "process", { work: "0", fail: "100" });
+  await tab.evaluate(fillIn, "send", { count: "3" });
+  await tab.evaluate(press, "#send button");
+  await tab.waitFor(countIs, { args: ["dead", "3"], deadline_ms: WORK_MS, what: "3 dead letters" });
+  await tab.evaluate(fillIn, "process", { fail: "0" });
+  await tab.evaluate(press, "#dead-take");
+  await tab.waitFor(() => document.querySelectorAll("#dead-letters .row").length === 3);
+  await tab.evaluate(press, '#dead-letters [aria-label^="Discard"]');
+  await tab.evaluate(press, '#dead-letters [aria-label^="Send"]');
+  await tab.evaluate(press, '#dead-letters [aria-label^="Send"]');
+  await tab.waitFor(countIs, { args: ["done", "2"], deadline_ms: WORK_MS, what: "2 are done" });
+  await tab.waitFor(countIs, { args: ["dead", "0"] });
+  await tab.waitFor(() => document.querySelector("#lost").textContent === "0");
+  await assertClean(tab);
+});
+
+/** Work of every kind, so that everything the page can show is there to be looked at. */
+async function showEverything(tab) {
+  await tab.evaluate(fillIn, "process", { work: "200", fail: "20" });
+  await tab.evaluate(press, "#send-many");
+  await tab.evaluate(press, "#publish button");
+  await tab.evaluate(press, "#call button[type=submit]");
+  await tab.evaluate(fillIn, "call", { method: "throws" });
+  await tab.evaluate(press, "#call button[type=submit]");
+  await tab.waitFor(() => document.querySelectorAll("#calls .row").length === 2);
+  await tab.waitFor(() => Number(document.querySelector("#count-done").textContent) > 80, {
+    deadline_ms: WORK_MS, what: "80 jobs are done",
+  });
+}
+
+async function assertAccessible(tab) {
+  await tab.evaluate(`() => {\n${readFileSync(AXE, "utf8")}\n}`);
+  const violations = await tab.evaluate(async () => {
+    const report = await globalThis.axe.run();
+    return report.violations.map(({ id, impact, nodes }) => {
+      return { id, impact, places: nodes.map(({ target }) => target.join(" ")) };
+    });
+  });
+  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  assert.deepEqual(serious, []);
+}
+
+for (const color_scheme of ["light", "dark"]) {
+  for (const viewport of SIZES) {
+    const { width, height } = viewport;
+    test(`playground: looks and reads well, ${color_scheme}, ${width} by ${height}`, {
+      engines: ["chromium"], folders: SITE, browser: { color_scheme },
+    }, async (t) => {
+      const [tab] = await openTabs(t, 2, { viewport });
+      const picture = (name) => join(t.run.screenshots, `playground-${name}.png`);
+      await tab.screenshot(picture(`${color_scheme}-${width}-start`));
+      await assertAccessible(tab);
+      await showEverything(tab);
+      await tab.screenshot(picture(`${color_scheme}-${width}`));
+      await tab.page.screenshot({
+        path: picture(`${color_scheme}-${width}-whole`), fullPage: true,
+      });
+      const size = await tab.evaluate(() => {
+        return { page: document.documentElement.scrollWidth, window: innerWidth };
+      });
+      assert.equal(size.page, size.window, "nothing to scroll sideways");
+      await assertAccessible(tab);
+      await assertClean(tab);
+    });
+  }
+}
+
+test("playground: everything can be reached and pressed by keyboard", {
+  engines: ["chromium"], folders: SITE,
+}, async (t) => {
+  const [tab] = await openTabs(t, 1, { viewport: SIZES[0] });
+  const { keyboard } = tab.page;
+  const reached = new Map();
+  for (;;) {
+    await keyboard.press("Tab");
+    const found = await tab.evaluate(() => {
+      const focused = document.activeElement;
+      if (focused === document.body) return null;
+      const { outlineStyle, outlineWidth } = getComputedStyle(focused);
+      const { width, height, top } = focused.getBoundingClientRect();
+      return {
+        name: focused.id || `${focused.form?.id} ${focused.name || focused.textContent.trim()}`,
+        ring: outlineStyle !== "none" && Number.parseFloat(outlineWidth) >= 2,
+        seen: width > 0 && height > 0 && top >= 0 && top < innerHeight,
+      };
+    });
+    if (found === null || reached.has(found.name)) break;
+    reached.set(found.name, found);
+  }
+  const unseen = [...reached.values()].filter(({ ring, seen }) => !ring || !seen);
+  assert.deepEqual(unseen, []);
+  for (const name of [
+    "open-tab", "send-many", "kill-host", "log", "publish topic", "publish Publish",
+    "subscribe filter", "send Send", "process fail", "dead-take", "call method", "call Call",
+    "serve on",
+  ]) {
+    assert.ok(reached.has(name), `${name} is reached; ${[...reached.keys()].join(", ")}`);
+  }
+  await tab.evaluate(() => document.querySelector("#send [name=count]").focus());
+  await keyboard.press("Enter");
+  await tab.waitFor(logged, { args: ["50 jobs"], what: "Enter sends the form" });
+});
