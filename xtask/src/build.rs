@@ -8,7 +8,7 @@ use crate::stamp::{self, Inputs};
 use crate::tools;
 use crate::wasm;
 
-/// Makes the generated files, the wasm module and, over both, the npm package.
+/// Makes the generated files, the wasm module and, over both, the npm package and the playground.
 pub fn build() -> Result<()> {
     tools::require_wasm_target()?;
     npm::install()?;
@@ -16,6 +16,9 @@ pub fn build() -> Result<()> {
     wasm::build()?;
     if npm::has_workspace("pkg") {
         build_package()?;
+    }
+    if npm::has_workspace("www") {
+        build_playground()?;
     }
     Ok(())
 }
@@ -25,8 +28,7 @@ fn build_package() -> Result<()> {
     stamp::when_changed("pkg", inputs, &["pkg/dist"], || npm::run_script("pkg", "build"))
 }
 
-/// Builds the playground over the built package.
-pub fn build_playground() -> Result<()> {
+fn build_playground() -> Result<()> {
     let inputs = Inputs::new().tree("pkg")?.tree("www")?.file("package-lock.json")?;
     stamp::when_changed("www", inputs, &["www/dist"], || npm::run_script("www", "build"))
 }

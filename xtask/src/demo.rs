@@ -17,7 +17,6 @@ const EXIT_SIGNAL: u8 = 1;
 /// no screen and passes its exit code on.
 pub fn demo(options: &DemoOptions) -> Result<ExitCode> {
     build::build()?;
-    build::build_playground()?;
     if options.headless { run_headless(options.browser) } else { serve(options.port) }
 }
 
