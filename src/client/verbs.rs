@@ -9,8 +9,8 @@ use crate::options::{Durability, QueueOptions};
 use crate::time::Now;
 use crate::wire::frame::{CallKey, Item, Outcome, Settlement};
 
-/// The verbs. Each is refused with `CLOSED` after `close`, with `FULL` at a bound, with `INVALID` or
-/// `TOO_LARGE` for an argument; then nothing was changed.
+/// The verbs. Each is refused with `CLOSED` after `close`, with `FULL` at a bound, with `INVALID`
+/// or `TOO_LARGE` for an argument; then nothing was changed.
 impl Client {
     /// Sends a live message to everyone at once. `Published` follows when the node has heard it.
     ///
