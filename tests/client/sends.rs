@@ -275,3 +275,16 @@ fn flush_waits_for_what_was_asked_before_it() {
     tab.node(&[Frame::Sent { position: Sequence(1) }]);
     assert_eq!(tab.events().last(), Some(&Event::Flushed { request: flush }));
 }
+
+#[cfg(feature = "sim")]
+#[test]
+fn without_its_rule_nothing_is_sent_again() {
+    let rules = tabmq::rules::Rules::without("resend_after_resume").expect("a rule");
+    let mut tab = Tab::open_with(tabmq::client::ClientConfig { rules, ..config() });
+    send(&mut tab, b"a");
+    tab.forget();
+    tab.lose_link();
+    tab.welcome(resumed_at(0));
+    send(&mut tab, b"b");
+    assert_eq!(tab.frames(), [frame(2, 0, b"b")]);
+}
