@@ -40,7 +40,7 @@ fn flip(store: &mut MemoryStore, key: Key, bit: usize) {
 #[test]
 fn a_torn_last_chunk_is_cut_wherever_it_tore() {
     let bench = stored(true);
-    let whole = bench.store.clone().values_mut()[&chunk(5)].clone();
+    let whole = bench.store.clone().values_mut().get(&chunk(5)).unwrap().clone();
     for length in 0..whole.len() {
         let mut store = bench.store.clone();
         store.values_mut().insert(chunk(5), whole[..length].to_vec());
@@ -71,7 +71,7 @@ fn a_torn_chunk_that_is_not_the_last_is_corruption() {
 #[test]
 fn a_wrong_bit_in_the_tail_is_corruption() {
     let bench = stored(true);
-    let bits = bench.store.clone().values_mut()[&chunk(4)].len() * 8;
+    let bits = bench.store.clone().values_mut().get(&chunk(4)).unwrap().len() * 8;
     for bit in 0..bits {
         let damaged = fault(&bench, |store| flip(store, chunk(4), bit));
         assert_eq!(damaged, Some(RecoveryFault::Corrupt(ChunkNumber(4))), "bit {bit}");
@@ -82,7 +82,7 @@ fn a_wrong_bit_in_the_tail_is_corruption() {
 fn a_wrong_bit_in_the_manifest_or_in_a_page_is_corruption() {
     let bench = stored(true);
     for key in [Key::Manifest, Key::Page(1)] {
-        let bits = bench.store.clone().values_mut()[&key].len() * 8;
+        let bits = bench.store.clone().values_mut().get(&key).unwrap().len() * 8;
         for bit in 0..bits {
             let damaged = fault(&bench, |store| flip(store, key, bit));
             assert_eq!(damaged, Some(RecoveryFault::Corrupt(ChunkNumber(0))), "{key:?} bit {bit}");
@@ -110,8 +110,10 @@ fn a_missing_chunk_is_named() {
 fn chunks_in_another_order_are_corruption() {
     let bench = stored(false);
     let swapped = fault(&bench, |store| {
-        let (two, three) =
-            (store.values_mut()[&chunk(2)].clone(), store.values_mut()[&chunk(3)].clone());
+        let (two, three) = (
+            store.values_mut().get(&chunk(2)).unwrap().clone(),
+            store.values_mut().get(&chunk(3)).unwrap().clone(),
+        );
         store.values_mut().insert(chunk(2), three);
         store.values_mut().insert(chunk(3), two);
     });
@@ -125,7 +127,7 @@ fn chunks_of_another_log_are_corruption() {
     assert_eq!(without, Some(RecoveryFault::Corrupt(ChunkNumber(1))));
     let mut other = MemoryStore::default();
     drop(recover(&mut other, 77).unwrap());
-    let manifest = other.values_mut()[&Key::Manifest].clone();
+    let manifest = other.values_mut().get(&Key::Manifest).unwrap().clone();
     let foreign = fault(&bench, |store| drop(store.values_mut().insert(Key::Manifest, manifest)));
     assert_eq!(foreign, Some(RecoveryFault::Corrupt(ChunkNumber(1))));
 }

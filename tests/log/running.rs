@@ -179,7 +179,7 @@ fn a_chunk_that_is_not_what_was_written_is_unreadable() {
     let (one, two, three) = (ChunkNumber(1), ChunkNumber(2), ChunkNumber(3));
     bench.store.values_mut().get_mut(&Key::Chunk(one)).unwrap()[60] ^= 1;
     bench.store.values_mut().remove(&Key::Chunk(two));
-    let other = bench.store.values_mut()[&Key::Chunk(ChunkNumber(4))].clone();
+    let other = bench.store.values_mut().get(&Key::Chunk(ChunkNumber(4))).unwrap().clone();
     bench.store.values_mut().insert(Key::Chunk(three), other);
     for chunk in [one, two, three] {
         bench.log.load(chunk);
@@ -252,8 +252,8 @@ fn chunks_that_a_dead_node_did_not_delete_are_deleted_by_the_next() {
     bench.checkpoint();
     bench.drain();
     // A medium without transactions: the manifest was written, the deletes were not.
-    for (key, bytes) in before.clone().values_mut() {
-        bench.store.values_mut().entry(*key).or_insert_with(|| bytes.clone());
+    for (key, bytes) in before.clone().values_mut().iter() {
+        bench.store.values_mut().get_or_insert_with(*key, || bytes.clone());
     }
     bench.restart().unwrap();
     assert!(bench.live.is_empty());
