@@ -269,10 +269,9 @@ impl Client {
             return false;
         }
         self.highest = epoch;
-        match &self.link {
-            Link::Open(open) if open.epoch < epoch => self.lose_link(0),
-            Link::Open(_) => self.silence.heard(self.now.mono),
-            _ => {}
+        self.silence.heard(self.now.mono);
+        if matches!(&self.link, Link::Open(open) if open.epoch < epoch) {
+            self.lose_link(0);
         }
         true
     }

@@ -125,11 +125,17 @@ impl Client {
         if self.silence.due_at(&self.limits).is_none_or(|due_at| due_at > now) {
             return;
         }
-        if self.silence.step >= PROBES {
-            self.events.push_back(Event::NodeSilent { epoch: self.highest });
+        let probes = self.silence.step;
+        self.silence.step = probes.saturating_add(1);
+        if probes < PROBES {
+            return self.ping();
         }
-        self.silence.step = self.silence.step.saturating_add(1);
-        self.ping();
+        self.events.push_back(Event::NodeSilent { epoch: self.highest });
+        if self.link.is_open() {
+            // The node may have changed while nobody listened: whoever is there answers a Hello.
+            self.lose_link(0);
+            self.dial_if_due();
+        }
     }
 
     /// While something is awaited the client wakes often enough to tell a pause from waiting.

@@ -90,7 +90,6 @@ impl Client {
     pub(super) fn forget_link(&mut self) {
         self.calls.forget_link();
         self.live.forget_link();
-        self.silence.restart();
     }
 
     /// The highest send number that was ever given on the lane.

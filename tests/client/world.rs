@@ -11,6 +11,7 @@ use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::node::{Node, NodeConfig};
 use tabmq::options::Durability;
+use tabmq::rng::Rng;
 use tabmq::rules::Rules;
 use tabmq::store::StorageAction;
 use tabmq::time::{Instant, Now, UnixMillis};
@@ -40,6 +41,8 @@ pub struct World {
     pub steps: u64,
     pub kill_at: Option<u64>,
     pub lose_at: Option<u64>,
+    /// Faults at random: one step in so many loses what travels, or kills the node.
+    pub chaos: Option<(Rng, u64, u64)>,
     pub limits: Limits,
     starts: u8,
 }
@@ -74,6 +77,7 @@ impl World {
             steps: 0,
             kill_at: None,
             lose_at: None,
+            chaos: None,
             limits,
             starts: 1,
         };
@@ -153,12 +157,12 @@ impl World {
 
     fn step(&mut self) {
         self.steps += 1;
-        if self.kill_at.is_some_and(|at| at == self.steps) {
+        let (lose, kill) = self.fault();
+        if kill {
             return self.kill_node();
         }
         let Some(travelling) = self.travelling.pop_front() else { return };
-        let is_storage = matches!(travelling, Travelling::Storage(..));
-        if self.lose_at.is_some_and(|at| at == self.steps) && !is_storage {
+        if lose && !matches!(travelling, Travelling::Storage(..)) {
             return;
         }
         match travelling {
@@ -181,6 +185,18 @@ impl World {
                 self.node.handle_input(self.now, node_io::Input::Stored { op, result });
                 self.drain_node();
             }
+        }
+    }
+
+    /// Whether this step loses what travels, and whether it kills the node.
+    fn fault(&mut self) -> (bool, bool) {
+        let lose = self.lose_at == Some(self.steps);
+        let kill = self.kill_at == Some(self.steps);
+        match &mut self.chaos {
+            Some((rng, one_lost_in, one_killed_in)) => {
+                (lose || rng.ratio(1, *one_lost_in), kill || rng.ratio(1, *one_killed_in))
+            }
+            None => (lose, kill),
         }
     }
 
