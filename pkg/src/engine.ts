@@ -1,6 +1,6 @@
 import { closed, failed, isTabmqError, TabmqError } from "./errors.js";
 import { Events } from "./events.js";
-import { type Limits, LIMITS } from "./limits.js";
+import { OWN_LIMITS, type OwnLimits } from "./limits.js";
 import type { CheckedConnect } from "./options.js";
 import { type Patience, Pending } from "./pending.js";
 import type { RawBus } from "./raw.js";
@@ -34,7 +34,7 @@ export const NOTHING = new Uint8Array();
 export class Engine {
   readonly name: string;
   readonly options: CheckedConnect;
-  readonly limits: Limits;
+  readonly limits: OwnLimits;
   readonly events: Events;
   /** By queue and options. Another node may not know them. */
   readonly declared = new Map<string, Declared>();
@@ -59,7 +59,7 @@ export class Engine {
   constructor(name: string, options: CheckedConnect, after: Promise<void> | undefined) {
     this.name = name;
     this.options = options;
-    this.limits = { ...LIMITS, ...options.limits };
+    this.limits = { ...OWN_LIMITS, ...options.limits };
     this.events = new Events(this);
     this.#after = after;
   }
