@@ -47,6 +47,8 @@ export class Engine {
   /** The last verb that waits for bytes from elsewhere. What follows waits too: the order stays. */
   #turn: Promise<void> | undefined;
   #turns = 0;
+  /** Listens for traps no more. */
+  #forget: () => unknown = () => {};
   #restarts: number[] = [];
   readonly #after: Promise<void> | undefined;
   #resolveEnded!: () => void;
@@ -206,7 +208,9 @@ export class Engine {
           (batch) => this.events.take(batch),
         ),
     );
-    trapped.add((cause) => queueMicrotask(() => this.#trapped(cause)));
+    const hear = (cause: unknown) => queueMicrotask(() => this.#trapped(cause));
+    trapped.add(hear);
+    this.#forget = () => trapped.delete(hear);
     this.#raw = raw;
     this.#try(() => raw.start());
   }
@@ -302,6 +306,7 @@ export class Engine {
   #drop(): void {
     const raw = this.#raw;
     this.#raw = undefined;
+    this.#forget();
     // Not now: the module may be in the middle of telling us that it is over.
     setTimeout(() => {
       raw?.free();
