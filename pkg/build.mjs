@@ -64,10 +64,9 @@ const glue = {
 function wrapGlue() {
   const text = readFileSync(join(HERE, "wasm/tabmq.js"), "utf8");
   const guarded = replaceOnce(text, "wasm = instance.exports;", "wasm = guard(instance.exports);");
-  const plain = replaceOnce(guarded, /^export \{[^}]*\};?$/m, "").replaceAll(
-    /^export (?=class )/gm,
-    "",
-  );
+  // What loads and compiles is ours; see src/wasm.ts.
+  const needed = replaceOnce(guarded, /^async function __wbg_load\([^]*^export \{[^}]*\};?$/m, "");
+  const plain = needed.replaceAll(/^export (?=class )/gm, "");
   const hasBus = /^class RawBus\b/m.test(plain);
   if (/^(import|export)\b/m.test(plain))
     throw new Error("wasm/tabmq.js: an import or export is left");

@@ -1,6 +1,6 @@
 import { closed, failed, isTabmqError, TabmqError } from "./errors.js";
 import { Events } from "./events.js";
-import { type Limits, LIMITS } from "./limits.js";
+import { OWN_LIMITS, type OwnLimits } from "./limits.js";
 import type { CheckedConnect } from "./options.js";
 import { type Patience, Pending } from "./pending.js";
 import type { RawBus } from "./raw.js";
@@ -34,7 +34,7 @@ export const NOTHING = new Uint8Array();
 export class Engine {
   readonly name: string;
   readonly options: CheckedConnect;
-  readonly limits: Limits;
+  readonly limits: OwnLimits;
   readonly events: Events;
   /** By queue and options. Another node may not know them. */
   readonly declared = new Map<string, Declared>();
@@ -47,6 +47,8 @@ export class Engine {
   /** The last verb that waits for bytes from elsewhere. What follows waits too: the order stays. */
   #turn: Promise<void> | undefined;
   #turns = 0;
+  /** Listens for traps no more. */
+  #forget: () => unknown = () => {};
   #restarts: number[] = [];
   readonly #after: Promise<void> | undefined;
   #resolveEnded!: () => void;
@@ -59,7 +61,7 @@ export class Engine {
   constructor(name: string, options: CheckedConnect, after: Promise<void> | undefined) {
     this.name = name;
     this.options = options;
-    this.limits = { ...LIMITS, ...options.limits };
+    this.limits = { ...OWN_LIMITS, ...options.limits };
     this.events = new Events(this);
     this.#after = after;
   }
@@ -206,7 +208,9 @@ export class Engine {
           (batch) => this.events.take(batch),
         ),
     );
-    trapped.add((cause) => queueMicrotask(() => this.#trapped(cause)));
+    const hear = (cause: unknown) => queueMicrotask(() => this.#trapped(cause));
+    trapped.add(hear);
+    this.#forget = () => trapped.delete(hear);
     this.#raw = raw;
     this.#try(() => raw.start());
   }
@@ -302,6 +306,7 @@ export class Engine {
   #drop(): void {
     const raw = this.#raw;
     this.#raw = undefined;
+    this.#forget();
     // Not now: the module may be in the middle of telling us that it is over.
     setTimeout(() => {
       raw?.free();

@@ -35,4 +35,13 @@ export const LIMITS = {
   newest_repeat_ms: 500,
 } as const;
 
+/** Those that TypeScript works with itself. An application that uses no others ships no others. */
+export const OWN_LIMITS = {
+  requests_max: 100_000,
+  verb_timeout_ms: 30_000,
+  call_timeout_ms: 30_000,
+} as const satisfies Partial<typeof LIMITS>;
+
+export type OwnLimits = { readonly [name in keyof typeof OWN_LIMITS]: number };
+
 export type Limits = { readonly [name in keyof typeof LIMITS]: number };

@@ -1,6 +1,6 @@
 import { type Duration, milliseconds } from "./duration.js";
 import { invalid, unsupported } from "./errors.js";
-import { type Limits, LIMITS } from "./limits.js";
+import type { Limits } from "./limits.js";
 import type { Patience } from "./pending.js";
 import type * as T from "./types.js";
 
@@ -238,10 +238,8 @@ const CONNECT = {
     return { encode: action(encode, `${name}.encode`), decode: action(decode, `${name}.decode`) };
   }) as Rule<T.Codec>,
   limits: ((value, name) => {
-    for (const [key, bound] of Object.entries(object(value, name))) {
-      if (!Object.hasOwn(LIMITS, key)) throw invalid(`there is no limit "${key}"`, key);
+    for (const [key, bound] of Object.entries(object(value, name)))
       natural(bound, `${name}.${key}`);
-    }
     return { ...(value as Partial<Limits>) };
   }) as Rule<Partial<Limits>>,
 };

@@ -78,7 +78,7 @@ test("connect: rejects a name that is none", async () => {
   );
 });
 
-test("connect: a wasm module that can't be loaded is told, and the next attempt is a new one", async () => {
+test("connect: a failed load is told, and the next attempt is a new one", async () => {
   const script = `
     import { readFileSync } from "node:fs";
     import { createBus } from "tabmq";
@@ -170,11 +170,13 @@ test("waits: end with the deadline, also while nothing can be loaded", () => {
     const bus = createBus("a", { assets: { wasm: new Promise(() => {}) } });
     const verbs = [
       bus.ready({ timeout: 1 }), bus.publish("t", 1, { timeout: "2ms" }), bus.flush({ timeout: 1 }),
-      bus.queue("q", { lease: "3s" }).send(1, { timeout: 1 }), bus.call("s", "m", [], { timeout: 1 }),
+      bus.queue("q", { lease: "3s" }).send(1, { timeout: 1 }),
+      bus.call("s", "m", [], { timeout: 1 }),
       bus.subscribe("t").ready({ timeout: 1 }),
     ];
     const settled = await Promise.allSettled(verbs);
-    console.log(settled.map(({ reason }) => [reason.code, reason.name, reason.maybeExecuted].join("/")).join());
+    const told = ({ reason }) => [reason.code, reason.name, reason.maybeExecuted].join("/");
+    console.log(settled.map(told).join());
     console.log((await bus.queue("q").receive({ timeout: 1 })).length);
     await bus.close();
     console.log(bus.status.get());`);

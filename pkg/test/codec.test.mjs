@@ -7,6 +7,9 @@ import fc from "fast-check";
 import { internals } from "./internals.mjs";
 import { cases, refusals, runCases } from "./value-cases.mjs";
 
+// One seed, so that a failure is there again; `SEED=7` tries other values.
+fc.configureGlobal({ seed: Number(process.env.SEED ?? 1) });
+
 const { decode, encode } = internals;
 const roundTrip = async (value) => decode(await encode(value));
 const bytes = (...parts) => Uint8Array.from(parts.flat());
@@ -32,7 +35,9 @@ test("every case of the values: passes", async () => {
 
 test("encode: what is decoded again equals what was encoded", () => {
   fc.assert(
-    fc.property(rich, (value) => assert.deepStrictEqual(decode(encode(value)), value)),
+    fc.property(rich, (value) =>
+      assert.equal(fc.stringify(decode(encode(value))), fc.stringify(value)),
+    ),
     { numRuns: 2000 },
   );
 });
@@ -87,7 +92,7 @@ test("encode: the value is read at once", async () => {
   assert.equal(decode(await encoded).n, 1);
 });
 
-test("encode, beside its rules: a getter may encode something itself", () => {
+test("encode: a getter may encode something itself", () => {
   const value = {
     get inner() {
       return encode({ deep: "x".repeat(100) });
@@ -99,7 +104,7 @@ test("encode, beside its rules: a getter may encode something itself", () => {
   assert.equal(decoded.after, 1);
 });
 
-test("encode, beside its rules: what a getter throws comes through, and the next value is not disturbed", () => {
+test("encode: what a getter throws comes through and disturbs nothing", () => {
   const failure = new Error("getter");
   assert.throws(
     () =>
@@ -114,7 +119,7 @@ test("encode, beside its rules: what a getter throws comes through, and the next
   assert.deepEqual(decode(encode({ a: 1 })), { a: 1 });
 });
 
-test("encode, beside its rules: a long chain of causes takes time in proportion", () => {
+test("encode: a long chain of causes takes time in proportion", () => {
   let error = new Error("end");
   for (let depth = 0; depth < 200; depth++) error = new Error(`${depth}`, { cause: error });
   let depth = 0;
@@ -122,7 +127,7 @@ test("encode, beside its rules: a long chain of causes takes time in proportion"
   assert.equal(depth, 201);
 });
 
-test("encode, beside its rules: a plain object of another realm is one", async () => {
+test("encode: a plain object of another realm is one", async () => {
   const { runInNewContext } = await import("node:vm");
   const value = runInNewContext("({ map: new Map([[1, new Date(3)]]), list: [/x/] })");
   const decoded = decode(encode(value));
@@ -130,13 +135,13 @@ test("encode, beside its rules: a plain object of another realm is one", async (
   assert.ok(decoded.list[0] instanceof RegExp);
 });
 
-test("encode, beside its rules: a blob whose bytes are gone is refused", async () => {
+test("encode: a blob whose bytes are gone is refused", async () => {
   const blob = new Blob(["x"]);
   blob.arrayBuffer = () => Promise.reject(new Error("gone"));
   await assert.rejects(encode({ blob }), { code: "UNENCODABLE" });
 });
 
-test("encode, beside its rules: needs no code of strings", () => {
+test("encode: needs no code of strings", () => {
   for (const part of [internals.encode, internals.decode])
     assert.doesNotMatch(String(part), /eval/);
 });

@@ -17,8 +17,8 @@ export async function connectBus(t, options) {
 }
 
 /** What a module prints that runs in a process of its own. */
-export function runScript(script) {
-  return execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+export function runScript(script, ...flags) {
+  return execFileSync(process.execPath, [...flags, "--input-type=module", "-e", script], {
     cwd: import.meta.dirname,
     encoding: "utf8",
     timeout: 30_000,

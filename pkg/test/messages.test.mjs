@@ -28,7 +28,7 @@ test("values over the bus: every case arrives or is refused", async (t) => {
 });
 let pendingNext;
 
-test("publish and subscribe: a message carries what its publisher said", async (t) => {
+test("publish: a message carries what its publisher said", async (t) => {
   const bus = await connectBus(t);
   const got = take(bus.subscribe("cart.*"), 1);
   await bus.publish(
@@ -55,7 +55,7 @@ test("publish and subscribe: a message carries what its publisher said", async (
   assert.equal(message.publisher, bus.peer.id);
 });
 
-test("publish and subscribe: messages of one publisher come in order and count up", async (t) => {
+test("publish: messages of one publisher come in order and count up", async (t) => {
   const bus = await connectBus(t);
   const got = take(bus.subscribe("n"), 100);
   for (let n = 0; n < 100; n++) void bus.publish("n", n);
@@ -71,7 +71,7 @@ test("publish and subscribe: messages of one publisher come in order and count u
   );
 });
 
-test("publish and subscribe: a blob does not let later messages overtake", async (t) => {
+test("publish: a blob does not let later messages overtake", async (t) => {
   const bus = await connectBus(t);
   const got = take(bus.subscribe("n"), 4);
   for (const body of [1, { blob: new Blob(["x".repeat(100_000)]) }, 2, 3])
@@ -81,7 +81,7 @@ test("publish and subscribe: a blob does not let later messages overtake", async
   assert.deepEqual([bodies[0], bodies[2], bodies[3]], [1, 2, 3]);
 });
 
-test("publish and subscribe: filters take what they should", async (t) => {
+test("publish: filters take what they should", async (t) => {
   const bus = await connectBus(t);
   const seen = { "a.*": [], "a.#": [], "#.c": [], "a.b": [] };
   for (const [filter, list] of Object.entries(seen)) {
@@ -96,7 +96,7 @@ test("publish and subscribe: filters take what they should", async (t) => {
   });
 });
 
-test("publish and subscribe: members of a group share the messages", async (t) => {
+test("publish: members of a group share the messages", async (t) => {
   const bus = await connectBus(t);
   const seen = [];
   const { promise, resolve } = deferred();
@@ -113,7 +113,7 @@ test("publish and subscribe: members of a group share the messages", async (t) =
   assert.equal(new Set(seen.map(([member]) => member)).size, 2);
 });
 
-test("publish and subscribe: break ends the subscription, and so do close, dispose and the signal", async (t) => {
+test("subscribe: break, close, dispose and the signal end it", async (t) => {
   const bus = await connectBus(t);
   const broken = bus.subscribe("t");
   const got = take(broken, 1);
@@ -135,7 +135,7 @@ test("publish and subscribe: break ends the subscription, and so do close, dispo
   await assert.rejects(late.ready({ timeout: "5s" }), { code: "CLOSED" });
 });
 
-test("publish and subscribe: a handler that throws raises the error event", async (t) => {
+test("publish: a handler that throws raises the error event", async (t) => {
   const bus = await connectBus(t);
   const errors = events(bus, "error", 2);
   bus.subscribe("t", () => {
@@ -148,7 +148,7 @@ test("publish and subscribe: a handler that throws raises the error event", asyn
   assert.deepEqual((await errors).map(({ message }) => message).sort(), ["async", "sync"]);
 });
 
-test("publish and subscribe: an iteration that is too slow hears of the gap, in its place", async (t) => {
+test("subscribe: a slow iteration hears of the gap, in its place", async (t) => {
   const bus = await connectBus(t);
   const gaps = [];
   const subscription = bus.subscribe("t", { buffer: 2, onGap: (gap) => gaps.push(gap) });
@@ -164,7 +164,7 @@ test("publish and subscribe: an iteration that is too slow hears of the gap, in 
   assert.equal(gap.last + 1, first.number);
 });
 
-test("publish and subscribe: without onGap the error event tells of it", async (t) => {
+test("publish: without onGap the error event tells of it", async (t) => {
   const bus = await connectBus(t);
   const errors = events(bus, "error");
   const subscription = bus.subscribe("t", { buffer: 1 });
@@ -177,7 +177,7 @@ test("publish and subscribe: without onGap the error event tells of it", async (
   assert.equal(error.data.reason, "buffer");
 });
 
-test("publish and subscribe: post answers nothing, and tells its failure as an event", async (t) => {
+test("publish: post answers nothing, and tells its failure as an event", async (t) => {
   const bus = await connectBus(t);
   const errors = events(bus, "error");
   assert.equal(
@@ -190,7 +190,7 @@ test("publish and subscribe: post answers nothing, and tells its failure as an e
   assert.deepEqual((await got)[0].body, { x: 1 });
 });
 
-test("publish and subscribe: a custom codec takes the place of ours", async (t) => {
+test("publish: a custom codec takes the place of ours", async (t) => {
   const codec = {
     encode: (value) => new TextEncoder().encode(JSON.stringify(value)),
     decode: (bytes) => JSON.parse(new TextDecoder().decode(bytes)),
@@ -201,7 +201,7 @@ test("publish and subscribe: a custom codec takes the place of ours", async (t) 
   assert.deepEqual((await got)[0].body, { when: "1970-01-01T00:00:00.000Z" });
 });
 
-test("publish and subscribe: a body that can't be decoded raises the error event and disturbs nothing", async (t) => {
+test("subscribe: an unreadable body raises the error event, nothing else", async (t) => {
   let bad = true;
   const codec = {
     encode: () => new Uint8Array([1]),

@@ -98,7 +98,7 @@ test("a declaration: compares only the options it gives", async (t) => {
   assert.throws(() => other.deadLetters, { code: "INVALID" });
 });
 
-test("a declaration: of an unknown queue gives numbers, asking for one that is not there does not", async (t) => {
+test("a declaration: makes the queue; to ask for its state does not", async (t) => {
   const bus = await connectBus(t);
   await assert.rejects(bus.queue("nothing").info(), { code: "NOT_FOUND" });
   const info = await bus.queue("q", { lease: "5s" }).ready();
@@ -124,7 +124,7 @@ test("process: acknowledges on return", async (t) => {
   assert.deepEqual([info.ackedTotal, info.ready, info.leased], [1, 0, 0]);
 });
 
-test("process: tries again on throw, with its error event, then gives up with the reason", async (t) => {
+test("process: tries again on throw, then gives up with the reason", async (t) => {
   const bus = await connectBus(t);
   const jobs = bus.queue("q", { maxDeliver: 3, backoff: 1 });
   const errors = events(bus, "error", 3);

@@ -8,7 +8,8 @@ const SPOIL = `
   // (module (func (export "t") unreachable))
   const bytes = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 116, 0, 0,
     10, 5, 1, 3, 0, 0, 11];
-  const { t: trap } = new WebAssembly.Instance(new WebAssembly.Module(Uint8Array.from(bytes))).exports;
+  const module = new WebAssembly.Module(Uint8Array.from(bytes));
+  const { t: trap } = new WebAssembly.Instance(module).exports;
   let spoiled;
   let instances = 0;
   const { instantiate } = WebAssembly;
@@ -52,7 +53,8 @@ test("after a trap what was under way rejects, and all that is open begins anew"
     await bus.ready();
     await bus.publish("t", 2);
     await jobs.send("y");
-    console.log(bodies.join(), await bus.client("s").five(), (await waiting)[0].body, instances, errors.join());
+    const answers = [await bus.client("s").five(), (await waiting)[0].body];
+    console.log(bodies.join(), ...answers, instances, errors.join());
     await bus.close();
     console.log(bus.status.get());
   `);

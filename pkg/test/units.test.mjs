@@ -107,6 +107,7 @@ test("limits: are those of the core", () => {
           .reduce((a, b) => a * b);
   const core = Object.fromEntries(entries.map(([, name, text]) => [name, value(text)]));
   assert.deepEqual({ ...LIMITS }, core);
+  assert.deepEqual({ ...LIMITS, ...internals.OWN_LIMITS }, core);
 });
 
 const REFUSED = [
@@ -124,7 +125,6 @@ const REFUSED = [
   [internals.checkQueue, { deadLetter: true }],
   [internals.checkQueue, { backoff: { first: "1s", factor: -1 } }],
   [internals.checkQueue, { backoff: { frist: 1 } }],
-  [internals.checkConnect, { limits: { no_such_limit: 1 } }],
   [internals.checkConnect, { limits: { requests_max: -1 } }],
   [internals.checkConnect, { peer: { tags: { a: 1 } } }],
   [internals.checkConnect, { host: "cloud" }],

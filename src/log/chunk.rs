@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::cbor;
 use crate::id::ChunkNumber;
 use crate::log::{FORMAT, Place, Record};
 
@@ -92,31 +91,19 @@ pub fn for_each_record(
     let damaged = Unusable::Damaged;
     let mut offset = HEAD_BYTES;
     while offset < bytes.len() {
-        let (record, length) = cbor::decode_first(&bytes[offset..]).map_err(|_| damaged)?;
+        let mut decoder = minicbor::Decoder::new(&bytes[offset..]);
+        let record: Record<'_> = decoder.decode().map_err(|_| damaged)?;
         let place = Place { chunk, offset: u32::try_from(offset).map_err(|_| damaged)? };
         run(place, &record);
-        offset += length;
+        offset += decoder.position();
     }
     Ok(())
-}
-
-/// All records of an intact chunk, in order, for the simulator's model.
-#[cfg(feature = "sim")]
-pub fn records_of(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
-    open(bytes).ok()?;
-    let (mut records, mut rest) = (Vec::new(), &bytes[HEAD_BYTES..]);
-    while !rest.is_empty() {
-        let (record, length) = cbor::decode_first(rest).ok()?;
-        records.push(record);
-        rest = &rest[length..];
-    }
-    Some(records)
 }
 
 /// The record at an offset of an intact chunk.
 pub fn record_at(bytes: &[u8], offset: u32) -> Option<Record<'_>> {
     let rest = bytes.get(usize::try_from(offset).ok()?..)?;
-    Some(cbor::decode_first(rest).ok()?.0)
+    minicbor::decode(rest).ok()
 }
 
 /// A chunk that fills.
@@ -138,7 +125,8 @@ impl Filling {
     /// Appends a record and returns its offset.
     pub fn append(&mut self, record: &Record<'_>) -> u32 {
         let offset = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        cbor::encode(record, &mut self.bytes);
+        // Writing to a Vec can't fail, and no record holds a value without an encoding.
+        let _ = minicbor::encode(record, &mut self.bytes);
         offset
     }
 }

@@ -32,8 +32,7 @@ export class HostView {
     byId("me", HTMLElement).hidden = false;
     byId("me", HTMLElement).style.setProperty("--tab", `var(${color})`);
     setText(byId("me-name", HTMLElement), roster.nameOf(id));
-    const title = `${roster.nameOf(id)}${host.here ? " (host)" : ""} \u2013 tabmq playground`;
-    if (document.title !== title) document.title = title;
+    document.title = `${roster.nameOf(id)}${host.here ? " (host)" : ""} \u2013 tabmq playground`;
     showIcon(color, host.here);
     if (!host.epoch) return;
     setText(byId("hosting", HTMLElement), hostingText(host, roster));

@@ -14,13 +14,8 @@ pub fn build() -> Result<()> {
     npm::install()?;
     generated::write()?;
     wasm::build()?;
-    if npm::has_workspace("pkg") {
-        build_package()?;
-    }
-    if npm::has_workspace("www") {
-        build_playground()?;
-    }
-    Ok(())
+    build_package()?;
+    build_playground()
 }
 
 fn build_package() -> Result<()> {

@@ -38,8 +38,3 @@ pub fn npm(arguments: &[&str]) -> Command {
 pub fn run_script(workspace: &str, script: &str) -> Result<()> {
     process::run(&mut npm(&["run", "--silent", script, "-w", workspace]))
 }
-
-/// True once the workspace is part of the tree.
-pub fn has_workspace(workspace: &str) -> bool {
-    Path::new(workspace).join("package.json").exists()
-}

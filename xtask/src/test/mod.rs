@@ -118,7 +118,7 @@ fn run_step(step: &Step, plan: &Plan, run: &Run, account: &mut Account) -> Resul
     let log = PathBuf::from(LOG_DIR).join(step.name).with_extension("log");
     let mut command = step.command()?;
     command.env(leftovers::MARKER, &run.id);
-    if step.browser.is_some() {
+    if step.is_repeatable() {
         command.args(&plan.browser_arguments);
     }
     let started = Instant::now();

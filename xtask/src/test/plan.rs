@@ -45,7 +45,7 @@ fn is_chosen(step: &Step, options: &TestOptions) -> bool {
         return false;
     }
     if options.repeat.is_some() {
-        return step.browser.is_some();
+        return step.is_repeatable();
     }
     options.only.is_empty() || options.only.iter().any(|name| name == step.name)
 }
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn repeat_runs_browser_steps_alone() {
         let plan = plan(&["--repeat", "20", "two tabs"]).unwrap();
-        assert!(plan.steps.iter().all(|step| step.name == BUILD || step.browser.is_some()));
+        assert!(plan.steps.iter().all(|step| step.name == BUILD || step.is_repeatable()));
         assert_eq!(plan.browser_arguments, ["--repeat", "20", "two tabs"]);
     }
 }

@@ -132,22 +132,53 @@ pub const STEPS: &[Step] = &[
         needs: Needs::Build,
         browser: None,
     },
-    browser_step(
-        "chromium",
-        &["tests/browsers/run.mjs", "--browser", "chromium"],
-        Browser::Chromium,
-    ),
-    browser_step("firefox", &["tests/browsers/run.mjs", "--browser", "firefox"], Browser::Firefox),
-    browser_step("webkit", &["tests/browsers/run.mjs", "--browser", "webkit"], Browser::Webkit),
+    Step {
+        name: "tarball",
+        program: Program::Npm,
+        arguments: &["run", "--silent", "check:package", "--workspace", "pkg"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: None,
+    },
+    Step {
+        name: "smoke-node",
+        program: Program::Npm,
+        arguments: &["run", "--silent", "smoke:node", "--workspace", "pkg"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: None,
+    },
+    Step {
+        name: "smoke-vite",
+        program: Program::Npm,
+        arguments: &["run", "--silent", "smoke:vite", "--workspace", "pkg"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: Some(Browser::Chromium),
+    },
+    Step {
+        name: "size",
+        program: Program::Xtask,
+        arguments: &["size"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: None,
+    },
+    browser_tests("chromium", Browser::Chromium, &[BROWSER_TESTS, "--browser", "chromium"]),
+    browser_tests("firefox", Browser::Firefox, &[BROWSER_TESTS, "--browser", "firefox"]),
+    browser_tests("webkit", Browser::Webkit, &[BROWSER_TESTS, "--browser", "webkit"]),
 ];
 
 /// The step that other steps may need.
 pub const BUILD: &str = "build";
 
-const fn browser_step(
+/// The runner of the browser tests.
+const BROWSER_TESTS: &str = "tests/browsers/run.mjs";
+
+const fn browser_tests(
     name: &'static str,
-    arguments: &'static [&'static str],
     browser: Browser,
+    arguments: &'static [&'static str],
 ) -> Step {
     Step {
         name,
@@ -178,6 +209,11 @@ const CLIPPY_XTASK: &[&str] = &[
 ];
 
 impl Step {
+    /// True for the tests of which one can be repeated by name.
+    pub fn is_repeatable(&self) -> bool {
+        self.arguments.first() == Some(&BROWSER_TESTS)
+    }
+
     /// The process of this step, with colors and progress bars off: its output goes to a file.
     pub fn command(&self) -> Result<Command> {
         let mut command = match self.program {
