@@ -152,7 +152,7 @@ impl Broker {
         else {
             return;
         };
-        let lease = self.state.next.lease;
+        let lease = self.next_lease();
         let attempt = entry.attempts.saturating_add(1);
         self.commit(&Record::Leased { lease, queue, number, client, lease_ms, attempt, consumer });
         self.lease_ends.set(lease, now.mono.after_ms(lease_ms));

@@ -12,6 +12,7 @@ mod gate;
 pub mod io;
 mod link;
 mod live;
+mod numbers;
 mod queue;
 mod roles;
 mod sends;
@@ -33,11 +34,11 @@ use crate::broker::queue::Queue;
 use crate::broker::roles::Roles;
 use crate::broker::session::{Leaving, Session};
 use crate::broker::settling::Settling;
-use crate::broker::state::Liveness;
 pub use crate::broker::state::State;
+use crate::broker::state::{Counters, Liveness};
 use crate::error::Code;
 use crate::id::{
-    ChunkNumber, ClientId, ConnId, Epoch, LeaseNumber, LinkNonce, PublishNumber, QueueId,
+    ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, LinkNonce, PublishNumber, QueueId,
 };
 use crate::limits::Limits;
 use crate::log::{Log, LogEvent, Place, Record};
@@ -72,6 +73,12 @@ pub struct Broker {
     now: Now,
     log: Log,
     state: State,
+    /// Numbers below these are not issued, though the state does not know them.
+    floors: Counters,
+    /// Lanes from here up to the floor were never issued, or the log has lost them.
+    lost_lanes: LaneId,
+    /// Lanes with refusals that could not be stored for lack of room.
+    unrecorded: BTreeSet<LaneId>,
     links: Links,
     sessions: Map<ClientId, Session>,
     gate: Gate,
@@ -151,6 +158,9 @@ impl Broker {
             broadcasts: VecDeque::new(),
             hangups: VecDeque::new(),
             limits: config.limits,
+            floors: numbers::floors(state.next),
+            lost_lanes: state.next.lane,
+            unrecorded: BTreeSet::new(),
             log,
             state,
         };
@@ -288,6 +298,7 @@ impl Broker {
     /// Appends a record and makes its change.
     fn commit(&mut self, record: &Record<'_>) {
         let place = self.log.append(record);
+        self.flush_new_block(record);
         apply(&mut self.state, &mut self.log, place, record);
     }
 

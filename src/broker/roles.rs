@@ -98,7 +98,7 @@ impl Broker {
             return;
         }
         let Some((client, candidate)) = self.roles.first(role) else { return };
-        let term = self.state.next.term;
+        let term = self.next_term();
         self.commit(&Record::TermBegan { role, term, client });
         if let Some(conn) = self.sessions.get(&client).and_then(|session| session.conn) {
             self.gated(conn, &Frame::Lead { candidate, term });

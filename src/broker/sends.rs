@@ -109,6 +109,7 @@ impl Broker {
         if send.sequence != position.next() && self.rules.order_per_producer() {
             return self.hang_up(now, conn, Code::Protocol);
         }
+        self.record_voids(lane_id);
         match self.admit(client, &send) {
             Ok(queue) => self.store(now, lane_id, queue, &send),
             Err(refused) => self.refuse_send(conn, client, lane_id, &send, refused),
@@ -169,7 +170,7 @@ impl Broker {
             let due_at = due_at.map(|delay_ms| UnixMillis(now.unix.0.saturating_add(delay_ms)));
             self.commit(&Record::Message(StoredMessage {
                 queue,
-                number: self.state.next.message,
+                number: self.next_message(),
                 lane,
                 sequence: send.sequence,
                 index,
@@ -195,9 +196,10 @@ impl Broker {
     ) {
         if self.storage_full {
             // The void can't be stored. The client's floor carries it over to the next node.
-            if let Some(lane) = self.state.lanes.get_mut(&lane) {
-                lane.position = send.sequence;
-                lane.refused.insert(send.sequence, refused.code);
+            if let Some(refusing) = self.state.lanes.get_mut(&lane) {
+                refusing.position = send.sequence;
+                refusing.refused.insert(send.sequence, refused.code);
+                self.unrecorded.insert(lane);
             }
         } else {
             let refused = Some(refused.code);
@@ -208,6 +210,21 @@ impl Broker {
         }
         let (sequence, code, reason) = (send.sequence, refused.code, refused.reason);
         self.gated(conn, &Frame::SendRefused { sequence, code, reason });
+    }
+
+    /// Stores what was refused while nothing could be stored. Else the next send that is stored
+    /// would cover it, and another node would take it for stored.
+    fn record_voids(&mut self, lane: LaneId) {
+        if self.storage_full || !self.unrecorded.remove(&lane) {
+            return;
+        }
+        let Some(refusing) = self.state.lanes.get(&lane) else { return };
+        let position = refusing.position;
+        let refused = refusing.refused.clone();
+        self.commit(&Record::LaneVoid { lane, position, refused: None });
+        for (position, code) in refused {
+            self.commit(&Record::LaneVoid { lane, position, refused: Some(code) });
+        }
     }
 
     /// A client that got no lane, because the storage was full, can't send.

@@ -144,7 +144,10 @@ impl Broker {
             lane.refused.retain(|refused, _| *refused >= hello.floor);
             lane.position
         });
-        let rolled_back = known.is_some_and(|position| hello.confirmed > position);
+        let lost = (self.lost_lanes..self.floors.lane).contains(&hello.lane)
+            && hello.log == Some(self.log.id());
+        let position = known.unwrap_or_default();
+        let rolled_back = (known.is_some() || lost) && hello.confirmed > position;
         let lane = match known {
             Some(known) if !rolled_back => {
                 let position = Sequence(hello.floor.0.saturating_sub(1));
@@ -172,7 +175,7 @@ impl Broker {
         while self.state.lanes.len() >= self.limits.lanes_max as usize {
             self.close_longest_idle_lane()?;
         }
-        let lane = self.state.next.lane;
+        let lane = self.next_lane();
         let position = Sequence(0);
         self.commit(&Record::LaneOpened { lane, client, position, used_at: now.unix });
         Some(lane)
@@ -230,7 +233,10 @@ impl Broker {
         self.present_resumed(client);
         let Some(session) = self.sessions.remove(&client) else { return };
         if leaving == (Leaving::Goodbye { park: false }) {
-            self.commit(&Record::LaneClosed { lane: session.lane });
+            self.unrecorded.remove(&session.lane);
+            if self.state.lanes.contains_key(&session.lane) {
+                self.commit(&Record::LaneClosed { lane: session.lane });
+            }
         } else if let Some(lane) = self.state.lanes.get_mut(&session.lane) {
             lane.used_at = now.unix;
         }

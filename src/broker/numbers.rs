@@ -1,0 +1,78 @@
+//! Numbers that are never issued twice, though the store may lose what it has not flushed.
+//!
+//! They are issued in blocks. The first of a block is flushed before it is told to anyone, and
+//! after a start issuing begins with a new block: what a crash took lies in the block before.
+
+use crate::broker::Broker;
+use crate::broker::state::Counters;
+use crate::id::{LaneId, LeaseNumber, MessageNumber, Term};
+use crate::log::Record;
+
+/// Numbers in a block. One flush each; at most so many are left out at a start.
+const BLOCK: u64 = 4096;
+
+/// The first number of the next block that none was issued of.
+const fn next_block(next: u64) -> u64 {
+    (next - 1).next_multiple_of(BLOCK) + 1
+}
+
+const fn begins_block(number: u64) -> bool {
+    (number - 1).is_multiple_of(BLOCK)
+}
+
+/// Where issuing begins after a start.
+pub fn floors(next: Counters) -> Counters {
+    Counters {
+        queue: next.queue,
+        lane: LaneId(next_block(next.lane.0)),
+        message: MessageNumber(next_block(next.message.0)),
+        lease: LeaseNumber(next_block(next.lease.0)),
+        term: Term(next_block(next.term.0)),
+    }
+}
+
+impl Broker {
+    pub(super) fn next_lane(&self) -> LaneId {
+        self.state.next.lane.max(self.floors.lane)
+    }
+
+    pub(super) fn next_message(&self) -> MessageNumber {
+        self.state.next.message.max(self.floors.message)
+    }
+
+    pub(super) fn next_lease(&self) -> LeaseNumber {
+        self.state.next.lease.max(self.floors.lease)
+    }
+
+    pub(super) fn next_term(&self) -> Term {
+        self.state.next.term.max(self.floors.term)
+    }
+
+    /// Has a record flushed that issues the first number of a block. Called once it is appended.
+    pub(super) fn flush_new_block(&mut self, record: &Record<'_>) {
+        let number = match record {
+            Record::Message(message) => message.number.0,
+            Record::Leased { lease, .. } => lease.0,
+            Record::LaneOpened { lane, .. } => lane.0,
+            Record::TermBegan { term, .. } => term.0,
+            _ => return,
+        };
+        if begins_block(number) {
+            self.log.require_strict();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_of_which_nothing_was_issued_is_not_left_out() {
+        assert_eq!(next_block(1), 1);
+        assert_eq!(next_block(2), BLOCK + 1);
+        assert_eq!(next_block(BLOCK), BLOCK + 1);
+        assert_eq!(next_block(BLOCK + 1), BLOCK + 1);
+        assert!(begins_block(1) && begins_block(BLOCK + 1) && !begins_block(BLOCK));
+    }
+}
