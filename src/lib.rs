@@ -15,6 +15,8 @@ pub mod node;
 pub mod options;
 pub mod rng;
 pub mod rules;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod sorted;
 pub mod store;
 pub mod time;

@@ -78,7 +78,7 @@ pub struct Broker {
     /// Lanes from here up to the floor were never issued, or the log has lost them.
     lost_lanes: LaneId,
     /// Lanes with refusals that could not be stored for lack of room.
-    unrecorded: BTreeSet<LaneId>,
+    unrecorded: Set<LaneId>,
     links: Links,
     sessions: Map<ClientId, Session>,
     gate: Gate,
@@ -160,7 +160,7 @@ impl Broker {
             limits: config.limits,
             floors: numbers::floors(state.next),
             lost_lanes: state.next.lane,
-            unrecorded: BTreeSet::new(),
+            unrecorded: Set::new(),
             log,
             state,
         };

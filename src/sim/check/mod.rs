@@ -1,0 +1,89 @@
+//! The checkers. Each holds one promise of the system against everything that happens.
+
+use alloc::string::String;
+
+use crate::sim::fact::Fact;
+use crate::sim::model::Model;
+use crate::sim::schedule::Micros;
+
+/// A promise was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// The name of the checker.
+    pub checker: &'static str,
+    pub what: String,
+}
+
+pub fn violated<T>(checker: &'static str, what: String) -> Result<T, Violation> {
+    Err(Violation { checker, what })
+}
+
+/// What a checker may look at beside the fact.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub now: Micros,
+    /// What is stored, as of this moment.
+    pub model: &'a Model,
+}
+
+pub trait Checker {
+    /// Looks at one fact.
+    ///
+    /// # Errors
+    /// The promise that the fact breaks.
+    fn observe(&mut self, view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation>;
+
+    /// Looks at the end of the run, when all that was asked for had time to happen.
+    ///
+    /// # Errors
+    /// The promise that was not kept.
+    fn finish(&mut self, _view: View<'_>) -> Result<(), Violation> {
+        Ok(())
+    }
+}
+
+macro_rules! checkers {
+    ($($field:ident: $module:ident::$type:ident,)+) => {
+        $(pub mod $module;)+
+
+        /// All checkers.
+        #[derive(Debug, Default)]
+        pub struct Checkers {
+            $(pub $field: $module::$type,)+
+        }
+
+        impl Checkers {
+            fn all(&mut self) -> [&mut dyn Checker; [$(stringify!($field)),+].len()] {
+                [$(&mut self.$field,)+]
+            }
+        }
+    };
+}
+
+checkers! {
+    epochs: epochs::Epochs,
+    stored: stored::Stored,
+    sends: sends::Sends,
+    leases: leases::Leases,
+    numbers: numbers::Numbers,
+    calls: calls::Calls,
+    roles: roles::Roles,
+    live: live::Live,
+    requests: requests::Requests,
+}
+
+impl Checkers {
+    /// Shows a fact to every checker.
+    ///
+    /// # Errors
+    /// The first promise it breaks.
+    pub fn observe(&mut self, view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
+        self.all().into_iter().try_for_each(|checker| checker.observe(view, fact))
+    }
+
+    /// # Errors
+    /// The first promise that was not kept to the end.
+    pub fn finish(&mut self, view: View<'_>) -> Result<(), Violation> {
+        self.all().into_iter().try_for_each(|checker| checker.finish(view))
+    }
+}

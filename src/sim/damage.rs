@@ -1,0 +1,125 @@
+//! Recovery on copies of the disk, outside of the run.
+//! `recovery-equals-model`: an intact copy gives what the records say, at any moment.
+//! `damage-is-refused`: no log survives a chunk that is gone or a bit that is wrong; recovery has to
+//! say so.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::broker::io::{Event, Input, Output};
+use crate::id::{ChunkNumber, Epoch};
+use crate::limits::Limits;
+use crate::log::{Manifest, MemoryStore};
+use crate::node::{Node, NodeConfig};
+use crate::rules::Rules;
+use crate::sim::check::{Violation, violated};
+use crate::sim::dice::Dice;
+use crate::sim::difference::difference;
+use crate::sim::fault::{Fault, FaultCounts};
+use crate::sim::model::Model;
+use crate::sim::world::STORAGE;
+use crate::store::Key;
+use crate::time::{Instant, Now, UnixMillis};
+
+const REFUSED: &str = "damage-is-refused";
+
+/// More outputs than any recovery has.
+const OUTPUTS_MAX: usize = 100_000;
+
+/// Starts a node over a store that fails in nothing. Gives the node that serves, or why none does.
+fn recover(mut store: MemoryStore, limits: &Limits, rules: Rules) -> Result<Node, String> {
+    let now = Now { mono: Instant(0), unix: UnixMillis(0) };
+    let heard = Epoch::default();
+    let config = NodeConfig { limits: limits.clone(), rules, storage: STORAGE, heard };
+    let mut node = Node::new(config, [1; 32], now);
+    for _ in 0..OUTPUTS_MAX {
+        match node.poll_output() {
+            Output::Storage { op, action } => {
+                let result = store.perform(&action);
+                node.handle_input(now, Input::Stored { op, result });
+            }
+            Output::Event(Event::Ready { .. }) => return Ok(node),
+            Output::Event(Event::Over { reason, .. }) => return Err(reason.to_string()),
+            Output::Idle { .. } => return Err("it waits for nothing".to_string()),
+            _ => {}
+        }
+    }
+    Err("it never ends".to_string())
+}
+
+/// An intact log gives what its records say.
+///
+/// # Errors
+/// If it does not.
+pub fn recovers(
+    store: &MemoryStore,
+    model: &Model,
+    limits: &Limits,
+    rules: Rules,
+) -> Result<(), Violation> {
+    match recover(store.clone(), limits, rules) {
+        Ok(node) => {
+            let broker = node.broker();
+            match broker.and_then(|broker| difference(model, broker.state())) {
+                Some(what) => violated("recovery-equals-model", what),
+                None => Ok(()),
+            }
+        }
+        Err(reason) => violated("recovery-succeeds", format!("a copy of the disk: {reason}")),
+    }
+}
+
+/// Damages copies of a store and expects each to be refused.
+///
+/// # Errors
+/// If a node serves over a damaged log.
+pub fn is_refused(
+    store: &MemoryStore,
+    limits: &Limits,
+    rules: Rules,
+    dice: &mut Dice,
+    faults: &mut FaultCounts,
+) -> Result<(), Violation> {
+    let mut damaged = store.clone();
+    let (listed, tail) = needed_chunks(&mut damaged);
+    let needed: Vec<ChunkNumber> = listed.into_iter().chain(tail.iter().copied()).collect();
+    if !needed.is_empty() {
+        let chunk = *dice.choose(&needed);
+        damaged.values_mut().remove(&Key::Chunk(chunk));
+        faults.add(Fault::ChunkMissing);
+        if recover(damaged, limits, rules).is_ok() {
+            return violated(REFUSED, format!("a node serves without chunk {}", chunk.0));
+        }
+    }
+    let mut damaged = store.clone();
+    let pages = damaged.values_mut().keys().filter(|key| matches!(key, Key::Page(_))).copied();
+    let read: Vec<Key> = pages.chain(tail.into_iter().map(Key::Chunk)).collect();
+    if !read.is_empty() {
+        let key = *dice.choose(&read);
+        faults.add(Fault::BitFlipped);
+        if let Some(bytes) = damaged.values_mut().get_mut(&key) {
+            let bit = dice.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        if recover(damaged, limits, rules).is_ok() {
+            return violated(REFUSED, format!("a node serves over a wrong bit in {key:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The chunks that the checkpoint lists, and those after it but for the last, which may be torn.
+fn needed_chunks(store: &mut MemoryStore) -> (Vec<ChunkNumber>, Vec<ChunkNumber>) {
+    let values = store.values_mut();
+    let manifest = values.get(&Key::Manifest).and_then(|bytes| Manifest::decode(bytes).ok());
+    let Some(manifest) = manifest else { return (Vec::new(), Vec::new()) };
+    let chunk = |key: &Key| match key {
+        Key::Chunk(number) => Some(*number),
+        _ => None,
+    };
+    let mut tail: Vec<ChunkNumber> =
+        values.keys().filter_map(chunk).filter(|number| *number > manifest.through).collect();
+    tail.pop();
+    (manifest.chunks.iter().map(|chunk| chunk.number).collect(), tail)
+}

@@ -1,0 +1,97 @@
+//! What a recovered state is beside what the records say.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+use crate::broker::State;
+use crate::id::{LaneId, LeaseNumber, MessageNumber, QueueId};
+use crate::sim::model::{Model, Whereabouts};
+use crate::time::UnixMillis;
+
+/// Waiting messages: where, how often failed, when due.
+type Waiting = BTreeMap<MessageNumber, (QueueId, u32, Option<UnixMillis>)>;
+type Leased = BTreeMap<LeaseNumber, (QueueId, MessageNumber, u32, u64)>;
+
+/// The first thing in which the recovered state is not what the model says.
+#[must_use]
+pub fn difference(model: &Model, state: &State) -> Option<String> {
+    let told: Waiting = model
+        .messages
+        .iter()
+        .filter_map(|(number, message)| match message.whereabouts {
+            Whereabouts::Waiting { due_at } => {
+                Some((*number, (message.queue, message.attempts, due_at)))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut found = Waiting::new();
+    for (id, queue) in state.queues.iter() {
+        found.extend(queue.ready().map(|(n, entry)| (n, (*id, entry.attempts, None))));
+        let delayed = queue.delayed();
+        found.extend(delayed.map(|(due, n, entry)| (n, (*id, entry.attempts, Some(due)))));
+    }
+    for (number, (_, _, due_at)) in &mut found {
+        // One whose time has come is ready, whatever its record says.
+        if due_at.is_none() {
+            *due_at = told.get(number).and_then(|(_, _, due_at)| *due_at);
+        }
+    }
+    if let Some(what) = first_difference("message", &told, &found, |number| number.0) {
+        return Some(what);
+    }
+    let told: Leased = model
+        .leases
+        .iter()
+        .filter(|(_, lease)| lease.end.is_none())
+        .filter_map(|(number, lease)| {
+            let queue = model.messages.get(&lease.number)?.queue;
+            Some((*number, (queue, lease.number, lease.attempt, lease.lease_ms)))
+        })
+        .collect();
+    let found: Leased = state
+        .leases
+        .iter()
+        .map(|(number, l)| (*number, (l.queue, l.number, l.attempt, l.lease_ms)))
+        .collect();
+    if let Some(what) = first_difference("lease", &told, &found, |number| number.0) {
+        return Some(what);
+    }
+    let open = model.lanes.iter().filter(|(_, lane)| lane.open);
+    let told: BTreeMap<LaneId, _> =
+        open.map(|(number, lane)| (*number, (lane.client, lane.position))).collect();
+    let found = state.lanes.iter();
+    let found = found.map(|(number, lane)| (*number, (lane.client, lane.position))).collect();
+    if let Some(what) = first_difference("lane", &told, &found, |number| number.0) {
+        return Some(what);
+    }
+    names_and_leaders(model, state)
+}
+
+fn names_and_leaders(model: &Model, state: &State) -> Option<String> {
+    let told: BTreeMap<QueueId, _> =
+        model.queues.iter().map(|(id, queue)| (*id, (&*queue.name, &queue.options))).collect();
+    let found = state.queues.iter();
+    let found = found.map(|(id, queue)| (*id, (&*queue.name, &queue.options))).collect();
+    if let Some(what) = first_difference("queue", &told, &found, |id| u64::from(id.0)) {
+        return Some(what);
+    }
+    let leaders = state.leaders.iter();
+    let found: BTreeMap<String, _> =
+        leaders.map(|(role, leader)| (role.clone(), (leader.term, leader.client))).collect();
+    (found != model.leaders).then(|| format!("leaders are {found:?}, not {:?}", model.leaders))
+}
+
+fn first_difference<K: Ord + Copy, V: PartialEq + core::fmt::Debug>(
+    kind: &str,
+    told: &BTreeMap<K, V>,
+    found: &BTreeMap<K, V>,
+    number: impl Fn(K) -> u64,
+) -> Option<String> {
+    let missing = told.iter().find(|(key, value)| found.get(key) != Some(value));
+    let other = || found.iter().find(|(key, _)| !told.contains_key(key));
+    let (key, _) = missing.or_else(other)?;
+    let (told, found) = (told.get(key), found.get(key));
+    Some(format!("{kind} {} is {found:?}, the records say {told:?}", number(*key)))
+}

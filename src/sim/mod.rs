@@ -1,0 +1,19 @@
+//! The simulator: many tabs, their nodes and one disk in one process, under virtual time and one
+//! seed. The network, the disk, the processes and the clocks fail as their files say; checkers hold
+//! the promises of the system against everything that happens.
+
+pub mod check;
+pub mod damage;
+pub mod dice;
+pub mod difference;
+pub mod disk;
+pub mod fact;
+pub mod fault;
+pub mod lock;
+pub mod model;
+pub mod network;
+pub mod plan;
+pub mod run;
+pub mod schedule;
+pub mod user;
+pub mod world;

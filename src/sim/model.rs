@@ -1,0 +1,350 @@
+//! The reference model: what the stored records say, told as plainly as possible and kept for the
+//! whole run. It shares no code with the broker, and judges each record as it comes.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+use crate::id::{
+    ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
+};
+use crate::log::record::StoredMessage;
+use crate::log::{LeaseEnd, Record};
+use crate::options::{DeadLetter, QueueOptions};
+use crate::sim::check::{Violation, violated};
+use crate::sim::fact::{ProcessId, Tag};
+use crate::time::UnixMillis;
+
+/// Where a message is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whereabouts {
+    Waiting {
+        due_at: Option<UnixMillis>,
+    },
+    Leased(LeaseNumber),
+    /// It left by a recorded act.
+    Acked,
+    Discarded,
+}
+
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub tag: Tag,
+    pub queue: QueueId,
+    pub lane: LaneId,
+    pub sequence: Sequence,
+    pub index: u32,
+    /// Failed deliveries, since it came to its queue.
+    pub attempts: u32,
+    pub whereabouts: Whereabouts,
+    /// It was asked to wait, or was leased before, so others may be served before it.
+    pub out_of_line: bool,
+}
+
+/// How a lease ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Acked,
+    Released,
+    Failed,
+    DeadLettered,
+    Discarded,
+}
+
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub tag: Tag,
+    pub number: MessageNumber,
+    pub client: ClientId,
+    pub consumer: ConsumerId,
+    pub lease_ms: u64,
+    pub attempt: u32,
+    pub extensions: u32,
+    /// How it ended, and whether its holder ended it.
+    pub end: Option<(End, bool)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Lane {
+    pub client: ClientId,
+    pub position: Sequence,
+    pub open: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub name: String,
+    pub options: QueueOptions,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub queues: BTreeMap<QueueId, Queue>,
+    pub messages: BTreeMap<MessageNumber, Message>,
+    pub leases: BTreeMap<LeaseNumber, Lease>,
+    pub lanes: BTreeMap<LaneId, Lane>,
+    pub leaders: BTreeMap<String, (Term, ClientId)>,
+    /// Every term that began, with its role and its leader.
+    pub terms: BTreeMap<Term, (String, ClientId)>,
+    pub by_tag: BTreeMap<Tag, MessageNumber>,
+    /// The newest serial that each process stored in each queue.
+    serials: BTreeMap<(ProcessId, QueueId), u32>,
+}
+
+const ORDER: &str = "order-per-producer";
+const DUPLICATE: &str = "no-duplicate";
+const ONE_LEASE: &str = "one-live-lease";
+const KEPT: &str = "confirmed-is-kept";
+const ONE_LEADER: &str = "one-leader-per-term";
+const RECORDS: &str = "records-make-sense";
+
+impl Model {
+    /// Makes the change that `record` tells.
+    ///
+    /// # Errors
+    /// The rule that the record breaks.
+    pub fn apply(&mut self, record: &Record<'_>) -> Result<(), Violation> {
+        match record {
+            Record::Message(message) => self.store(message),
+            Record::Leased { .. } => self.lease(record),
+            Record::Ended { lease, end, by_holder } => self.end(*lease, end, *by_holder),
+            Record::Extended { lease, lease_ms } => self.extend(*lease, *lease_ms),
+            Record::Declared { queue, name, options } => self.declare(*queue, name, options),
+            Record::LaneOpened { lane, client, position, .. } => {
+                if self.lanes.last_key_value().is_some_and(|(newest, _)| newest >= lane) {
+                    return violated(RECORDS, format!("lane {} was issued before", lane.0));
+                }
+                self.lanes.insert(*lane, Lane { client: *client, position: *position, open: true });
+                Ok(())
+            }
+            Record::LaneVoid { lane, position, .. } => {
+                let lane = self.open_lane(*lane)?;
+                lane.position = lane.position.max(*position);
+                Ok(())
+            }
+            Record::LaneClosed { lane } => {
+                self.open_lane(*lane)?.open = false;
+                Ok(())
+            }
+            Record::TermBegan { role, term, client } => self.begin_term(role, *term, *client),
+            Record::TermEnded { role } => match self.leaders.remove(*role) {
+                Some(_) => Ok(()),
+                None => violated(RECORDS, format!("role {role} has no leader to end")),
+            },
+            Record::Kept { .. }
+            | Record::Counters { .. }
+            | Record::SettledLately { .. }
+            | Record::Totals { .. } => {
+                violated(RECORDS, "a record of checkpoints lies in a chunk".to_owned())
+            }
+        }
+    }
+
+    fn open_lane(&mut self, lane: LaneId) -> Result<&mut Lane, Violation> {
+        match self.lanes.get_mut(&lane).filter(|lane| lane.open) {
+            Some(lane) => Ok(lane),
+            None => violated(RECORDS, format!("lane {} is not open", lane.0)),
+        }
+    }
+
+    fn store(&mut self, stored: &StoredMessage<'_>) -> Result<(), Violation> {
+        let Some(tag) = Tag::of(stored.body) else {
+            return violated(KEPT, format!("message {} has a changed body", stored.number.0));
+        };
+        if let Some(number) = self.by_tag.get(&tag) {
+            let what = format!("send {tag} is stored as {} and {}", number.0, stored.number.0);
+            return violated(DUPLICATE, what);
+        }
+        if self.messages.last_key_value().is_some_and(|(newest, _)| *newest >= stored.number) {
+            let what = format!("message number {} was issued before", stored.number.0);
+            return violated(RECORDS, what);
+        }
+        if !self.queues.contains_key(&stored.queue) {
+            return violated(RECORDS, format!("queue {} is not declared", stored.queue.0));
+        }
+        self.move_lane(stored)?;
+        let newest = self.serials.entry((tag.process, stored.queue)).or_default();
+        if *newest >= tag.serial {
+            return violated(ORDER, format!("{tag} is stored after serial {newest}"));
+        }
+        *newest = tag.serial;
+        self.by_tag.insert(tag, stored.number);
+        let message = Message {
+            tag,
+            queue: stored.queue,
+            lane: stored.lane,
+            sequence: stored.sequence,
+            index: stored.index,
+            attempts: 0,
+            whereabouts: Whereabouts::Waiting { due_at: stored.due_at },
+            out_of_line: stored.due_at.is_some(),
+        };
+        self.messages.insert(stored.number, message);
+        Ok(())
+    }
+
+    fn move_lane(&mut self, stored: &StoredMessage<'_>) -> Result<(), Violation> {
+        let (sequence, index) = (stored.sequence, stored.index);
+        let same_send = self.messages.last_key_value().is_some_and(|(_, last)| {
+            (last.lane, last.sequence, last.index + 1) == (stored.lane, sequence, index)
+        });
+        let lane = self.open_lane(stored.lane)?;
+        let expected = if index == 0 { lane.position.next() } else { lane.position };
+        if sequence != expected || (index > 0 && !same_send) {
+            let what = format!(
+                "lane {} at {} stores {}, item {index}",
+                stored.lane.0, lane.position.0, sequence.0
+            );
+            return violated(ORDER, what);
+        }
+        lane.position = sequence;
+        Ok(())
+    }
+
+    fn lease(&mut self, record: &Record<'_>) -> Result<(), Violation> {
+        let Record::Leased { lease, queue, number, client, lease_ms, attempt, consumer } = record
+        else {
+            return Ok(());
+        };
+        if self.leases.last_key_value().is_some_and(|(newest, _)| newest >= lease) {
+            return violated(ONE_LEASE, format!("lease {} was issued before", lease.0));
+        }
+        self.first_in_line(*number, *queue)?;
+        let Some(message) = self.messages.get_mut(number) else {
+            return violated(RECORDS, format!("lease {} is for no message", lease.0));
+        };
+        let Whereabouts::Waiting { .. } = message.whereabouts else {
+            let what =
+                format!("message {} is {:?} and leased again", number.0, message.whereabouts);
+            return violated(ONE_LEASE, what);
+        };
+        if message.queue != *queue || message.attempts + 1 != *attempt {
+            let what = format!("lease {} miscounts attempts or mistakes the queue", lease.0);
+            return violated(RECORDS, what);
+        }
+        message.whereabouts = Whereabouts::Leased(*lease);
+        message.out_of_line = true;
+        let leased = Lease {
+            tag: message.tag,
+            number: *number,
+            client: *client,
+            consumer: *consumer,
+            lease_ms: *lease_ms,
+            attempt: *attempt,
+            extensions: 0,
+            end: None,
+        };
+        self.leases.insert(*lease, leased);
+        Ok(())
+    }
+
+    /// A message that never left its line is served in the order of numbers.
+    fn first_in_line(&self, number: MessageNumber, queue: QueueId) -> Result<(), Violation> {
+        if self.messages.get(&number).is_none_or(|message| message.out_of_line) {
+            return Ok(());
+        }
+        let earlier = self.messages.range(..number).find(|(_, message)| {
+            message.queue == queue
+                && !message.out_of_line
+                && matches!(message.whereabouts, Whereabouts::Waiting { .. })
+        });
+        match earlier {
+            Some((earlier, _)) => {
+                let what = format!("message {} is served before {}", number.0, earlier.0);
+                violated(ORDER, what)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn live_lease(&mut self, number: LeaseNumber) -> Result<&mut Lease, Violation> {
+        match self.leases.get_mut(&number).filter(|lease| lease.end.is_none()) {
+            Some(lease) => Ok(lease),
+            None => violated(ONE_LEASE, format!("lease {} ends but is not live", number.0)),
+        }
+    }
+
+    fn extend(&mut self, number: LeaseNumber, lease_ms: u64) -> Result<(), Violation> {
+        let lease = self.live_lease(number)?;
+        lease.lease_ms = lease_ms;
+        lease.extensions += 1;
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        number: LeaseNumber,
+        end: &LeaseEnd<'_>,
+        by_holder: bool,
+    ) -> Result<(), Violation> {
+        let lease = self.live_lease(number)?;
+        let (message, attempt) = (lease.number, lease.attempt);
+        let waiting = |due_at| Whereabouts::Waiting { due_at };
+        let (how, whereabouts) = match end {
+            LeaseEnd::Acked => (End::Acked, Whereabouts::Acked),
+            LeaseEnd::Released => (End::Released, waiting(None)),
+            LeaseEnd::Failed { due_at } => (End::Failed, waiting(*due_at)),
+            LeaseEnd::DeadLettered { .. } => (End::DeadLettered, waiting(None)),
+            LeaseEnd::Discarded { .. } => (End::Discarded, Whereabouts::Discarded),
+        };
+        lease.end = Some((how, by_holder));
+        let Some(message) = self.messages.get_mut(&message) else {
+            return violated(RECORDS, format!("lease {} is for no message", number.0));
+        };
+        message.whereabouts = whereabouts;
+        if how == End::Failed {
+            message.attempts = attempt;
+        }
+        let declared = self.queues.get(&message.queue);
+        let dead_letter = declared.and_then(|queue| queue.options.dead_letter.clone());
+        match end {
+            LeaseEnd::DeadLettered { into, .. } => {
+                let target = self.queues.get(into).map(|queue| &queue.name);
+                let wanted = match dead_letter {
+                    Some(DeadLetter::Queue(name)) => Some(name),
+                    Some(DeadLetter::Discard) => None,
+                    None => declared.map(|queue| format!("{}.dead", queue.name)),
+                };
+                if target != wanted.as_ref() {
+                    return violated(KEPT, format!("{} died into the wrong queue", message.tag));
+                }
+                message.queue = *into;
+                message.attempts = 0;
+                Ok(())
+            }
+            LeaseEnd::Discarded { .. } if dead_letter != Some(DeadLetter::Discard) => {
+                violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn declare(
+        &mut self,
+        id: QueueId,
+        name: &str,
+        options: &QueueOptions,
+    ) -> Result<(), Violation> {
+        let namesake = self.queues.iter().find(|(_, queue)| queue.name == name);
+        if namesake.is_some_and(|(other, _)| *other != id) {
+            return violated(RECORDS, format!("two queues are named {name}"));
+        }
+        let queue = Queue { name: name.to_owned(), options: options.clone() };
+        self.queues.insert(id, queue);
+        Ok(())
+    }
+
+    fn begin_term(&mut self, role: &str, term: Term, client: ClientId) -> Result<(), Violation> {
+        if let Some((earlier, _)) = self.leaders.get(role) {
+            let what = format!("role {role} has term {} and gets {}", earlier.0, term.0);
+            return violated(ONE_LEADER, what);
+        }
+        if self.terms.last_key_value().is_some_and(|(newest, _)| *newest >= term) {
+            return violated(ONE_LEADER, format!("term {} was issued before", term.0));
+        }
+        self.leaders.insert(role.to_owned(), (term, client));
+        self.terms.insert(term, (role.to_owned(), client));
+        Ok(())
+    }
+}

@@ -1,0 +1,378 @@
+//! The user of one page: what it asks of its client, and what it does with what it gets.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::client::Client;
+use crate::client::io::Event;
+use crate::id::{CallId, CandidateId, ConsumerId, LeaseNumber, ServiceId, SubscriptionId};
+use crate::options::{Backoff, DeadLetter, Durability, QueueOptions};
+use crate::sim::check::calls::answer;
+use crate::sim::dice::{Dice, Ratio};
+use crate::sim::fact::{Act, Ask, ProcessId, Tag};
+use crate::sim::schedule::{MILLI, Micros, SECOND};
+use crate::time::Now;
+use crate::wire::frame::{CallKey, Item, Outcome, Settlement};
+
+/// Something the user does at a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Chore {
+    /// The page begins.
+    Setup,
+    /// One verb, drawn at random, and the next after it.
+    Work,
+    Settle {
+        lease: LeaseNumber,
+        act: Act,
+    },
+    Reply {
+        key: CallKey,
+        tag: Tag,
+        threw: bool,
+    },
+    /// Publish once on every topic.
+    LastWords,
+    Close,
+    Unpark,
+}
+
+/// What came of a chore: the verbs that the client took, and what is to be done later.
+#[derive(Debug, Default)]
+pub struct Done {
+    pub asks: Vec<Ask>,
+    pub chores: Vec<(Micros, Chore)>,
+}
+
+pub const QUEUES: [&str; 6] = ["plain", "brief", "discards", "strict", "small", "brief.dead"];
+const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
+const FILTERS: [&str; 6] = ["a.*", "a.#", "#", "d", "*.b", "#.c"];
+const SERVICES: [&str; 2] = ["sums", "names"];
+const ROLES: [&str; 2] = ["chief", "scribe"];
+
+#[derive(Debug)]
+pub struct User {
+    process: ProcessId,
+    dice: Dice,
+    serial: u32,
+    work_every_max: Micros,
+    consumers: Vec<ConsumerId>,
+    subscriptions: Vec<SubscriptionId>,
+    services: Vec<ServiceId>,
+    candidates: Vec<CandidateId>,
+    calls: Vec<CallId>,
+}
+
+/// How a queue of the simulation is declared.
+#[must_use]
+pub fn queue_options(name: &str) -> QueueOptions {
+    let backoff =
+        Backoff { first_ms: 50, factor_percent: 200, wait_ms_max: 400, jitter_percent: 20 };
+    let brief = QueueOptions { backoff: Some(backoff), ..QueueOptions::default() };
+    match name {
+        "brief" => QueueOptions { lease_ms: Some(700), deliveries_max: Some(3), ..brief },
+        "discards" => QueueOptions {
+            lease_ms: Some(2000),
+            deliveries_max: Some(2),
+            dead_letter: Some(DeadLetter::Discard),
+            ..brief
+        },
+        "strict" => QueueOptions { durability: Some(Durability::Strict), ..brief },
+        "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
+        _ => QueueOptions::default(),
+    }
+}
+
+impl User {
+    #[must_use]
+    pub fn new(process: ProcessId, work_every_max: Micros, dice: Dice) -> Self {
+        Self {
+            process,
+            dice,
+            serial: 0,
+            work_every_max,
+            consumers: Vec::new(),
+            subscriptions: Vec::new(),
+            services: Vec::new(),
+            candidates: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    fn tag(&mut self) -> Tag {
+        self.serial += 1;
+        Tag { process: self.process, serial: self.serial }
+    }
+
+    fn one_in(&mut self, denominator: u32) -> bool {
+        self.dice.chance(Ratio::one_in(denominator))
+    }
+
+    fn body_bytes(&mut self) -> usize {
+        let bytes =
+            if self.one_in(30) { self.dice.between(1000, 9000) } else { self.dice.between(8, 200) };
+        usize::try_from(bytes).unwrap_or(8)
+    }
+
+    /// Does a chore. A client that refuses a verb because it is full or closing was not asked.
+    pub fn do_chore(&mut self, client: &mut Client, now: Now, chore: Chore, calm: bool) -> Done {
+        let mut done = Done::default();
+        match chore {
+            Chore::Setup => self.set_up(client, now, &mut done),
+            Chore::Work => {
+                if !calm {
+                    let ask = self.work(client, now);
+                    done.asks.extend(ask);
+                    let after = self.dice.between(MILLI, self.work_every_max);
+                    done.chores.push((after, Chore::Work));
+                    if self.one_in(400) {
+                        done.chores.push((0, Chore::Close));
+                    }
+                }
+            }
+            Chore::Settle { lease, act } => self.settle(client, now, lease, act, &mut done),
+            Chore::Reply { key, tag, threw } => {
+                let body = answer(tag, threw);
+                let outcome = if threw { Outcome::Threw(&body) } else { Outcome::Value(&body) };
+                if client.reply(now, key, outcome).is_ok() {
+                    done.asks.push(Ask::Reply { key });
+                }
+            }
+            Chore::LastWords => {
+                for topic in TOPICS {
+                    done.asks.extend(self.publish(client, now, topic));
+                }
+            }
+            Chore::Close => {
+                client.close(now, true);
+                done.asks.push(Ask::Close);
+            }
+            Chore::Unpark => {}
+        }
+        done
+    }
+
+    fn set_up(&mut self, client: &mut Client, now: Now, done: &mut Done) {
+        let queues = [*self.dice.choose(&QUEUES), *self.dice.choose(&QUEUES)];
+        for queue in queues {
+            done.asks.extend(self.declare(client, now, queue));
+            done.asks.extend(self.consume(client, now, queue));
+        }
+        done.asks.extend(self.subscribe(client, now));
+        done.asks.extend(self.serve(client, now));
+        done.chores.push((MILLI, Chore::Work));
+    }
+
+    /// One verb, drawn at random.
+    fn work(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
+        const WEIGHTS: [u32; 14] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 1];
+        match self.dice.weighted(&WEIGHTS) {
+            0 => self.send(client, now),
+            1 => {
+                let topic = *self.dice.choose(&TOPICS);
+                self.publish(client, now, topic)
+            }
+            2 => self.call(client, now),
+            3 => {
+                let queue = *self.dice.choose(&QUEUES);
+                let request = client.inspect(now, queue).ok()?;
+                Some(Ask::Inspect { request, queue: queue.to_owned() })
+            }
+            4 => client.flush(now).ok().map(|request| Ask::Flush { request }),
+            5 => {
+                let queue = *self.dice.choose(&QUEUES[..5]);
+                self.declare(client, now, queue)
+            }
+            6 => self.subscribe(client, now),
+            7 => {
+                let subscription = take_some(&mut self.subscriptions, &mut self.dice)?;
+                client.unsubscribe(now, subscription);
+                Some(Ask::Unsubscribe { subscription })
+            }
+            8 => {
+                let queue = *self.dice.choose(&QUEUES);
+                self.consume(client, now, queue)
+            }
+            9 => {
+                let consumer = take_some(&mut self.consumers, &mut self.dice)?;
+                client.cancel_consumer(now, consumer);
+                Some(Ask::CancelConsumer { consumer })
+            }
+            10 => self.lead(client, now),
+            11 => {
+                let candidate = take_some(&mut self.candidates, &mut self.dice)?;
+                client.resign(now, candidate);
+                Some(Ask::Resign { candidate })
+            }
+            12 => self.change_service(client, now),
+            _ => {
+                let call = take_some(&mut self.calls, &mut self.dice)?;
+                client.cancel_call(now, call);
+                Some(Ask::CancelCall { call })
+            }
+        }
+    }
+
+    fn send(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
+        let queue = *self.dice.choose(&QUEUES[..5]);
+        let count = if self.one_in(5) { self.dice.between(2, 6) } else { 1 };
+        let delayed = self.one_in(8);
+        let tags: Vec<Tag> = (0..count).map(|_| self.tag()).collect();
+        let bodies: Vec<(Vec<u8>, Option<u64>)> = tags
+            .iter()
+            .map(|tag| {
+                let delay_ms = delayed.then(|| self.dice.between(1, 3000));
+                (tag.body(self.body_bytes()), delay_ms)
+            })
+            .collect();
+        let items: Vec<Item<'_>> = bodies
+            .iter()
+            .map(|(body, delay_ms)| Item { body, properties: None, delay_ms: *delay_ms })
+            .collect();
+        let durability = self.one_in(10).then_some(Durability::Strict);
+        let request = client.send(now, queue, &items, durability).ok()?;
+        Some(Ask::Send { request, queue: queue.to_owned(), tags, durability })
+    }
+
+    fn publish(&mut self, client: &mut Client, now: Now, topic: &str) -> Option<Ask> {
+        let tag = self.tag();
+        let body = tag.body(self.body_bytes());
+        let request = client.publish(now, topic, &body, None).ok()?;
+        Some(Ask::Publish { request, topic: topic.to_owned(), tag })
+    }
+
+    fn call(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
+        let tag = self.tag();
+        let service = *self.dice.choose(&SERVICES);
+        let timeout_ms = self.dice.between(100, 5000);
+        let arguments = tag.body(self.body_bytes());
+        let call = client.call(now, service, "run", &arguments, timeout_ms).ok()?;
+        self.calls.push(call);
+        Some(Ask::Call { call, tag, timeout_ms })
+    }
+
+    fn declare(&mut self, client: &mut Client, now: Now, queue: &str) -> Option<Ask> {
+        let options = queue_options(queue);
+        let request = client.declare(now, queue, options.clone()).ok()?;
+        Some(Ask::Declare { request, queue: queue.to_owned(), options })
+    }
+
+    fn consume(&mut self, client: &mut Client, now: Now, queue: &str) -> Option<Ask> {
+        let prefetch = u32::try_from(self.dice.between(1, 5)).unwrap_or(1);
+        let consumer = client.consume(now, queue, prefetch, 10_000).ok()?;
+        self.consumers.push(consumer);
+        Some(Ask::Consume { consumer, queue: queue.to_owned() })
+    }
+
+    fn subscribe(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
+        let filter = *self.dice.choose(&FILTERS);
+        let group = self.one_in(3).then_some("group");
+        let subscription = client.subscribe(now, filter, group).ok()?;
+        self.subscriptions.push(subscription);
+        let group = group.map(String::from);
+        Some(Ask::Subscribe { subscription, filter: filter.to_owned(), group })
+    }
+
+    fn serve(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
+        let name = *self.dice.choose(&SERVICES);
+        let concurrency = u32::try_from(self.dice.between(1, 4)).unwrap_or(1);
+        let service = client.serve(now, name, concurrency).ok()?;
+        self.services.push(service);
+        Some(Ask::Serve { service, name: name.to_owned() })
+    }
+
+    fn change_service(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
+        if self.one_in(2) {
+            return self.serve(client, now);
+        }
+        let service = take_some(&mut self.services, &mut self.dice)?;
+        client.unserve(now, service);
+        Some(Ask::Unserve { service })
+    }
+
+    fn lead(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
+        let role = *self.dice.choose(&ROLES);
+        let candidate = client.stand(now, role).ok()?;
+        self.candidates.push(candidate);
+        Some(Ask::Lead { candidate, role: role.to_owned() })
+    }
+
+    fn settle(
+        &mut self,
+        client: &mut Client,
+        now: Now,
+        lease: LeaseNumber,
+        act: Act,
+        done: &mut Done,
+    ) {
+        let reason = format!("lease {}", lease.0);
+        let after_ms = self.one_in(2).then(|| self.dice.between(0, 500));
+        let settlement = match act {
+            Act::Ack => Settlement::Ack,
+            Act::Retry => Settlement::Retry { after_ms, reason: Some(&reason) },
+            Act::Reject => Settlement::Reject { reason: Some(&reason) },
+            Act::Release => Settlement::Release,
+            Act::Extend => Settlement::Extend { lease_ms: after_ms.map(|ms| ms + 100) },
+        };
+        if let Ok(request) = client.settle(now, lease, settlement) {
+            done.asks.push(Ask::Settle { request, lease, act });
+        }
+        if act == Act::Extend {
+            let after = self.dice.between(MILLI, SECOND);
+            done.chores.push((after, Chore::Settle { lease, act: Act::Ack }));
+        }
+    }
+
+    /// What the user does because of an event.
+    pub fn hear(&mut self, event: &Event, calm: bool) -> Vec<(Micros, Chore)> {
+        match event {
+            Event::Delivery { lease, lease_ms, .. } => {
+                self.plan_settlement(*lease, *lease_ms, calm)
+            }
+            Event::Dispatch { key, arguments, .. } => self.plan_reply(*key, arguments, calm),
+            _ => Vec::new(),
+        }
+    }
+
+    fn plan_settlement(
+        &mut self,
+        lease: LeaseNumber,
+        lease_ms: u64,
+        calm: bool,
+    ) -> Vec<(Micros, Chore)> {
+        if calm {
+            return vec![(20 * MILLI, Chore::Settle { lease, act: Act::Ack })];
+        }
+        const ACTS: [Act; 5] = [Act::Ack, Act::Retry, Act::Reject, Act::Release, Act::Extend];
+        let act = ACTS[self.dice.weighted(&[70, 10, 4, 6, 8])];
+        let after = match self.dice.weighted(&[85, 8, 7]) {
+            0 => self.dice.between(0, 300 * MILLI),
+            // Late, perhaps after the lease ended.
+            1 => self.dice.between(lease_ms * MILLI / 2, lease_ms * MILLI * 2).min(10 * SECOND),
+            // Never: the lease runs out.
+            _ => return Vec::new(),
+        };
+        vec![(after, Chore::Settle { lease, act })]
+    }
+
+    fn plan_reply(&mut self, key: CallKey, arguments: &[u8], calm: bool) -> Vec<(Micros, Chore)> {
+        let Some(tag) = Tag::of(arguments) else { return Vec::new() };
+        let threw = self.one_in(8);
+        let after = match self.dice.weighted(&[80, 15, 5]) {
+            1 if !calm => self.dice.between(100 * MILLI, 6 * SECOND),
+            2 if !calm => return Vec::new(),
+            _ => self.dice.between(0, 60 * MILLI),
+        };
+        vec![(after, Chore::Reply { key, tag, threw })]
+    }
+}
+
+fn take_some<T>(items: &mut Vec<T>, dice: &mut Dice) -> Option<T> {
+    if items.is_empty() {
+        return None;
+    }
+    let index = dice.index(items.len());
+    Some(items.swap_remove(index))
+}

@@ -1,0 +1,204 @@
+//! Faults that come at a time, and their end.
+//!
+//! The fault model of processes. A page may **die** with all it holds, **reload** with the little
+//! that a page may keep, **freeze** and go on later with everything that came meanwhile, or be
+//! **parked** in the cache of the browser and come back, or be thrown out of it. A node **dies**
+//! between two inputs or after any of its outputs, alone or with its page; it **freezes** with its
+//! page, and if another took over meanwhile it goes on **fenced**. The lock may be **stolen** from
+//! a node that lives. The wall clock **jumps**, either way; the other clock never does.
+
+use alloc::vec::Vec;
+
+use crate::sim::check::Violation;
+use crate::sim::dice::Ratio;
+use crate::sim::fact::{Fact, NodeId, ProcessId};
+use crate::sim::fault::Fault;
+use crate::sim::model::Model;
+use crate::sim::schedule::{MILLI, SECOND};
+use crate::sim::user::Chore;
+use crate::sim::world::hosts::read_records;
+use crate::sim::world::mail::Letter;
+use crate::sim::world::{Action, World};
+
+/// The longest jump of the wall clock, either way.
+const WALL_JUMP_MS_MAX: u64 = 30_000;
+
+impl World {
+    /// One fault occurs, and the next is planned.
+    pub(super) fn misfortune(&mut self) -> Result<(), Violation> {
+        if self.calm {
+            return Ok(());
+        }
+        let after = self.fault_dice.between(50 * MILLI, self.plan.fault_every_max);
+        self.schedule.after(after, Action::Misfortune);
+        let weights: Vec<u32> = self.plan.timed.iter().map(|(_, weight)| *weight).collect();
+        let (fault, _) = self.plan.timed[self.fault_dice.weighted(&weights)];
+        match fault {
+            Fault::LinkCut => self.cut_a_link(),
+            Fault::DiskFull => {
+                self.faults.add(fault);
+                let time = self.fault_dice.between(50 * MILLI, 3 * SECOND);
+                self.disk.fill(self.schedule.now() + time);
+                Ok(())
+            }
+            Fault::TailLost => self.lose_tail(),
+            Fault::NodeDied | Fault::NodeDiedMidway | Fault::NodeFrozen => self.hit_node(fault),
+            Fault::LockStolen => self.steal_from_the_living(),
+            Fault::WallJumped => {
+                self.faults.add(fault);
+                let jump_ms = self.fault_dice.between(0, 2 * WALL_JUMP_MS_MAX);
+                self.wall_offset_ms += jump_ms.cast_signed() - WALL_JUMP_MS_MAX.cast_signed();
+                Ok(())
+            }
+            _ => self.hit_page(fault),
+        }
+    }
+
+    /// A page that runs, drawn at random.
+    fn some_page(&mut self) -> Option<ProcessId> {
+        let runs = |(_, page): &(&ProcessId, &super::processes::Process)| {
+            !page.frozen && !page.parked && !page.closed
+        };
+        let pages: Vec<ProcessId> = self.processes.iter().filter(runs).map(|(id, _)| *id).collect();
+        (!pages.is_empty()).then(|| *self.fault_dice.choose(&pages))
+    }
+
+    fn some_node(&mut self) -> Option<(NodeId, ProcessId)> {
+        let nodes: Vec<(NodeId, ProcessId)> =
+            self.nodes.iter().map(|(id, host)| (*id, host.home)).collect();
+        (!nodes.is_empty()).then(|| *self.fault_dice.choose(&nodes))
+    }
+
+    fn hit_page(&mut self, fault: Fault) -> Result<(), Violation> {
+        let Some(page) = self.some_page() else { return Ok(()) };
+        let hosts = self.processes.get(&page).is_some_and(|page| page.node.is_some());
+        self.faults.add(fault);
+        match fault {
+            Fault::ClientDied | Fault::ClientReloaded => {
+                self.node_deaths += u64::from(hosts);
+                self.replace(page, fault == Fault::ClientReloaded)
+            }
+            Fault::ClientFrozen => {
+                let time = self.fault_dice.between(100 * MILLI, 6 * SECOND);
+                self.freeze(page, time)
+            }
+            Fault::ClientParked => {
+                self.park(page)?;
+                let after = self.fault_dice.between(50 * MILLI, 5 * SECOND);
+                if self.fault_dice.chance(Ratio::one_in(3)) {
+                    return self.replace(page, true);
+                }
+                let chore = Chore::Unpark;
+                self.schedule.after(after, Action::Chore { process: page, chore });
+                Ok(())
+            }
+            Fault::Partitioned => {
+                let time = self.fault_dice.between(100 * MILLI, 6 * SECOND);
+                let until = self.schedule.now() + time;
+                self.network.partition(page, until);
+                self.observe(&Fact::Partitioned { process: page, until })
+            }
+            _ => unreachable!("the others hit no page"),
+        }
+    }
+
+    fn hit_node(&mut self, fault: Fault) -> Result<(), Violation> {
+        let Some((node, home)) = self.some_node() else { return Ok(()) };
+        match fault {
+            Fault::NodeDiedMidway => {
+                let outputs = u32::try_from(self.fault_dice.between(0, 30)).unwrap_or(0);
+                self.doomed = Some((node, outputs));
+                Ok(())
+            }
+            Fault::NodeFrozen => {
+                if self.processes.get(&home).is_none_or(|page| page.frozen) {
+                    return Ok(());
+                }
+                self.faults.add(fault);
+                let time = self.fault_dice.between(SECOND, 12 * SECOND);
+                self.freeze(home, time)
+            }
+            _ => {
+                self.faults.add(fault);
+                if self.fault_dice.chance(Ratio::one_in(2)) {
+                    return self.kill_node(node);
+                }
+                self.node_deaths += 1;
+                let kept = self.fault_dice.chance(Ratio::one_in(2));
+                self.replace(home, kept)
+            }
+        }
+    }
+
+    fn cut_a_link(&mut self) -> Result<(), Violation> {
+        let sockets: Vec<_> = self
+            .processes
+            .iter()
+            .filter_map(|(id, page)| page.socket.map(|socket| (*id, socket)))
+            .collect();
+        if sockets.is_empty() {
+            return Ok(());
+        }
+        let (process, socket) = *self.fault_dice.choose(&sockets);
+        self.faults.add(Fault::LinkCut);
+        let letter = Letter::Cut(socket);
+        let node = socket.node;
+        self.schedule.after(0, Action::ToClient { process, letter: letter.clone() });
+        let seen_after = self.fault_dice.between(0, 100 * MILLI);
+        self.schedule.after(seen_after, Action::ToNode { node, from: process, letter });
+        let back_after = self.fault_dice.between(MILLI, 2 * SECOND);
+        self.schedule.after(back_after, Action::Redial { process });
+        Ok(())
+    }
+
+    fn steal_from_the_living(&mut self) -> Result<(), Violation> {
+        let Some(thief) = self.some_page() else { return Ok(()) };
+        if self.lock.holder() == Some(thief) || self.nodes.is_empty() {
+            return Ok(());
+        }
+        self.faults.add(Fault::LockStolen);
+        self.steal_lock(thief)
+    }
+
+    /// Power is lost, or the store's process crashed: all nodes die, and what was not flushed may
+    /// be gone. Pages die, too, or go on.
+    fn lose_tail(&mut self) -> Result<(), Violation> {
+        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for node in nodes {
+            self.kill_node(node)?;
+        }
+        if !self.disk.lose_tail(&mut self.faults) {
+            return Ok(());
+        }
+        let mut after = Model::default();
+        for (_, bytes) in self.disk.journal() {
+            for record in read_records(bytes)? {
+                after.apply(&record)?;
+            }
+        }
+        let before = core::mem::replace(&mut self.model, after.clone());
+        self.observe(&Fact::TailLost { before: &before, after: &after })?;
+        if self.fault_dice.chance(Ratio::one_in(3)) {
+            let pages: Vec<ProcessId> = self.processes.keys().copied().collect();
+            for page in pages {
+                let kept = self.fault_dice.chance(Ratio::one_in(2));
+                self.replace(page, kept)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// No fault occurs from here on, and what is under way ends.
+    pub(super) fn heal(&mut self) -> Result<(), Violation> {
+        self.calm = true;
+        self.doomed = None;
+        self.network.heal();
+        self.disk.heal();
+        let pages: Vec<ProcessId> = self.processes.keys().copied().collect();
+        for page in pages {
+            self.thaw(page)?;
+            self.unpark(page)?;
+        }
+        self.observe(&Fact::Healed)
+    }
+}

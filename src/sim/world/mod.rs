@@ -1,0 +1,354 @@
+//! One simulated world: tabs, nodes, one disk, the ways between them, and a clock that only moves
+//! when nothing is left to do. Everything in it follows from the seed.
+
+mod hosts;
+mod mail;
+mod misfortune;
+mod processes;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use xxhash_rust::xxh64::Xxh64;
+
+use crate::client::io::Keepsake;
+use crate::id::{ClientId, Epoch, OpId};
+use crate::rules::Rules;
+use crate::sim::check::{Checkers, View, Violation, violated};
+use crate::sim::dice::Dice;
+use crate::sim::disk::Disk;
+use crate::sim::fact::{Fact, NodeId, ProcessId};
+use crate::sim::fault::FaultCounts;
+use crate::sim::lock::Lock;
+use crate::sim::model::Model;
+use crate::sim::network::Network;
+use crate::sim::plan::{self, Plan};
+use crate::sim::schedule::{Micros, SECOND, Schedule};
+use crate::sim::user::Chore;
+use crate::store::StorageResult;
+use crate::time::{Instant, Now, UnixMillis};
+
+use hosts::NodeHost;
+pub use hosts::STORAGE;
+use mail::Letter;
+use processes::Process;
+
+/// Wall time at the start of each run.
+const WALL_START_MS: u64 = 1_700_000_000_000;
+
+/// Ticks without any time passing or anything else happening, before we call it a spin.
+const IDLE_TICKS_MAX: u32 = 100;
+
+/// Something to come.
+#[derive(Debug)]
+enum Action {
+    ToClient {
+        process: ProcessId,
+        letter: Letter,
+    },
+    ToNode {
+        node: NodeId,
+        from: ProcessId,
+        letter: Letter,
+    },
+    ClientTimer {
+        process: ProcessId,
+        token: u64,
+    },
+    NodeTimer {
+        node: NodeId,
+        token: u64,
+    },
+    Chore {
+        process: ProcessId,
+        chore: Chore,
+    },
+    /// The disk performs the next operation of this node.
+    Perform {
+        node: NodeId,
+    },
+    Stored {
+        node: NodeId,
+        op: OpId,
+        result: StorageResult,
+    },
+    LockGranted {
+        process: ProcessId,
+    },
+    LockBroken {
+        node: NodeId,
+    },
+    /// The node's host lists who is there.
+    Present {
+        node: NodeId,
+    },
+    /// The node's host notices that the lock of a client is free.
+    Gone {
+        node: NodeId,
+        client: ClientId,
+    },
+    Begin {
+        tab: usize,
+        keepsake: Option<Keepsake>,
+    },
+    Thaw {
+        process: ProcessId,
+    },
+    /// The page of a closed client goes.
+    Close {
+        process: ProcessId,
+    },
+    /// A process with a socket tries to reach a node.
+    Redial {
+        process: ProcessId,
+    },
+    Misfortune,
+}
+
+/// When a core wants to be woken; an earlier wish is forgotten.
+#[derive(Clone, Copy, Debug, Default)]
+struct Timer {
+    token: u64,
+    at: Option<Instant>,
+    idle_ticks: u32,
+}
+
+pub struct World {
+    seed: u64,
+    pub plan: Plan,
+    rules: Rules,
+    schedule: Schedule<Action>,
+    dice: Dice,
+    fault_dice: Dice,
+    network: Network,
+    pub disk: Disk,
+    processes: BTreeMap<ProcessId, Process>,
+    nodes: BTreeMap<NodeId, NodeHost>,
+    lock: Lock,
+    pub model: Model,
+    pub checkers: Checkers,
+    pub faults: FaultCounts,
+    pub inputs: u64,
+    pub node_deaths: u64,
+    wall_offset_ms: i64,
+    next_process: ProcessId,
+    next_node: NodeId,
+    /// The node that is to die after so many more outputs.
+    doomed: Option<(NodeId, u32)>,
+    calm: bool,
+    hash: Xxh64,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    #[must_use]
+    pub fn new(seed: u64, rules: Rules, verbose: bool) -> Self {
+        let plan = Plan::new(seed);
+        let network = Network::new(plan.network, Dice::new(seed, 1));
+        let disk = Disk::new(plan.disk, rules, Dice::new(seed, 2));
+        Self {
+            seed,
+            plan,
+            rules,
+            schedule: Schedule::new(),
+            dice: Dice::new(seed, 3),
+            fault_dice: Dice::new(seed, 4),
+            network,
+            disk,
+            processes: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            lock: Lock::default(),
+            model: Model::default(),
+            checkers: Checkers::default(),
+            faults: FaultCounts::ZERO,
+            inputs: 0,
+            node_deaths: 0,
+            wall_offset_ms: 0,
+            next_process: ProcessId(1),
+            next_node: NodeId(1),
+            doomed: None,
+            calm: false,
+            hash: Xxh64::new(0),
+            trace: verbose.then(Vec::new),
+        }
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn run(&mut self) -> Result<(), Violation> {
+        for tab in 0..self.plan.tabs {
+            let after = self.dice.between(0, SECOND / 2);
+            self.schedule.after(after, Action::Begin { tab, keepsake: None });
+        }
+        self.schedule.after(SECOND, Action::Misfortune);
+        while !self.is_eventful() {
+            if self.schedule.now() > plan::FAULTY_TIME_MAX {
+                let what = format!("{} inputs, {} node deaths", self.inputs, self.node_deaths);
+                return violated("plan-is-met", what);
+            }
+            self.step()?;
+        }
+        self.heal()?;
+        let last_words = self.schedule.now() + plan::QUIET_TIME / 2;
+        self.run_until(last_words)?;
+        self.say_last_words();
+        self.run_until(last_words + plan::QUIET_TIME / 2)?;
+        self.finish()
+    }
+
+    /// Whether enough has happened for the faults to stop.
+    fn is_eventful(&self) -> bool {
+        self.inputs >= plan::INPUTS_MIN
+            && self.node_deaths >= plan::NODE_DEATHS_MIN
+            && self.faults.total() >= plan::FAULTS_MIN
+            && self.schedule.now() >= plan::FAULTY_TIME_MIN
+    }
+
+    fn run_until(&mut self, time: Micros) -> Result<(), Violation> {
+        while self.schedule.now() < time {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), Violation> {
+        let Some(action) = self.schedule.pop() else {
+            return violated("plan-is-met", String::from("nothing is left to happen"));
+        };
+        let home = self.home_of(&action).and_then(|home| self.processes.get_mut(&home));
+        if let Some(frozen) = home.filter(|home| home.frozen) {
+            frozen.held.push(action);
+            return Ok(());
+        }
+        match action {
+            Action::ToClient { process, letter } => self.receive(process, letter),
+            Action::ToNode { node, from, letter } => self.node_receives(node, from, letter),
+            Action::ClientTimer { process, token } => self.client_tick(process, token),
+            Action::NodeTimer { node, token } => self.node_tick(node, token),
+            Action::Chore { process, chore } => self.do_chore(process, chore),
+            Action::Perform { node } => self.perform(node),
+            Action::Stored { node, op, result } => self.node_stored(node, op, result),
+            Action::LockGranted { process } => self.lock_granted(process),
+            Action::LockBroken { node } => self.lock_broken(node),
+            Action::Present { node } => self.node_present(node),
+            Action::Gone { node, client } => self.node_gone(node, client),
+            Action::Begin { tab, keepsake } => self.begin(tab, keepsake),
+            Action::Thaw { process } => self.thaw(process),
+            Action::Close { process } => self.replace(process, false),
+            Action::Redial { process } => self.redial(process),
+            Action::Misfortune => self.misfortune(),
+        }
+    }
+
+    /// The process that has to run for the action to happen.
+    fn home_of(&self, action: &Action) -> Option<ProcessId> {
+        match action {
+            Action::ToClient { process, .. }
+            | Action::ClientTimer { process, .. }
+            | Action::Chore { process, .. }
+            | Action::LockGranted { process }
+            | Action::Redial { process } => Some(*process),
+            Action::ToNode { node, .. }
+            | Action::NodeTimer { node, .. }
+            | Action::Stored { node, .. }
+            | Action::LockBroken { node }
+            | Action::Present { node }
+            | Action::Gone { node, .. } => self.nodes.get(node).map(|host| host.home),
+            Action::Perform { .. }
+            | Action::Begin { .. }
+            | Action::Thaw { .. }
+            | Action::Close { .. }
+            | Action::Misfortune => None,
+        }
+    }
+
+    /// Both clocks as the process reads them.
+    fn now_at(&self, origin: Micros) -> Now {
+        let since_start_ms = i64::try_from(self.schedule.now() / 1000).unwrap_or(i64::MAX);
+        let wall_ms = WALL_START_MS.saturating_add_signed(since_start_ms + self.wall_offset_ms);
+        Now { mono: Instant(origin + self.schedule.now()), unix: UnixMillis(wall_ms) }
+    }
+
+    /// Shows a fact to every checker.
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        if let Some(trace) = &mut self.trace {
+            let at = self.schedule.now();
+            let text = match fact {
+                Fact::TailLost { .. } => String::from("TailLost"),
+                Fact::Stored { node, records, .. } => format!("{node:?} stored {records:?}"),
+                _ => format!("{fact:?}"),
+            };
+            let text = shorten_lists(&text);
+            trace.push(format!("{:4}.{:06} {text}", at / SECOND, at % SECOND));
+        }
+        let view = View { now: self.schedule.now(), model: &self.model };
+        self.checkers.observe(view, fact)
+    }
+
+    /// Adds to the hash of all outputs.
+    fn mix(&mut self, kind: u8, bytes: &[u8]) {
+        self.hash.update(&[kind]);
+        self.hash.update(bytes);
+    }
+
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash.digest()
+    }
+
+    /// What happened, if the world was asked to write it down.
+    #[must_use]
+    pub fn take_trace(&mut self) -> Vec<String> {
+        self.trace.take().unwrap_or_default()
+    }
+
+    fn finish(&mut self) -> Result<(), Violation> {
+        self.mix(9, &self.inputs.to_le_bytes().clone());
+        let view = View { now: self.schedule.now(), model: &self.model };
+        self.checkers.finish(view)?;
+        self.all_are_served()
+    }
+
+    /// In the end there is one node, and every client has a link to it.
+    fn all_are_served(&self) -> Result<(), Violation> {
+        let serving: Vec<Epoch> =
+            self.nodes.values().filter_map(|host| host.node.epoch()).collect();
+        let [epoch] = serving[..] else {
+            return violated("all-are-served", format!("{} nodes serve", serving.len()));
+        };
+        for (id, process) in &self.processes {
+            if !process.closed && process.linked != Some(epoch) {
+                let what = format!("process {} has link {:?}", id.0, process.linked);
+                return violated("all-are-served", what);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Leaves out the middle of long lists of numbers: bodies and identities.
+fn shorten_lists(text: &str) -> String {
+    let mut short = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('[') {
+        let (head, tail) = rest.split_at(start);
+        short.push_str(head);
+        let end = tail.find(']').map_or(tail.len(), |end| end + 1);
+        let (list, more) = tail.split_at(end);
+        let is_bytes = list.chars().all(|c| c.is_ascii_digit() || "[], ".contains(c));
+        match list.match_indices(", ").nth(7).filter(|_| is_bytes) {
+            Some((cut, _)) => {
+                short.push_str(&list[..cut]);
+                short.push_str(", ..]");
+            }
+            None => short.push_str(list),
+        }
+        rest = more;
+    }
+    short.push_str(rest);
+    short
+}
