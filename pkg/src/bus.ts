@@ -188,10 +188,16 @@ export class BusClient extends EventTarget implements Context {
     const wait = this.#patience("close", timeout === undefined ? {} : { timeout });
     const lives = [...this.lives];
     const stopped = lives.map((live) => live.stop({ drain, timeout: wait.timeout_ms as never }));
-    if (drain) await Promise.all(stopped);
-    if (this.#release()) await this.engine.close(wait, drain);
-    this.engine.events.listeners.delete(this.#tell);
-    this.#status.set("closed");
+    try {
+      if (drain) await Promise.all(stopped);
+    } finally {
+      try {
+        if (this.#release()) await this.engine.close(wait, drain);
+      } finally {
+        this.engine.events.listeners.delete(this.#tell);
+        this.#status.set("closed");
+      }
+    }
   }
 
   #updatePeer(info: PeerInfo): void {

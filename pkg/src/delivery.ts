@@ -2,7 +2,7 @@ import { asyncDispose } from "./dispose.js";
 import type { Context } from "./context.js";
 import { NOTHING } from "./engine.js";
 import { isTabmqError, Reject, Retry, TabmqError } from "./errors.js";
-import { milliseconds } from "./duration.js";
+import { type Duration, milliseconds } from "./duration.js";
 import { later } from "./later.js";
 import { message } from "./message.js";
 import { checkRetry, checkWait, type CheckedWait, patience } from "./options.js";
@@ -80,14 +80,14 @@ export class LeasedDelivery implements Delivery<unknown> {
     return attempt(() => this.#settle("ack", checkWait("ack", options)));
   }
 
-  retry(options?: Wait & { after?: number | string; reason?: string }): Promise<void> {
+  retry(options?: Wait & { after?: Duration; reason?: string }): Promise<void> {
     return attempt(() => {
       const { after, reason, ...wait } = checkRetry(options);
       return this.#settle("retry", wait, after, reason);
     });
   }
 
-  nack(options?: Wait & { after?: number | string; reason?: string }): Promise<void> {
+  nack(options?: Wait & { after?: Duration; reason?: string }): Promise<void> {
     return this.retry(options);
   }
 
@@ -101,7 +101,7 @@ export class LeasedDelivery implements Delivery<unknown> {
     return attempt(() => this.#settle("release", checkWait("release", options)));
   }
 
-  extend(lease?: number | string, options?: Wait): Promise<void> {
+  extend(lease?: Duration, options?: Wait): Promise<void> {
     return attempt(() =>
       this.#send(
         "extend",

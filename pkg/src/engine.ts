@@ -39,7 +39,7 @@ export class Engine {
   /** By queue and options. Another node may not know them. */
   readonly declared = new Map<string, Declared>();
   #raw: RawBus | undefined;
-  #starting = false;
+  #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #over: TabmqError | undefined;
   /** Verbs that came before the wasm module. */
@@ -143,9 +143,8 @@ export class Engine {
 
   start(): void {
     if (this.#starting || this.#raw || this.#over) return;
-    this.#starting = true;
     this.events.setStatus("connecting");
-    void this.#begin();
+    this.#starting = this.#begin();
   }
 
   /** Ends this client. What has no answer rejects with `CLOSED`. */
@@ -170,29 +169,32 @@ export class Engine {
     this.#over = error;
     this.events.endAll(error, true);
     for (const { fail } of this.#backlog.splice(0)) fail(error);
-    if (!this.#starting) this.#drop();
+    this.#drop();
   }
 
   async #begin(): Promise<void> {
     try {
       await this.#start();
-      this.#starting = false;
+      this.#starting = undefined;
       this.flushBacklog();
     } catch (error) {
-      this.#starting = false;
+      this.#starting = undefined;
+      const raw = this.#raw;
       this.#raw = undefined;
+      raw?.free();
+      // Whoever closed the bus meanwhile has told everyone.
+      if (this.#over) return;
       this.events.setStatus("idle");
       this.events.failWaiting(error);
       for (const { fail } of this.#backlog.splice(0)) fail(error);
     }
-    // What closed the bus meanwhile found nothing to close.
-    if (this.#over) this.#drop();
   }
 
   async #start(): Promise<void> {
     await this.#after;
     const { options } = this;
     const { RawBus, trapped } = await instance(options.assets?.wasm);
+    if (this.#over) throw this.#over;
     const raw = this.#try(
       () =>
         new RawBus(
@@ -216,12 +218,17 @@ export class Engine {
   }
 
   async #close(patience: Patience, drain: boolean): Promise<void> {
-    const raw = this.#raw;
-    if (!raw) return this.end(closed(`bus "${this.name}"`));
     const pending = new Pending<void>(patience, () => {
       this.kill();
       return false;
     });
+    // What waits for the module is given to it first.
+    if (drain && this.#starting) await Promise.race([this.#starting, pending.promise]);
+    const raw = this.#raw;
+    if (!raw || this.#over) {
+      pending.resolve();
+      return this.end(closed(`bus "${this.name}"`));
+    }
     this.events.onClosed = () => pending.resolve();
     this.#attempt(
       raw,

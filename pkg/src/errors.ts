@@ -1,3 +1,4 @@
+import type { Duration } from "./duration.js";
 import { CODES, type Code } from "./codes.generated.js";
 
 export type { Code };
@@ -82,8 +83,9 @@ export class RemoteError extends Error {
 
 /** Thrown by a handler: deliver the message again, after `after` or the queue's backoff. */
 export class Retry extends Error {
-  readonly after: number | string | undefined;
-  constructor(options: { after?: number | string; reason?: string } = {}) {
+  readonly after: Duration | undefined;
+
+  constructor(options: { after?: Duration; reason?: string } = {}) {
     super(options.reason ?? "");
     this.name = "Retry";
     this.after = options.after;

@@ -18,7 +18,7 @@ import {
   delayOf,
   patience,
 } from "./options.js";
-import { attempt, Pending } from "./pending.js";
+import { attempt, type Patience, Pending } from "./pending.js";
 import type { RawBus, RawEventOf } from "./raw.js";
 import type {
   BatchItem,
@@ -125,15 +125,9 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   receive(options?: Wait & { max?: number }): Promise<Delivery<unknown>[]> {
     return attempt(() => {
-      const {
-        max = 1,
-        timeout = this.#context.engine.limits.verb_timeout_ms,
-        signal,
-      } = checkReceive(options);
-      return this.#receive(
-        max,
-        new Pending(patience(`${this.name}.receive`, { signal }, timeout), () => false),
-      );
+      const { max = 1, ...wait } = checkReceive(options);
+      const consumer = this.#consumer({ concurrency: max }, undefined);
+      return this.#receive(consumer, max, this.#patience("receive", wait));
     });
   }
 
@@ -158,8 +152,12 @@ export class QueueClient implements Queue<unknown, unknown> {
     return new LiveConsumer(this.#context, this.name, options, handler, declared);
   }
 
-  async #receive(max: number, pending: Pending<void>): Promise<Delivery<unknown>[]> {
-    const consumer = this.#consumer({ concurrency: max }, undefined);
+  async #receive(
+    consumer: LiveConsumer,
+    max: number,
+    wait: Patience,
+  ): Promise<Delivery<unknown>[]> {
+    const pending = new Pending<void>(wait, () => false);
     consumer.quiet = true;
     consumer.closed.addEventListener("abort", () => pending.reject(consumer.closed.reason));
     // What comes in one batch of events is taken together.

@@ -276,6 +276,30 @@ test("close: with drain lets handlers finish and waits for what was asked", asyn
   assert.ok((await late).id);
 });
 
+test("close: with drain does what was asked before the bus had started", async (t) => {
+  const bus = openBus(t);
+  const sent = bus.queue("q").send("early");
+  await bus.close({ drain: true });
+  assert.ok((await sent).id);
+  const other = openBus(t);
+  const lost = other.queue("q").send("early");
+  await other.close();
+  await assert.rejects(lost, { code: "CLOSED", maybeExecuted: false });
+});
+
+test("close: ends at its deadline though a handler does not", async () => {
+  const bus = await connect(`test-${randomUUID()}`);
+  const started = deferred();
+  bus.queue("q").process(() => {
+    started.resolve();
+    return new Promise(() => {});
+  });
+  await bus.queue("q").send(1);
+  await started.promise;
+  await assert.rejects(bus.close({ drain: true, timeout: 20 }), { code: "TIMEOUT" });
+  assert.equal(bus.status.get(), "closed");
+});
+
 test("close: is part of await using", async () => {
   const bus = await connect(`test-${randomUUID()}`);
   await bus[Symbol.asyncDispose]();

@@ -58,6 +58,7 @@ export interface ConnectOptions {
   /** Where the node may run. `auto`: in the page that holds the lock, or inline elsewhere. */
   host?: "auto" | "tab" | "inline";
   peer?: PeerInfo;
+  /** Where the wasm module is; that of the first bus of a realm counts for all. */
   assets?: { wasm?: WasmSource };
   /** In place of the built-in codec; the same for everyone on the bus. */
   codec?: Codec;
