@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { ROOT } from "../lib/run.mjs";
 
-export const folders = { "/tabmq/": join(ROOT, "pkg/dist") };
+export const folders = { "/tabmq/": join(ROOT, "pkg/dist"), "/cases/": join(ROOT, "pkg/test") };
 
 /** A tab that has loaded the package and opened nothing. */
 export async function openPage(t, label, tab_options = {}) {
