@@ -7,7 +7,7 @@ pub mod cbor;
 pub mod client;
 pub mod error;
 pub mod id;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "npm"))]
 pub mod js;
 pub mod limits;
 pub mod log;
@@ -23,3 +23,6 @@ pub mod time;
 pub mod topic;
 pub mod web;
 pub mod wire;
+
+#[cfg(target_arch = "wasm32")]
+pub use web::bus::{Bus, Options, connect};

@@ -11,6 +11,8 @@ pub mod trace;
 #[cfg(target_arch = "wasm32")]
 mod broadcast_channel;
 #[cfg(target_arch = "wasm32")]
+pub mod bus;
+#[cfg(target_arch = "wasm32")]
 pub mod driver;
 #[cfg(target_arch = "wasm32")]
 mod inbox;

@@ -8,12 +8,14 @@ use crate::stamp::{self, Inputs};
 use crate::tools;
 use crate::wasm;
 
-/// Makes the generated files, the wasm module and, over both, the npm package and the playground.
+/// Makes the generated files, the wasm module, the example app in Rust and, over the module, the
+/// npm package and the playground.
 pub fn build() -> Result<()> {
     tools::require_wasm_target()?;
     npm::install()?;
     generated::write()?;
     wasm::build()?;
+    wasm::build_example()?;
     build_package()?;
     build_playground()
 }

@@ -18,6 +18,9 @@ const CARGO_OUTPUT: &str = "target/wasm32-unknown-unknown/release/tabmq.wasm";
 const OUT_NAME: &str = "tabmq";
 const OUT_DIR: &str = "pkg/wasm";
 const MODULE: &str = "pkg/wasm/tabmq_bg.wasm";
+const EXAMPLE_CARGO_OUTPUT: &str = "target/wasm32-unknown-unknown/xtask/rust_app.wasm";
+const EXAMPLE_DIR: &str = "target/rust-app";
+const EXAMPLE_OUTPUT: &str = "target/rust-app/rust_app_bg.wasm";
 const WASM_OPT: &str = "node_modules/binaryen/bin/wasm-opt";
 
 /// Files that must be there for the work to count as done.
@@ -27,33 +30,45 @@ const OUTPUTS: [&str; 3] = ["pkg/wasm/tabmq.js", "pkg/wasm/tabmq.d.ts", MODULE];
 pub fn build() -> Result<()> {
     let mut compile = Command::new(cargo());
     compile.args(["build", "--locked", "--release", "--package", "tabmq", "--lib"]);
-    compile.args(["--target", WASM_TARGET]);
+    compile.args(["--features", "npm", "--target", WASM_TARGET]);
     process::run(&mut compile)?;
     let inputs = Inputs::new()
         .text(BINDGEN_VERSION)
         .file(CARGO_OUTPUT)?
         .file("node_modules/binaryen/package.json")?;
     stamp::when_changed("wasm", inputs, &OUTPUTS, || {
-        generate_glue()?;
+        generate_glue(CARGO_OUTPUT, OUT_NAME, OUT_DIR)?;
         optimize()
     })
 }
 
+/// Builds the example app into `target/rust-app/`. It is run, not measured, so a quick build does.
+pub fn build_example() -> Result<()> {
+    let mut compile = Command::new(cargo());
+    compile.args(["build", "--locked", "--profile", "xtask", "--package", "rust-app"]);
+    compile.args(["--target", WASM_TARGET]);
+    process::run(&mut compile)?;
+    let inputs = Inputs::new().text(BINDGEN_VERSION).file(EXAMPLE_CARGO_OUTPUT)?;
+    stamp::when_changed("rust-app", inputs, &[EXAMPLE_OUTPUT], || {
+        generate_glue(EXAMPLE_CARGO_OUTPUT, "rust_app", EXAMPLE_DIR)
+    })
+}
+
 /// One flavor of glue serves every runtime: the caller passes the module in.
-fn generate_glue() -> Result<()> {
-    if Path::new(OUT_DIR).exists() {
-        fs::remove_dir_all(OUT_DIR)?;
+fn generate_glue(cargo_output: &str, name: &str, folder: &str) -> Result<()> {
+    if Path::new(folder).exists() {
+        fs::remove_dir_all(folder)?;
     }
     Bindgen::new()
-        .input_path(CARGO_OUTPUT)
-        .out_name(OUT_NAME)
+        .input_path(cargo_output)
+        .out_name(name)
         .typescript(true)
         .keep_debug(false)
         .remove_name_section(true)
         .remove_producers_section(true)
         .web(true)?
-        .generate(OUT_DIR)
-        .with_context(|| format!("wasm-bindgen cannot read {CARGO_OUTPUT}"))
+        .generate(folder)
+        .with_context(|| format!("wasm-bindgen cannot read {cargo_output}"))
 }
 
 /// No feature flags: with `--all-features` the output holds types that Node refuses. Without them

@@ -198,8 +198,8 @@ const CLIPPY_NATIVE: &[&str] = &[
 
 # [rustfmt::skip]
 const CLIPPY_WASM: &[&str] = &[
-    "clippy", "--locked", "--package", "tabmq", "--lib", "--target", WASM_TARGET,
-    "--", "--deny", "warnings",
+    "clippy", "--locked", "--package", "tabmq", "--lib", "--features", "npm",
+    "--package", "rust-app", "--target", WASM_TARGET, "--", "--deny", "warnings",
 ];
 
 # [rustfmt::skip]

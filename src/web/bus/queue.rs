@@ -1,0 +1,219 @@
+//! Queues: durable sends and deliveries under a lease.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_channel::{mpsc, oneshot};
+use futures_core::Stream;
+
+use crate::client::io::Handle;
+use crate::error::Code;
+use crate::id::{ConsumerId, LaneId, LeaseNumber, Sequence};
+use crate::options::QueueOptions;
+use crate::web::bus::routes::Answer;
+use crate::web::bus::{Bus, Error};
+use crate::wire::frame::{Item, QueueCounts, Settlement};
+
+/// Bodies a consumer takes before it has settled some.
+const PREFETCH_BYTES: u32 = 4 << 20;
+
+/// A queue by its name.
+#[derive(Clone)]
+pub struct Queue {
+    bus: Bus,
+    name: String,
+}
+
+/// A message that is stored on this device. Lane and sequence are its id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    pub lane: LaneId,
+    pub sequence: Sequence,
+}
+
+impl Queue {
+    pub(super) fn new(bus: Bus, name: &str) -> Self {
+        Self { bus, name: name.into() }
+    }
+
+    /// Creates the queue, or compares the options with those it has.
+    ///
+    /// # Errors
+    /// `DUPLICATE_DECLARE` if a structural option differs.
+    pub async fn declare(&self, options: QueueOptions) -> Result<QueueCounts, Error> {
+        let verb =
+            |client: &mut crate::client::Client, now| client.declare(now, &self.name, options);
+        self.counts(self.bus.request(verb).await?)
+    }
+
+    /// The state of the queue in numbers.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if it does not exist.
+    pub async fn inspect(&self) -> Result<QueueCounts, Error> {
+        let answer = self.bus.request(|client, now| client.inspect(now, &self.name)).await?;
+        self.counts(answer)
+    }
+
+    /// Resolves when the message is stored. Numbers are given in the order of the calls.
+    ///
+    /// # Errors
+    /// As for every verb, and `STORAGE` if there is no room.
+    pub async fn send(&self, body: &[u8]) -> Result<Receipt, Error> {
+        let item = Item { body, properties: None, delay_ms: None };
+        let verb =
+            |client: &mut crate::client::Client, now| client.send(now, &self.name, &[item], None);
+        match self.bus.request(verb).await? {
+            Answer::Sent { lane, sequence } => Ok(Receipt { lane, sequence }),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    /// Messages under a lease, at most `prefetch` of them without a settlement.
+    ///
+    /// # Errors
+    /// As for every verb.
+    pub async fn consume(&self, prefetch: u32) -> Result<Consumer, Error> {
+        let verb = |client: &mut crate::client::Client, now| {
+            client.consume(now, &self.name, prefetch, PREFETCH_BYTES)
+        };
+        let id = self.bus.verb(verb)?;
+        let (sender, leased) = mpsc::unbounded();
+        self.bus.inner.routes.borrow_mut().consumers.insert(id, sender);
+        let consumer = Consumer { bus: self.bus.clone(), id, leased };
+        self.bus.established(Handle::Consumer(id)).await?;
+        Ok(consumer)
+    }
+
+    fn counts(&self, answer: Answer) -> Result<QueueCounts, Error> {
+        match answer {
+            Answer::Queue(counts) => Ok(counts),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+}
+
+/// A delivery as it comes out of the client.
+#[derive(Debug)]
+pub struct Leased {
+    pub lease: LeaseNumber,
+    pub attempt: u32,
+    pub body: Vec<u8>,
+    pub properties: Option<Vec<u8>>,
+    pub dead_reason: Option<String>,
+    pub ended: oneshot::Receiver<()>,
+}
+
+/// The deliveries of one consumer, as many at a time as it has credit for.
+pub struct Consumer {
+    bus: Bus,
+    id: ConsumerId,
+    leased: mpsc::UnboundedReceiver<Leased>,
+}
+
+impl Stream for Consumer {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let leased = match Pin::new(&mut self.leased).poll_next(context) {
+            Poll::Ready(Some(leased)) => leased,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => return Poll::Pending,
+        };
+        Poll::Ready(Some(Delivery {
+            bus: self.bus.clone(),
+            lease: leased.lease,
+            settled: false,
+            ended: leased.ended,
+            attempt: leased.attempt,
+            body: leased.body,
+            properties: leased.properties,
+            dead_reason: leased.dead_reason,
+        }))
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.bus.inner.routes.borrow_mut().consumers.remove(&self.id);
+        // Refused only after a panic, when nothing is left to end.
+        let _ = self.bus.inner.driver.with_client(|client, now| {
+            client.cancel_consumer(now, self.id);
+        });
+    }
+}
+
+/// A message under a lease. One that is dropped without a settlement is given back.
+pub struct Delivery {
+    bus: Bus,
+    lease: LeaseNumber,
+    settled: bool,
+    ended: oneshot::Receiver<()>,
+    /// The first is 1.
+    pub attempt: u32,
+    pub body: Vec<u8>,
+    pub properties: Option<Vec<u8>>,
+    /// Why it went to the dead-letter queue that this one is.
+    pub dead_reason: Option<String>,
+}
+
+impl Delivery {
+    /// Whether the lease is known to be over: the message belongs to another delivery.
+    pub fn is_lost(&mut self) -> bool {
+        self.ended.try_recv().is_err()
+    }
+
+    /// The message is processed.
+    ///
+    /// # Errors
+    /// `STALE_LEASE` if the lease is over; nothing was changed.
+    pub async fn ack(self) -> Result<(), Error> {
+        self.settle(Settlement::Ack).await
+    }
+
+    /// It failed: deliver it again, after the wait or the queue's backoff.
+    ///
+    /// # Errors
+    /// As for `ack`.
+    pub async fn retry(self, after_ms: Option<u64>) -> Result<(), Error> {
+        self.settle(Settlement::Retry { after_ms, reason: None }).await
+    }
+
+    /// To the dead-letter queue.
+    ///
+    /// # Errors
+    /// As for `ack`.
+    pub async fn reject(self, reason: &str) -> Result<(), Error> {
+        self.settle(Settlement::Reject { reason: Some(reason) }).await
+    }
+
+    /// Gives it back: not a failure, not counted.
+    ///
+    /// # Errors
+    /// As for `ack`.
+    pub async fn release(self) -> Result<(), Error> {
+        self.settle(Settlement::Release).await
+    }
+
+    async fn settle(mut self, settlement: Settlement<'_>) -> Result<(), Error> {
+        self.settled = true;
+        let (bus, lease) = (self.bus.clone(), self.lease);
+        bus.request(|client, now| client.settle(now, lease, settlement)).await.map(drop)
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.bus.inner.routes.borrow_mut().leases.remove(&self.lease);
+        if !self.settled {
+            // Fails if the bus is closed, which gave it back already.
+            let _ = self
+                .bus
+                .inner
+                .driver
+                .with_client(|client, now| client.settle(now, self.lease, Settlement::Release));
+        }
+    }
+}
