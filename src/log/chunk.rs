@@ -100,6 +100,17 @@ pub fn for_each_record(
     Ok(())
 }
 
+/// All records of an intact chunk, in order, for the simulator's model.
+#[cfg(feature = "sim")]
+pub fn records_of(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
+    open(bytes).ok()?;
+    let (mut records, mut decoder) = (Vec::new(), minicbor::Decoder::new(&bytes[HEAD_BYTES..]));
+    while decoder.position() < bytes.len() - HEAD_BYTES {
+        records.push(decoder.decode().ok()?);
+    }
+    Some(records)
+}
+
 /// The record at an offset of an intact chunk.
 pub fn record_at(bytes: &[u8], offset: u32) -> Option<Record<'_>> {
     let rest = bytes.get(usize::try_from(offset).ok()?..)?;

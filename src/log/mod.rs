@@ -9,7 +9,11 @@ pub mod record;
 mod recovery;
 mod residency;
 
+#[cfg(feature = "sim")]
+pub use chunk::records_of;
 pub use journal::{Log, LogEvent};
+#[cfg(feature = "sim")]
+pub use manifest::Manifest;
 pub use memory::MemoryStore;
 pub use record::{LeaseEnd, Place, Record};
 pub use recovery::{NewIdentity, Recovery, RecoveryFault};

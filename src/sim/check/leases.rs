@@ -86,7 +86,13 @@ impl Leases {
         violated(ASKED, format!("lease {} is not what process {} got", lease.0, process.0))
     }
 
-    fn settle_asked(&mut self, process: ProcessId, request: RequestId, lease: LeaseNumber, act: Act) {
+    fn settle_asked(
+        &mut self,
+        process: ProcessId,
+        request: RequestId,
+        lease: LeaseNumber,
+        act: Act,
+    ) {
         self.asked.insert((process, request), (lease, act));
         let client = self.clients.get(&process).copied().unwrap_or_default();
         if let Some(tag) = self.delivered.get(&(process, lease)) {
@@ -194,9 +200,10 @@ impl Leases {
 
     fn tail_lost(&mut self, before: &Model, after: &Model) {
         let changed = before.leases.iter().filter(|(number, lease)| {
-            after.leases.get(number).is_none_or(|kept| {
-                (kept.end, kept.extensions) != (lease.end, lease.extensions)
-            })
+            after
+                .leases
+                .get(number)
+                .is_none_or(|kept| (kept.end, kept.extensions) != (lease.end, lease.extensions))
         });
         self.shaken.extend(changed.map(|(number, _)| *number));
         for tag in before.by_tag.keys() {

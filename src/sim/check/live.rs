@@ -86,11 +86,7 @@ impl Live {
         Ok(())
     }
 
-    fn told(
-        &mut self,
-        process: ProcessId,
-        event: &Event,
-    ) -> Result<(), Violation> {
+    fn told(&mut self, process: ProcessId, event: &Event) -> Result<(), Violation> {
         match event {
             Event::Ready { .. } => {
                 self.welcomed.insert(process);
@@ -189,9 +185,10 @@ impl Live {
         let subscription = self.subscriptions.get(&key)?;
         let sure_since = subscription.sure_since?;
         let reported = |number: PublishNumber| {
-            subscription.gaps.iter().any(|(who, first, last)| {
-                *who == run.client && *first <= number && number <= *last
-            })
+            subscription
+                .gaps
+                .iter()
+                .any(|(who, first, last)| *who == run.client && *first <= number && number <= *last)
         };
         self.posted
             .get(&run.client)?

@@ -1,5 +1,15 @@
 //! The checkers. Each holds one promise of the system against everything that happens.
 
+pub mod calls;
+pub mod epochs;
+pub mod leases;
+pub mod live;
+pub mod numbers;
+pub mod requests;
+pub mod roles;
+pub mod sends;
+pub mod stored;
+
 use alloc::string::String;
 
 use crate::sim::fact::Fact;
@@ -44,8 +54,6 @@ pub trait Checker {
 
 macro_rules! checkers {
     ($($field:ident: $module:ident::$type:ident,)+) => {
-        $(pub mod $module;)+
-
         /// All checkers.
         #[derive(Debug, Default)]
         pub struct Checkers {

@@ -28,12 +28,7 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    fn ready(
-        &mut self,
-        process: ProcessId,
-        lane: LaneId,
-        resumed: bool,
-    ) -> Result<(), Violation> {
+    fn ready(&mut self, process: ProcessId, lane: LaneId, resumed: bool) -> Result<(), Violation> {
         let client = self.clients.get(&process).copied().unwrap_or_default();
         let none = LaneId(0);
         if lane != none && *self.lanes.entry(lane).or_insert(client) != client {

@@ -64,7 +64,9 @@ impl Requests {
             Ask::CancelConsumer { consumer } => {
                 return self.drop_handle(process, Handle::Consumer(*consumer));
             }
-            Ask::Unserve { service } => return self.drop_handle(process, Handle::Service(*service)),
+            Ask::Unserve { service } => {
+                return self.drop_handle(process, Handle::Service(*service));
+            }
             _ => return,
         };
         let until = match ask {

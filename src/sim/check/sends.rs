@@ -72,7 +72,10 @@ impl Sends {
             self.lost.insert(*tag);
             match self.confirmed.get(tag) {
                 Some(true) => {
-                    return violated(KEPT, format!("{tag} was confirmed as strict but not flushed"));
+                    return violated(
+                        KEPT,
+                        format!("{tag} was confirmed as strict but not flushed"),
+                    );
                 }
                 Some(false) => {
                     self.owed.insert(tag.process, *tag);
