@@ -1,7 +1,7 @@
 //! Recovery on copies of the disk, outside of the run.
 //! `recovery-equals-model`: an intact copy gives what the records say, at any moment.
-//! `damage-is-refused`: no log survives a chunk that is gone or a bit that is wrong; recovery has to
-//! say so.
+//! `damage-is-refused`: no log survives a chunk that is gone or a bit that is wrong; recovery has
+//! to say so.
 
 use alloc::format;
 use alloc::string::{String, ToString};
