@@ -3,6 +3,8 @@ import type uPlot from "uplot";
 
 const WINDOW_S = 60;
 const SAMPLES_MAX = 600;
+/** A longer time without a sample is a hole in the lines. */
+const HOLE_S = 5;
 const HEIGHT = 190;
 const FONT = "11px 'JetBrains Mono Variable', monospace";
 
@@ -46,6 +48,10 @@ export class Chart {
 
   add({ at_s, depth, rate_per_s }: Sample): void {
     const [times, depths, rates] = this.#columns;
+    const last_s = times.at(-1);
+    if (last_s !== undefined && at_s - last_s > HOLE_S && depth !== null) {
+      this.add({ at_s: last_s + HOLE_S, depth: null, rate_per_s: null });
+    }
     times.push(at_s);
     depths.push(depth);
     rates.push(rate_per_s);

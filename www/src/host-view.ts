@@ -32,7 +32,8 @@ export class HostView {
     byId("me", HTMLElement).hidden = false;
     byId("me", HTMLElement).style.setProperty("--tab", `var(${color})`);
     setText(byId("me-name", HTMLElement), roster.nameOf(id));
-    document.title = `${roster.nameOf(id)}${host.here ? " (host)" : ""} \u2013 tabmq playground`;
+    const title = `${roster.nameOf(id)}${host.here ? " (host)" : ""} \u2013 tabmq playground`;
+    if (document.title !== title) document.title = title;
     showIcon(color, host.here);
     if (!host.epoch) return;
     setText(byId("hosting", HTMLElement), hostingText(host, roster));

@@ -15,6 +15,21 @@ import { Roster } from "./roster";
 import { type PlaygroundBus, TOPIC_CLEARED, openBus } from "./schema";
 import { TabsView } from "./tabs-view";
 
+const SHOW_MS = 60;
+
+/** Runs `show` soon after it is asked for, however often that is. */
+function sometimes(show: () => void): () => void {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => {
+      waiting = false;
+      show();
+    }, SHOW_MS);
+  };
+}
+
 /** What the bus itself reports goes into the log. */
 function report(bus: PlaygroundBus, log: Log, roster: Roster): void {
   bus.addEventListener("peer", ({ detail: { change, peer } }) => {
@@ -72,10 +87,10 @@ async function main(): Promise<void> {
 
   const tabs = new TabsView(byId("tabs", HTMLElement));
   const host = new HostView(bus);
-  const roster: Roster = new Roster(bus, () => {
+  const roster: Roster = new Roster(bus, sometimes(() => {
     tabs.show(roster);
     host.show(roster);
-  });
+  }));
   report(bus, log, roster);
 
   const jobs = new Jobs(bus, ledger, log, roster);

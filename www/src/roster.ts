@@ -20,6 +20,8 @@ const NOTHING: Progress = { done: 0, repeats: 0, busy: 0, slots: 0, hosts: 0 };
 const POST_MS = 200;
 /** Tabs that are gone stay on show for their share of the work, the latest ones. */
 const GONE_MAX = 4;
+/** Tabs that something is remembered of. */
+const KNOWN_MAX = 100;
 
 /** Who is here and what each does. Tabs tell each other by live messages. */
 export class Roster {
@@ -143,6 +145,11 @@ export class Roster {
     // The newest last, so that the order tells who was heard of latest.
     this.#progress.delete(publisher);
     this.#progress.set(publisher, { ...NOTHING, ...body });
+    for (const [id] of this.#progress) {
+      if (this.#progress.size <= KNOWN_MAX) break;
+      this.#progress.delete(id);
+      this.#colors.delete(id);
+    }
     this.#changed();
   }
 

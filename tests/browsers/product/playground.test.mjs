@@ -90,6 +90,7 @@ test("playground: tabs share jobs, and a killed host loses none", { folders: SIT
   assert.notDeepEqual(hosts_after, hosts_before, "another tab hosts");
   const text = await first.evaluate(() => document.querySelector("#step-kill-text").textContent);
   assert.match(text, /took over after/);
+  await first.screenshot(join(t.run.screenshots, `playground-${t.engine}-end.png`));
 });
 
 test("playground: live messages and calls reach other tabs", { folders: SITE }, async (t) => {
