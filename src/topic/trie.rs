@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use crate::sorted::Map;
 use crate::topic::{Filter, Topic};
@@ -16,11 +17,15 @@ struct Node<T> {
     /// Reached by `#`: stays where it is whatever word comes.
     stays: bool,
     values: Vec<T>,
+    /// The turn in which a match came here last. Two ways to one node would double the work at
+    /// each `#`.
+    entered: Cell<u64>,
 }
 
 impl<T> Node<T> {
     fn new(stays: bool) -> Self {
-        Self { words: Map::new(), star: None, hash: None, stays, values: Vec::new() }
+        let (values, entered) = (Vec::new(), Cell::new(0));
+        Self { words: Map::new(), star: None, hash: None, stays, values, entered }
     }
 
     fn is_empty(&self) -> bool {
@@ -57,12 +62,14 @@ impl<T> Node<T> {
 pub struct FilterTrie<T> {
     nodes: Vec<Node<T>>,
     free: Vec<usize>,
+    /// Words that were matched so far: each is one turn.
+    turns: Cell<u64>,
 }
 
 impl<T: Ord + Copy> FilterTrie<T> {
     #[must_use]
     pub fn new() -> Self {
-        Self { nodes: vec![Node::new(false)], free: Vec::new() }
+        Self { nodes: vec![Node::new(false)], free: Vec::new(), turns: Cell::new(0) }
     }
 
     /// Adds `value` under `filter`; once is enough.
@@ -78,10 +85,7 @@ impl<T: Ord + Copy> FilterTrie<T> {
                 }
             };
         }
-        let values = &mut self.nodes[at].values;
-        if let Err(place) = values.binary_search(&value) {
-            values.insert(place, value);
-        }
+        insert_once(&mut self.nodes[at].values, 0, value);
     }
 
     fn add_node(&mut self, stays: bool) -> usize {
@@ -119,9 +123,11 @@ impl<T: Ord + Copy> FilterTrie<T> {
     /// Appends the values whose filters match, ascending, each once.
     pub fn matches(&self, topic: &Topic<'_>, out: &mut Vec<T>) {
         let mut states = Vec::new();
+        self.turns.set(self.turns.get() + 1);
         self.enter(0, &mut states);
         let mut next = Vec::new();
         for word in topic.words() {
+            self.turns.set(self.turns.get() + 1);
             for state in states.drain(..) {
                 let node = &self.nodes[state];
                 if node.stays {
@@ -132,22 +138,34 @@ impl<T: Ord + Copy> FilterTrie<T> {
                     self.enter(child, &mut next);
                 }
             }
-            // Two ways to one node would double the work at each `#`.
-            next.sort_unstable();
-            next.dedup();
             core::mem::swap(&mut states, &mut next);
         }
-        let mut found: Vec<T> =
-            states.iter().flat_map(|state| &self.nodes[*state].values).copied().collect();
-        found.sort_unstable();
-        found.dedup();
-        out.append(&mut found);
+        let start = out.len();
+        for state in states {
+            for value in &self.nodes[state].values {
+                insert_once(out, start, *value);
+            }
+        }
     }
 
     /// A node, and what follows it without a word: `#` stands for none, too.
     fn enter(&self, node: usize, states: &mut Vec<usize>) {
-        states.push(node);
-        states.extend(self.nodes[node].hash);
+        let turn = self.turns.get();
+        for node in [Some(node), self.nodes[node].hash].into_iter().flatten() {
+            if self.nodes[node].entered.replace(turn) != turn {
+                states.push(node);
+            }
+        }
+    }
+}
+
+/// Puts a value into its place among those from `start` on, unless it is there. Values come in
+/// ascending runs, so most go to the end; a sort is ten times the code.
+fn insert_once<T: Ord>(values: &mut Vec<T>, start: usize, value: T) {
+    if values.get(start..).and_then(<[T]>::last).is_none_or(|last| *last < value) {
+        values.push(value);
+    } else if let Err(place) = values[start..].binary_search(&value) {
+        values.insert(start + place, value);
     }
 }
 
