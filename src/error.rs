@@ -1,27 +1,33 @@
 //! The closed list of error codes. The wire, the TypeScript union and `docs/errors.md` are made
 //! from this table, so a code's number and text never change once released.
 
-use minicbor::Encode;
-use minicbor::decode::{Decode, Decoder, Error};
+use alloc::vec::Vec;
+
+use crate::cbor::{Read, Reader, Write, write_uint};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $text:literal;)+) => {
         /// What went wrong, and so who can act on it.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode)]
-        #[cbor(index_only)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         #[non_exhaustive]
         pub enum Code {
-            $($(#[doc = $doc])+ #[n($number)] $name,)+
+            $($(#[doc = $doc])+ $name = $number,)+
         }
 
         /// A code of a newer version is read as `UPGRADE_REQUIRED`: a refusal must not turn into
         /// something else because its reason is new.
-        impl<C> Decode<'_, C> for Code {
-            fn decode(decoder: &mut Decoder<'_>, _: &mut C) -> Result<Self, Error> {
-                Ok(match decoder.u32()? {
+        impl Read<'_> for Code {
+            fn read(reader: &mut Reader<'_>) -> Self {
+                match reader.uint(u64::MAX) {
                     $($number => Self::$name,)+
                     _ => Self::UpgradeRequired,
-                })
+                }
+            }
+        }
+
+        impl Write for Code {
+            fn write(&self, out: &mut Vec<u8>) {
+                write_uint(out, *self as u64);
             }
         }
 
@@ -138,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_code_of_a_newer_version_stays_a_refusal() {
-        let decode = |bytes| minicbor::decode::<Option<Code>>(bytes).unwrap();
+        let decode = |bytes| crate::cbor::decode::<Option<Code>>(bytes).unwrap();
         assert_eq!(decode(&[8]), Some(Code::StaleLease));
         assert_eq!(decode(&[0x18, 200]), Some(Code::UpgradeRequired));
         assert_eq!(decode(&[0xf6]), None);

@@ -1,22 +1,43 @@
 //! Identities. Each is a type of its own, so that one can't stand for another.
 
-use minicbor::{Decode, Encode};
+use alloc::vec::Vec;
+
+use crate::cbor::{Read, Reader, Write, structure};
+
+/// An identity is encoded as what is inside it.
+macro_rules! transparent {
+    ($name:ident) => {
+        impl Read<'_> for $name {
+            fn read(reader: &mut Reader<'_>) -> Self {
+                Self(Read::read(reader))
+            }
+        }
+
+        impl Write for $name {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.0.write(out);
+            }
+        }
+    };
+}
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode)]
-        #[cbor(transparent)]
-        pub struct $name(#[n(0)] pub $inner);
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        pub struct $name(pub $inner);
+
+        transparent! { $name }
     };
 }
 
 macro_rules! random {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Encode, Decode)]
-        #[cbor(transparent)]
-        pub struct $name(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        pub struct $name(pub [u8; 16]);
+
+        transparent! { $name }
     };
 }
 
@@ -29,15 +50,14 @@ random! {
     ClientId
 }
 
-/// Which node may write. The counter orders nodes; the incarnation tells two nodes apart that
-/// read the same counter. Stored strictly before the node reads its log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Encode, Decode)]
-#[cbor(array)]
-pub struct Epoch {
-    #[n(0)]
-    pub counter: u64,
-    #[n(1)]
-    pub incarnation: u64,
+structure! {
+    /// Which node may write. The counter orders nodes; the incarnation tells two nodes apart that
+    /// read the same counter. Stored strictly before the node reads its log.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+    pub struct Epoch {
+        pub counter: u64,
+        pub incarnation: u64,
+    }
 }
 
 number! {

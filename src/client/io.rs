@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::cbor::structure;
 use crate::error::Code;
 use crate::id::{
     CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
@@ -164,19 +165,16 @@ pub struct Peer {
     pub info: Vec<u8>,
 }
 
-/// What a client may carry over a reload: enough to resume its session, nothing else.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, minicbor::Encode, minicbor::Decode)]
-#[cbor(array)]
-pub struct Keepsake {
-    #[n(0)]
-    pub client: ClientId,
-    #[n(1)]
-    pub log: Option<LogId>,
-    #[n(2)]
-    pub lane: LaneId,
-    /// Every send up to here is used up. A reload gives up what was outstanding.
-    #[n(3)]
-    pub position: Sequence,
+structure! {
+    /// What a client may carry over a reload: enough to resume its session, nothing else.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Keepsake {
+        pub client: ClientId,
+        pub log: Option<LogId>,
+        pub lane: LaneId,
+        /// Every send up to here is used up. A reload gives up what was outstanding.
+        pub position: Sequence,
+    }
 }
 
 /// The link a host routes by: a message whose link is another is not for this client instance.

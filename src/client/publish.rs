@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::error::Refused;
@@ -89,8 +90,7 @@ impl Publishing {
             self.full.push_back(core::mem::take(&mut self.filling));
         }
         if self.filling.is_empty() {
-            // Writing to a Vec can't fail.
-            let _ = minicbor::encode(head, &mut self.filling);
+            cbor::encode(&head, &mut self.filling);
         }
         self.filling.extend_from_slice(frame);
     }

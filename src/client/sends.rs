@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::error::{Code, Refused};
@@ -173,7 +174,7 @@ impl Outbox {
 
 fn write_send(writer: &mut MessageWriter, send: &Outgoing, sequence: Sequence) {
     // The items were encoded by `send` below.
-    let items: Vec<Item<'_>> = minicbor::decode(&send.items).unwrap_or_default();
+    let items: Vec<Item<'_>> = cbor::decode(&send.items).unwrap_or_default();
     writer.push(&Frame::Send {
         sequence,
         queue: &send.queue,
@@ -227,8 +228,7 @@ impl Client {
             self.check_body(item.body, item.properties)?;
         }
         let mut encoded = Vec::new();
-        // Writing to a Vec can't fail.
-        let _ = minicbor::encode(items, &mut encoded);
+        cbor::encode(items, &mut encoded);
         if encoded.len() + SEND_HEAD_BYTES > self.limits.link_bytes_max as usize {
             return Err(Refused::new(Code::TooLarge, "link_bytes_max"));
         }

@@ -6,6 +6,7 @@ use core::convert::Infallible;
 use minicbor::Encoder;
 use minicbor::encode::Error;
 
+use crate::cbor;
 use crate::client::io::{CallOutcome, Event, Handle, Peer};
 use crate::error::Code;
 use crate::id::ClientId;
@@ -200,9 +201,9 @@ impl Batch<'_> {
     }
 
     fn queue_state(&mut self, request: u32, state: &QueueCounts) -> Written {
-        let event = self.event(8, 2)?.u32(request)?;
         // The counts stand in the order of the frame.
-        event.encode(state)?;
+        let event = self.event(8, 2)?.u32(request)?;
+        cbor::encode(state, event.writer_mut());
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use core::cell::RefCell;
 use js_sys::{Error, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
+use crate::cbor;
 use crate::client::Client;
 use crate::error::{Code, Refused};
 use crate::id::{
@@ -105,7 +106,7 @@ impl RawBus {
     #[wasm_bindgen(js_name = sendBatch)]
     pub fn send_batch(&self, queue: &str, items: &[u8], durability: Option<String>) -> Answer<u32> {
         let items: Vec<Item<'_>> =
-            minicbor::decode(items).map_err(|_| to_error(Refused::new(Code::Invalid, "items")))?;
+            cbor::decode(items).map_err(|_| to_error(Refused::new(Code::Invalid, "items")))?;
         self.send_items(queue, &items, durability.as_deref())
     }
 

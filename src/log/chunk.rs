@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::cbor;
 use crate::id::ChunkNumber;
 use crate::log::{FORMAT, Place, Record};
 
@@ -91,11 +92,10 @@ pub fn for_each_record(
     let damaged = Unusable::Damaged;
     let mut offset = HEAD_BYTES;
     while offset < bytes.len() {
-        let mut decoder = minicbor::Decoder::new(&bytes[offset..]);
-        let record: Record<'_> = decoder.decode().map_err(|_| damaged)?;
+        let (record, length) = cbor::decode_first(&bytes[offset..]).map_err(|_| damaged)?;
         let place = Place { chunk, offset: u32::try_from(offset).map_err(|_| damaged)? };
         run(place, &record);
-        offset += decoder.position();
+        offset += length;
     }
     Ok(())
 }
@@ -104,9 +104,11 @@ pub fn for_each_record(
 #[cfg(feature = "sim")]
 pub fn records_of(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
     open(bytes).ok()?;
-    let (mut records, mut decoder) = (Vec::new(), minicbor::Decoder::new(&bytes[HEAD_BYTES..]));
-    while decoder.position() < bytes.len() - HEAD_BYTES {
-        records.push(decoder.decode().ok()?);
+    let (mut records, mut rest) = (Vec::new(), &bytes[HEAD_BYTES..]);
+    while !rest.is_empty() {
+        let (record, length) = cbor::decode_first(rest).ok()?;
+        records.push(record);
+        rest = &rest[length..];
     }
     Some(records)
 }
@@ -114,7 +116,7 @@ pub fn records_of(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
 /// The record at an offset of an intact chunk.
 pub fn record_at(bytes: &[u8], offset: u32) -> Option<Record<'_>> {
     let rest = bytes.get(usize::try_from(offset).ok()?..)?;
-    minicbor::decode(rest).ok()
+    Some(cbor::decode_first(rest).ok()?.0)
 }
 
 /// A chunk that fills.
@@ -136,8 +138,7 @@ impl Filling {
     /// Appends a record and returns its offset.
     pub fn append(&mut self, record: &Record<'_>) -> u32 {
         let offset = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        // Writing to a Vec can't fail, and no record holds a value without an encoding.
-        let _ = minicbor::encode(record, &mut self.bytes);
+        cbor::encode(record, &mut self.bytes);
         offset
     }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::cbor;
 use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Filling, Head};
 use crate::log::manifest::{LiveChunk, Manifest, Page};
@@ -359,8 +360,7 @@ impl Log {
 
     pub fn checkpoint_record(&mut self, record: &Record<'_>) {
         let before = self.page.len();
-        // Writing to a Vec can't fail.
-        let _ = minicbor::encode(record, &mut self.page);
+        cbor::encode(record, &mut self.page);
         if self.page.len() > self.config.page_bytes_max && before > 0 {
             let next = self.page.split_off(before);
             self.pages.push(core::mem::replace(&mut self.page, next));

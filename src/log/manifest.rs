@@ -3,59 +3,50 @@
 
 use alloc::vec::Vec;
 
-use minicbor::{Decode, Encode};
 use xxhash_rust::xxh64::xxh64;
 
+use crate::cbor::{self, structure};
 use crate::id::{ChunkNumber, LogId};
 use crate::log::FORMAT;
 use crate::log::chunk::Unusable;
 
-/// Names the log, its format, and what belongs to its checkpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cbor(array)]
-pub struct Manifest {
-    /// First, so that a build of any age can tell it.
-    #[n(0)]
-    pub format: u16,
-    #[n(1)]
-    pub log: LogId,
-    /// The checkpoint covers every chunk up to here; chunks after it are the tail.
-    #[n(2)]
-    pub through: ChunkNumber,
-    /// Checksum of the chunk `through`, which the first tail chunk names as the one before it. In
-    /// a log without a checkpoint it is made from the log's id, so that chunks of another log are
-    /// not taken for its own.
-    #[n(3)]
-    pub hash: u64,
-    /// Covered chunks with live messages.
-    #[n(4)]
-    pub chunks: Vec<LiveChunk>,
-    #[n(5)]
-    pub pages: Vec<Page>,
-    #[n(6)]
-    pub next_page: u64,
+structure! {
+    /// Names the log, its format, and what belongs to its checkpoint.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Manifest {
+        /// First, so that a build of any age can tell it.
+        pub format: u16,
+        pub log: LogId,
+        /// The checkpoint covers every chunk up to here; chunks after it are the tail.
+        pub through: ChunkNumber,
+        /// Checksum of the chunk `through`, which the first tail chunk names as the one before it.
+        /// In a log without a checkpoint it is made from the log's id, so that chunks of another
+        /// log are not taken for its own.
+        pub hash: u64,
+        /// Covered chunks with live messages.
+        pub chunks: Vec<LiveChunk>,
+        pub pages: Vec<Page>,
+        pub next_page: u64,
+    }
 }
 
-/// A covered chunk with live messages, and its length.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-#[cbor(array)]
-pub struct LiveChunk {
-    #[n(0)]
-    pub number: ChunkNumber,
-    #[n(1)]
-    pub bytes: u32,
+structure! {
+    /// A covered chunk with live messages, and its length.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct LiveChunk {
+        pub number: ChunkNumber,
+        pub bytes: u32,
+    }
 }
 
-/// A page of the checkpoint and its checksum.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-#[cbor(array)]
-pub struct Page {
-    #[n(0)]
-    pub number: u64,
-    #[n(1)]
-    pub checksum: u64,
-    #[n(2)]
-    pub bytes: u32,
+structure! {
+    /// A page of the checkpoint and its checksum.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Page {
+        pub number: u64,
+        pub checksum: u64,
+        pub bytes: u32,
+    }
 }
 
 impl Manifest {
@@ -74,8 +65,7 @@ impl Manifest {
 
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        // Writing to a Vec can't fail.
-        let _ = minicbor::encode(self, &mut bytes);
+        cbor::encode(self, &mut bytes);
         let checksum = xxh64(&bytes, 0);
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes
@@ -86,11 +76,10 @@ impl Manifest {
         if xxh64(bytes, 0) != u64::from_le_bytes(*checksum) {
             return Err(Unusable::Damaged);
         }
-        let mut decoder = minicbor::Decoder::new(bytes);
-        let format = decoder.array().and_then(|_| decoder.u16()).map_err(|_| Unusable::Damaged)?;
-        if format > FORMAT {
+        let format = cbor::first_uint(bytes).map_err(|_| Unusable::Damaged)?;
+        if format > u64::from(FORMAT) {
             return Err(Unusable::NewerFormat);
         }
-        minicbor::decode(bytes).map_err(|_| Unusable::Damaged)
+        cbor::decode(bytes).map_err(|_| Unusable::Damaged)
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::cbor;
 use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Unusable};
 use crate::log::journal::{Log, Start};
@@ -298,10 +299,11 @@ impl Recovery {
             if xxh64(bytes, page.number) != page.checksum {
                 return Err(damaged);
             }
-            let mut decoder = minicbor::Decoder::new(bytes);
-            while decoder.position() < bytes.len() {
-                let record: Record<'_> = decoder.decode().map_err(|_| damaged)?;
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (record, length) = cbor::decode_first(rest).map_err(|_| damaged)?;
                 replay(Place::default(), &record);
+                rest = &rest[length..];
             }
         }
         if values.is_empty() {

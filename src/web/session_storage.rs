@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use wasm_bindgen::JsCast;
 use web_sys::Storage;
 
+use crate::cbor;
 use crate::client::io::Keepsake;
 use crate::web::names::{Scope, from_hex, to_hex};
 use crate::web::runtime;
@@ -16,15 +17,14 @@ pub fn take(scope: &Scope) -> Option<Keepsake> {
     let storage = storage()?;
     let text = storage.get_item(scope.as_str()).ok()??;
     let _ = storage.remove_item(scope.as_str());
-    minicbor::decode(&from_hex(&text)?).ok()
+    cbor::decode(&from_hex(&text)?).ok()
 }
 
 /// Leaves a keepsake for the page that comes next.
 pub fn put(scope: &Scope, keepsake: &Keepsake) {
     let Some(storage) = storage() else { return };
     let mut bytes = Vec::new();
-    // Writing to a Vec can't fail.
-    let _ = minicbor::encode(keepsake, &mut bytes);
+    cbor::encode(keepsake, &mut bytes);
     // A full storage costs a resumed session, nothing more.
     let _ = storage.set_item(scope.as_str(), &to_hex(&bytes));
 }

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::cbor;
 use crate::id::ClientId;
 use crate::time::Now;
 use crate::wire::Envelope;
@@ -56,9 +57,10 @@ impl Trace {
         if self.entries.len() == MESSAGES_MAX {
             self.entries.pop_front();
         }
-        let mut decoder = minicbor::Decoder::new(bytes);
-        let envelope: Option<Envelope> = decoder.decode().ok();
-        let tag = decoder.array().and_then(|_| decoder.u64()).unwrap_or_default();
+        let read: Option<(Envelope, usize)> = cbor::decode_first(bytes).ok();
+        let frames = read.map_or(&[][..], |(_, length)| &bytes[length..]);
+        let (envelope, tag) =
+            (read.map(|read| read.0), cbor::first_uint(frames).unwrap_or_default());
         self.entries.push_back(Entry {
             unix_ms: now.unix.0,
             way,

@@ -16,6 +16,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{Event, IdbDatabase, IdbKeyRange, IdbObjectStore, IdbRequest, IdbTransaction};
 
+use crate::cbor;
 use crate::id::{ChunkNumber, Epoch, OpId};
 use crate::store::{Key, StorageAction, StorageFault, Stored, Sync};
 use crate::web::indexed_db::Arrival;
@@ -218,8 +219,7 @@ impl Writes {
         }
         if let Some(epoch) = claim {
             let mut bytes = Vec::new();
-            // Writing to a Vec can't fail.
-            let _ = minicbor::encode(epoch, &mut bytes);
+            cbor::encode(epoch, &mut bytes);
             let meta = self.transaction.object_store(META)?;
             meta.put_with_key(&Uint8Array::from(&bytes[..]), &FENCE_KEY.into())?;
         }
@@ -295,7 +295,7 @@ fn bytes_of(request: &IdbRequest) -> Option<Vec<u8>> {
 }
 
 fn epoch_of(request: &IdbRequest) -> Option<Epoch> {
-    minicbor::decode(&bytes_of(request)?).ok()
+    cbor::decode(&bytes_of(request)?).ok()
 }
 
 fn numbers_of(request: &IdbRequest) -> Vec<ChunkNumber> {

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::cbor;
 use crate::wire::envelope::{Envelope, encode_frame};
 use crate::wire::frame::Frame;
 
@@ -82,8 +83,7 @@ impl MessageWriter {
         let frames = self.messages.pop_front()?;
         self.bytes -= frames.len();
         let mut message = Vec::with_capacity(ENVELOPE_BYTES_MAX + frames.len());
-        // Writing to a Vec can't fail.
-        let _ = minicbor::encode(head(), &mut message);
+        cbor::encode(&head(), &mut message);
         message.extend_from_slice(&frames);
         Some(message)
     }

@@ -14,7 +14,7 @@ use tabmq::wire::frame::{
     StorageReport, Welcome,
 };
 
-/// The highest tag in use; every tag from 1 to here is a frame.
+/// The highest tag in use. Every tag from 1 to here is a frame.
 pub const TAG_MAX: u64 = 49;
 
 /// The tag of a frame. A new kind of frame does not compile until it is here, and then `frame`
