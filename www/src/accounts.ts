@@ -1,3 +1,4 @@
+import { type Queue, type Wait, isTabmqError } from "tabmq";
 import type { Ledger } from "./ledger";
 import { JOB_QUEUE, type PlaygroundBus } from "./schema";
 
@@ -28,12 +29,12 @@ const RATE_ACCOUNTS = 5;
 export class Accounts {
   readonly #bus: PlaygroundBus;
   readonly #ledger: Ledger;
-  readonly #take: (account: Account | undefined) => void;
+  readonly #take: (account: Account | Error) => void;
   #recent: { done: number; at_ms: number }[] = [];
   #sightings = 0;
 
-  /** `take` gets `undefined` when nobody answers, as between two hosts. */
-  constructor(bus: PlaygroundBus, ledger: Ledger, take: (account: Account | undefined) => void) {
+  /** `take` gets an error when nobody answers, as between two hosts. */
+  constructor(bus: PlaygroundBus, ledger: Ledger, take: (account: Account | Error) => void) {
     this.#bus = bus;
     this.#ledger = ledger;
     this.#take = take;
@@ -49,20 +50,19 @@ export class Accounts {
   async #once(): Promise<void> {
     try {
       this.#take(await this.#draw());
-    } catch {
-      this.#take(undefined);
+    } catch (error) {
+      this.#take(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   async #draw(): Promise<Account> {
     const jobs = this.#bus.queue("jobs", JOB_QUEUE);
     const wait = { timeout: ANSWER_MS };
-    const [{ ready, delayed, leased }, dead] = await Promise.all([
+    const [{ ready, delayed, leased }, dead_count] = await Promise.all([
       jobs.info(wait),
-      jobs.deadLetters.info(wait),
+      countAll(jobs.deadLetters, wait),
     ]);
     const { sent, done, discarded } = await this.#ledger.counts();
-    const dead_count = dead.ready + dead.delayed + dead.leased;
     const at_ms = performance.now();
     const open = ready + delayed + leased;
     const missing = Math.max(0, sent - done - discarded - dead_count);
@@ -88,5 +88,16 @@ export class Accounts {
     const [first] = this.#recent;
     if (!first || first.at_ms === at_ms) return 0;
     return ((done - first.done) * 1000) / (at_ms - first.at_ms);
+  }
+}
+
+/** A queue that nobody has declared or used yet holds nothing. */
+async function countAll(queue: Queue<unknown, void>, wait: Wait): Promise<number> {
+  try {
+    const { ready, delayed, leased } = await queue.info(wait);
+    return ready + delayed + leased;
+  } catch (error) {
+    if (isTabmqError(error, "NOT_FOUND")) return 0;
+    throw error;
   }
 }

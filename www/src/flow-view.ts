@@ -26,9 +26,11 @@ export class FlowView {
     this.#chart = chart;
   }
 
-  show(account: Account | undefined, roster: Roster): void {
+  show(account: Account | Error, roster: Roster): void {
     const at_s = performance.now() / 1000;
-    if (!account) return this.#chart.add({ at_s, depth: null, rate_per_s: null });
+    if (account instanceof Error) {
+      return this.#chart.add({ at_s, depth: null, rate_per_s: null });
+    }
     const { done, ready, delayed, leased, dead, rate_per_s, sent } = account;
     const open = ready + delayed + leased;
     const counts = { done, ready, delayed, leased, dead, repeats: roster.repeats() };

@@ -1,3 +1,4 @@
+import { isTabmqError } from "tabmq";
 import type { Account } from "./accounts";
 import { byId, setText } from "./dom";
 import { countOf, errorText, millisecondsOf, plural } from "./format";
@@ -28,10 +29,14 @@ export class Guide {
     this.#mark();
   }
 
-  showAccount(account: Account | undefined): void {
+  showAccount(account: Account | Error): void {
     const lost = byId("lost", HTMLElement);
     const verdict = byId("step-verdict", HTMLElement);
-    if (!account) return setText(byId("verdict-text", HTMLElement), "No host answers just now.");
+    if (account instanceof Error) {
+      const silent = isTabmqError(account, "TIMEOUT");
+      const told = silent ? "No host answers just now." : errorText(account);
+      return setText(byId("verdict-text", HTMLElement), told);
+    }
     const { sent, done, dead, ready, delayed, leased } = account;
     if (sent || done) this.#done.send = true;
     const open = ready + delayed + leased;
