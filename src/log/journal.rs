@@ -70,7 +70,7 @@ pub(super) struct Start {
     pub chunks: Residency,
     pub last: ChunkNumber,
     pub last_hash: u64,
-    pub tail_bytes: usize,
+    pub growth: usize,
     pub deletes: Vec<Key>,
     pub next_op: OpId,
 }
@@ -95,7 +95,8 @@ pub struct Log {
     /// Chunks to read, and which try it is.
     wanted: Map<ChunkNumber, u32>,
     reads: Map<OpId, (ChunkNumber, u32)>,
-    bytes_since_checkpoint: usize,
+    /// Bytes since the last checkpoint, and the cost of each chunk.
+    growth: usize,
     checkpoint_bytes: usize,
     checkpoint_under_way: bool,
     page: Vec<u8>,
@@ -124,7 +125,7 @@ impl Log {
             next_op: start.next_op,
             wanted: Map::new(),
             reads: Map::new(),
-            bytes_since_checkpoint: start.tail_bytes,
+            growth: start.growth,
             checkpoint_bytes,
             checkpoint_under_way: false,
             page: Vec::new(),
@@ -176,7 +177,7 @@ impl Log {
         }
         let before = self.filling.bytes.len();
         let offset = self.filling.append(record);
-        self.bytes_since_checkpoint += self.filling.bytes.len() - before;
+        self.growth += self.filling.bytes.len() - before;
         Place { chunk: ChunkNumber(self.last.0 + 1), offset }
     }
 
@@ -201,6 +202,7 @@ impl Log {
         let head = Head { number, epoch_counter, previous: self.last_hash };
         self.last_hash = chunk::seal(&mut filled.bytes, head);
         self.last = number;
+        self.growth += self.config.chunk_cost();
         let puts = alloc::vec![(Key::Chunk(number), filled.bytes.clone())];
         self.chunks.add(number, filled.bytes);
         let (strict, deletes) = (filled.strict, core::mem::take(&mut self.deletes));
@@ -348,7 +350,7 @@ impl Log {
     /// Whether the log has grown enough since its last checkpoint to be worth another.
     pub fn checkpoint_due(&self) -> bool {
         let worth = self.config.checkpoint_bytes_min.max(2 * self.checkpoint_bytes);
-        !self.checkpoint_under_way && !self.failed && self.bytes_since_checkpoint >= worth
+        !self.checkpoint_under_way && !self.failed && self.growth >= worth
     }
 
     /// Starts a checkpoint of everything appended so far. The whole state follows, record by
@@ -385,7 +387,7 @@ impl Log {
         self.manifest.hash = self.last_hash;
         puts.push((Key::Manifest, self.manifest.encode()));
         self.checkpoint_bytes = puts.iter().map(|(_, bytes)| bytes.len()).sum();
-        self.bytes_since_checkpoint = 0;
+        self.growth = 0;
         self.checkpoint_under_way = true;
         self.sealed.push_back(Sealed { number, strict: false, puts, deletes });
     }

@@ -24,6 +24,9 @@ use crate::rules::Rules;
 /// The format that this build writes. A log of a newer one is refused with `UPGRADE_REQUIRED`.
 pub const FORMAT: u16 = 1;
 
+/// So many chunks make a checkpoint worth its write, however short they are: recovery reads each.
+const TAIL_CHUNKS: usize = 256;
+
 /// The bounds of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogConfig {
@@ -45,5 +48,10 @@ impl LogConfig {
             checkpoint_bytes_min: limits.checkpoint_bytes_min as usize,
             rules,
         }
+    }
+
+    /// What a chunk counts in the growth of the log beside its bytes.
+    const fn chunk_cost(&self) -> usize {
+        self.checkpoint_bytes_min / TAIL_CHUNKS
     }
 }

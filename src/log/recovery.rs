@@ -87,7 +87,7 @@ pub struct Recovery {
     last: ChunkNumber,
     last_hash: u64,
     last_epoch_counter: u64,
-    tail_bytes: usize,
+    growth: usize,
     read_keys: usize,
 }
 
@@ -115,7 +115,7 @@ impl Recovery {
             last: ChunkNumber(0),
             last_hash: 0,
             last_epoch_counter: 0,
-            tail_bytes: 0,
+            growth: 0,
             read_keys: READ_KEYS_FIRST,
         }
     }
@@ -376,7 +376,7 @@ impl Recovery {
         }
         self.last = number;
         self.last_hash = hash;
-        self.tail_bytes += bytes.len();
+        self.growth += bytes.len() + self.config.chunk_cost();
         self.chunks.add(number, bytes);
         self.chunks.evict(number);
         Ok(())
@@ -394,7 +394,7 @@ impl Recovery {
                 chunks: self.chunks,
                 last: self.last,
                 last_hash: self.last_hash,
-                tail_bytes: self.tail_bytes,
+                growth: self.growth,
                 deletes,
                 next_op: self.next_op,
             },
