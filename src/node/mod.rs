@@ -337,8 +337,10 @@ impl Node {
         loop {
             match broker.poll_output() {
                 Output::Idle { .. } => break,
-                Output::Hangup { conn, code } => {
-                    self.outputs.push_back(Output::Hangup { conn, code });
+                // The last word of each link goes out, or its client would wait for an answer
+                // until the node seems dead to it.
+                output @ (Output::Transmit { .. } | Output::Hangup { .. }) => {
+                    self.outputs.push_back(output);
                 }
                 _ => {}
             }
