@@ -26,3 +26,11 @@ export function joinBus(tab, bus_options = {}) {
 export function hostOf(tab) {
   return tab.evaluate(() => globalThis.bus.host.get());
 }
+
+/** A page in which `prepare` has run before any code of the package. */
+export async function openPrepared(t, label, prepare) {
+  const tab = await t.openTab("/bus/late.html", { label });
+  await tab.evaluate(prepare);
+  await tab.evaluate(() => import("/bus/bus.js").then(() => null));
+  return tab;
+}

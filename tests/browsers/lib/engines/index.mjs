@@ -55,7 +55,8 @@ function chromiumOptions({ throttling }) {
   };
 }
 
-function firefoxOptions({ color_scheme }) {
+function firefoxOptions({ color_scheme, storage_kib_max }) {
+  const quota = { "dom.quotaManager.temporaryStorage.fixedLimit": storage_kib_max };
   return {
     environment: {
       // Else the browser takes a tab's death for its own end.
@@ -69,6 +70,7 @@ function firefoxOptions({ color_scheme }) {
         "dom.ipc.processCount": 100,
         "dom.ipc.processCount.webIsolated": 100,
         "layout.css.prefers-color-scheme.content-override": color_scheme === "dark" ? 0 : 1,
+        ...(storage_kib_max === undefined ? {} : quota),
       },
     },
   };
@@ -105,7 +107,8 @@ export function requireEngine(engine) {
 /**
  * Launches a browser. `throttling`: leave on what the engine does to hidden pages, which its
  * drivers switch off by default. `kills`: tabs will be killed or stopped. `color_scheme`: what
- * pages are told the user prefers, "light" or "dark".
+ * pages are told the user prefers, "light" or "dark". `storage_kib_max`: what Firefox lets all
+ * pages store together; Chromium is told while it runs.
  */
 export async function launchBrowser(run, engine, options = {}) {
   const all = { color_scheme: "light", ...options };

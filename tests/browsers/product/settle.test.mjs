@@ -1,0 +1,180 @@
+// Every promise of the package settles in time, with a documented code, whatever happens to it.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../lib/run.mjs";
+import { test } from "../lib/runner.mjs";
+import { folders, openBus } from "./bus.mjs";
+
+const TIMEOUT_MS = 5_000;
+const GRACE_MS = 1_000;
+
+const ERRORS = readFileSync(join(ROOT, "docs/errors.md"), "utf8");
+const DOCUMENTED = new Set(Array.from(ERRORS.matchAll(/^## ([A-Z_]+)$/gm), ([, code]) => code));
+
+/** In the serving page. */
+async function serve() {
+  const implementation = { add: (a, b) => a + b, never: () => new Promise(() => {}) };
+  await globalThis.bus.serve("peer@1", implementation).ready();
+}
+
+/** In the page: everything that must exist before the verbs can be begun. */
+async function prepare() {
+  const { bus } = globalThis;
+  const queue = bus.queue("held", { lease: "1m" });
+  const consumer = queue.consume({ prefetch: 10 });
+  const iterator = consumer[Symbol.asyncIterator]();
+  globalThis.held = [];
+  for (let number = 0; number < 5; number += 1) {
+    await queue.send(number);
+    globalThis.held.push((await iterator.next()).value);
+  }
+  globalThis.stopping = bus.queue("stopping").process(() => {});
+  await globalThis.stopping.ready();
+  globalThis.service = bus.serve("own@1", { add: (a, b) => a + b });
+  await globalThis.service.ready();
+  for (const name of ["known", "batches"]) await bus.queue(name).ready();
+}
+
+/** In the page: begins each verb and notes how and after how long it settles. */
+function beginVerbs(timeout) {
+  const { bus, held, stopping, service } = globalThis;
+  const wait = { timeout };
+  const peer = bus.client("peer@1", wait);
+  const known = bus.queue("known");
+  const verbs = {
+    ready: () => bus.ready(wait),
+    publish: () => bus.publish("told", "body", wait),
+    "topic.publish": () => bus.topic("told").publish("body", wait),
+    "subscription.ready": () => bus.subscribe("told.#").ready(wait),
+    "queue.ready": () => bus.queue("fresh").ready(wait),
+    "queue.info": () => known.info(wait),
+    send: () => known.send("body", wait),
+    sendBatch: () => bus.queue("batches").sendBatch([{ body: 1 }, { body: 2 }], wait),
+    receive: () => bus.queue("empty").receive(wait),
+    "consumer.ready": () => bus.queue("other").process(() => {}).ready(wait),
+    "consumer.stop": () => stopping.stop({ drain: true, ...wait }),
+    "delivery.ack": () => held[0].ack(wait),
+    "delivery.retry": () => held[1].retry(wait),
+    "delivery.reject": () => held[2].reject("why", wait),
+    "delivery.release": () => held[3].release(wait),
+    "delivery.extend": () => held[4].extend("1m", wait),
+    "service.ready": () => bus.serve("more@1", { add: () => 0 }).ready(wait),
+    "service.stop": () => service.stop({ drain: true, ...wait }),
+    "call that returns": () => peer.add(1, 2),
+    "call that does not": () => peer.never(),
+    "call of nobody": () => bus.client("nobody@1", wait).add(1, 2),
+    "leadership.ready": () => bus.lead("chief", () => new Promise(() => {})).ready(wait),
+    flush: () => bus.flush(wait),
+  };
+  globalThis.outcomes = {};
+  const note = async (name, begin) => {
+    const started = performance.now();
+    const outcome = await globalThis.outcome(begin());
+    const settled_ms = performance.now() - started;
+    globalThis.outcomes[name] = { code: outcome.code, text: outcome.text, settled_ms };
+  };
+  for (const [name, begin] of Object.entries(verbs)) note(name, begin);
+  return Object.keys(verbs).length;
+}
+
+/** In the page. */
+function beginClose(timeout) {
+  const started = performance.now();
+  const note = async () => {
+    const { code, text } = await globalThis.outcome(globalThis.bus.close({ drain: true, timeout }));
+    globalThis.outcomes = { close: { code, text, settled_ms: performance.now() - started } };
+  };
+  note();
+}
+
+async function outcomesOf(tab, count) {
+  const settled = (wanted) => Object.keys(globalThis.outcomes ?? {}).length === wanted;
+  const late = { args: [count], deadline_ms: TIMEOUT_MS + 2 * GRACE_MS };
+  await tab.waitFor(settled, late).catch(() => {});
+  return tab.evaluate(() => globalThis.outcomes);
+}
+
+/** Opens the tabs, runs the verbs through the fault and judges all outcomes but `expected`. */
+async function settleThrough(t, { signals = false, before, fault }) {
+  const host = await openBus(t, "host");
+  const peer = await openBus(t, "peer");
+  const actor = await openBus(t, "actor");
+  const closer = await openBus(t, "closer");
+  await peer.evaluate(serve);
+  await actor.evaluate(prepare);
+  const owners = signals ? await t.browser.requireOwnProcesses() : undefined;
+  const tabs = { host, peer, actor, closer, owners };
+  await before?.(tabs);
+  const count = await actor.evaluate(beginVerbs, TIMEOUT_MS);
+  await closer.evaluate(beginClose, TIMEOUT_MS);
+  await fault?.(tabs);
+  const outcomes = { ...(await outcomesOf(actor, count)), ...(await outcomesOf(closer, 1)) };
+  const wrong = Object.entries(outcomes).filter(
+    ([, { code, text, settled_ms }]) =>
+      settled_ms > TIMEOUT_MS + GRACE_MS || (text !== undefined && !DOCUMENTED.has(code)),
+  );
+  assert.deepEqual(wrong, [], "in time, with a documented code");
+  assert.equal(Object.keys(outcomes).length, count + 1, `settled: ${Object.keys(outcomes)}`);
+  const codes = Object.entries(outcomes).map(([name, { code }]) => [name, code]);
+  return Object.fromEntries(codes);
+}
+
+test("every verb settles when the host is killed", { folders, kills: true }, async (t) => {
+  const codes = await settleThrough(t, {
+    signals: true,
+    // Stopped first, so that none of the verbs is answered before the kill.
+    before: ({ host, owners }) => host.stop(owners),
+    fault: ({ host, owners }) => host.kill(owners),
+  });
+  // The next host answers what the client asks again; a receive without a message is no failure.
+  for (const verb of ["ready", "publish", "send", "sendBatch", "queue.info", "receive"]) {
+    assert.equal(codes[verb], undefined, verb);
+  }
+});
+
+test("every verb settles when its own bus is closed", { folders }, async (t) => {
+  const codes = await settleThrough(t, {
+    fault: ({ actor }) => actor.evaluate(() => globalThis.bus.close()),
+  });
+  assert.equal(codes["call that does not"], "CLOSED");
+});
+
+test("every verb settles when the peer is gone", { folders }, async (t) => {
+  const codes = await settleThrough(t, { fault: ({ peer }) => peer.close() });
+  assert.equal(codes["call that does not"], "PEER_LOST");
+  assert.equal(codes["call of nobody"], "UNAVAILABLE");
+  assert.equal(codes.send, undefined);
+});
+
+/** In the page: sends until the storage takes no more. */
+async function sendUntilFull() {
+  for (let number = 0; number < 2_000; number += 1) {
+    // Random, because what is stored may be compressed.
+    const body = crypto.getRandomValues(new Uint8Array(16_384));
+    const { code } = await globalThis.outcome(globalThis.bus.queue("known").send(body));
+    if (code !== undefined) return code;
+  }
+  return "never";
+}
+
+/** Chromium is told the quota before it looks, and looks again only after half a minute. */
+async function limitStorage(t) {
+  if (t.engine !== "chromium") return;
+  const tab = await t.openTab("/blank.html", { label: "quota" });
+  const session = await tab.page.createCDPSession();
+  const quota = { origin: t.server.origin, quotaSize: 10 << 20 };
+  await session.send("Storage.overrideQuotaForOrigin", quota);
+}
+
+// WebKitGTK has no way to set the quota of an origin.
+const full = { folders, engines: ["chromium", "firefox"], browser: { storage_kib_max: 10_240 } };
+
+test("every verb settles when the storage is full", full, async (t) => {
+  await limitStorage(t);
+  const codes = await settleThrough(t, {
+    before: async ({ actor }) => assert.equal(await actor.evaluate(sendUntilFull), "STORAGE"),
+  });
+  for (const verb of ["send", "sendBatch"]) assert.equal(codes[verb], "STORAGE", verb);
+  assert.equal(codes.publish, undefined);
+});

@@ -1,0 +1,166 @@
+// Who is who when tabs are opened at once, cloned, reloaded, and put into the back/forward cache.
+import assert from "node:assert/strict";
+import { test } from "../lib/runner.mjs";
+import { folders, hostOf, joinBus, openBus, openPage } from "./bus.mjs";
+
+const TABS = 10;
+
+const idOf = (tab) => tab.evaluate(() => globalThis.bus.peer.id);
+
+function waitForPeers(tab, count) {
+  const seen = (wanted) => globalThis.bus.peers.get().length === wanted;
+  return tab.waitFor(seen, { args: [count], what: `${tab.label} sees ${count} peers` });
+}
+
+test("ten tabs opened at once have one host", { folders }, async (t) => {
+  const labels = Array.from({ length: TABS }, (_, index) => `tab ${index + 1}`);
+  const tabs = [];
+  for (const label of labels) tabs.push(await openPage(t, label));
+  await Promise.all(tabs.map((tab) => joinBus(tab)));
+  for (const tab of tabs) await waitForPeers(tab, TABS);
+  const hosts = await Promise.all(tabs.map(hostOf));
+  assert.equal(hosts.filter(({ here }) => here).length, 1, "one holds the epoch");
+  assert.equal(new Set(hosts.map(({ epoch }) => epoch)).size, 1, "all follow the same");
+  assert.equal(new Set(await Promise.all(tabs.map(idOf))).size, TABS);
+});
+
+/** In the page: takes deliveries and settles none of them. */
+async function holdDeliveries() {
+  globalThis.deliveries = globalThis.bus.queue("jobs", { lease: "1m" }).consume({ prefetch: 10 });
+  await globalThis.deliveries.ready();
+  globalThis.held = 0;
+  (async () => {
+    const iterator = globalThis.deliveries[Symbol.asyncIterator]();
+    for (;;) {
+      if ((await iterator.next()).done) break;
+      globalThis.held += 1;
+    }
+  })();
+}
+
+/** In the page: processes and notes body and attempt. */
+async function startWork() {
+  globalThis.done = [];
+  const take = ({ body, attempt }) => void globalThis.done.push([body, attempt]);
+  await globalThis.bus.queue("jobs", { lease: "1m" }).process(take).ready();
+}
+
+test("a tab that reloads goes on as the same client", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const worker = await openBus(t, "worker");
+  await worker.evaluate(holdDeliveries);
+  await host.evaluate(async () => {
+    for (const body of ["one", "two"]) await globalThis.bus.queue("jobs").send(body);
+  });
+  await worker.waitFor(() => globalThis.held === 2, { what: "the worker holds both" });
+  const id = await idOf(worker);
+  await worker.reload();
+  await worker.waitFor(() => globalThis.tabmq !== undefined);
+  await joinBus(worker);
+  assert.equal(await idOf(worker), id);
+  await waitForPeers(host, 2);
+  // Far sooner than their lease of a minute ends.
+  await worker.evaluate(startWork);
+  await worker.waitFor(() => globalThis.done.length === 2, { what: "both come again" });
+  const bodies = await worker.evaluate(() => globalThis.done.map(([body]) => body));
+  assert.deepEqual(bodies, ["one", "two"]);
+});
+
+test("a host that reloads finds everything again", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const before = await hostOf(host);
+  await host.evaluate(async () => {
+    for (let number = 0; number < 100; number += 1) await globalThis.bus.queue("jobs").send(number);
+  });
+  await host.reload();
+  await host.waitFor(() => globalThis.tabmq !== undefined);
+  const after = await joinBus(host);
+  assert.equal(after.here, true);
+  assert.ok(after.epoch > before.epoch, "the epoch is raised");
+  const info = await host.evaluate(() => globalThis.bus.queue("jobs").info());
+  assert.equal(info.ready, 100);
+});
+
+test("a cloned tab is another client", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const original = await openBus(t, "original");
+  // After a reload the tab keeps its identity in what a clone copies.
+  await original.reload();
+  await original.waitFor(() => globalThis.tabmq !== undefined);
+  await joinBus(original);
+  const clone = await original.clone();
+  await clone.waitFor(() => globalThis.tabmq !== undefined);
+  await joinBus(clone);
+  for (const tab of [host, original, clone]) await waitForPeers(tab, 3);
+  assert.equal(new Set(await Promise.all([host, original, clone].map(idOf))).size, 3);
+  for (const tab of [original, clone]) {
+    await tab.evaluate(() =>
+      globalThis.bus.subscribe("told", ({ body }) => void globalThis.inbox.push(body)).ready(),
+    );
+  }
+  await host.evaluate(() => globalThis.bus.publish("told", "hello"));
+  for (const tab of [original, clone]) {
+    await tab.waitFor(() => globalThis.inbox.length > 0, { what: `${tab.label} hears` });
+    assert.deepEqual(await tab.evaluate(() => globalThis.inbox), ["hello"]);
+  }
+});
+
+/** Leaves the page and comes back to it from the cache; `meanwhile` runs while it is away. */
+async function parkAndReturn(t, tab, meanwhile) {
+  await tab.evaluate(() => {
+    addEventListener("pageshow", ({ persisted }) => (globalThis.persisted = persisted));
+  });
+  await tab.goto(t.server.url("/second.html"));
+  await meanwhile();
+  await tab.back();
+  await tab.waitFor(() => globalThis.persisted === true, { what: "the page was in the cache" });
+  await tab.waitFor(() => globalThis.bus.status.get() === "ready", { what: "it is on the bus" });
+}
+
+test("a tab in the back/forward cache is parked and comes back", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const tab = await openBus(t, "parked");
+  const id = await idOf(tab);
+  await tab.evaluate(async () => {
+    await globalThis.bus.subscribe("told", ({ body }) => void globalThis.inbox.push(body)).ready();
+  });
+  await tab.evaluate(holdDeliveries);
+  await host.evaluate(() => globalThis.bus.queue("jobs").send("one").then(() => null));
+  await tab.waitFor(() => globalThis.held === 1, { what: "it holds a delivery" });
+  await parkAndReturn(t, tab, async () => {
+    // Its lease is given back at once, not after the minute it has.
+    await host.evaluate(startWork);
+    await host.waitFor(() => globalThis.done.length === 1, { what: "another tab gets it" });
+    assert.deepEqual(await host.evaluate(() => globalThis.done), [["one", 1]]);
+  });
+  assert.equal(await idOf(tab), id);
+  await host.evaluate(() => globalThis.bus.publish("told", "welcome back"));
+  const told = () => globalThis.inbox.includes("welcome back");
+  await tab.waitFor(told, { what: "its subscription lives on" });
+});
+
+test("a host that goes into the back/forward cache leaves it to others", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const other = await openBus(t, "other");
+  const { epoch } = await hostOf(host);
+  await other.evaluate(() => globalThis.bus.queue("jobs").send("one").then(() => null));
+  await parkAndReturn(t, host, () =>
+    other.waitFor(
+      (before) => globalThis.bus.host.get().here && globalThis.bus.host.get().epoch > before,
+      { args: [epoch], what: "another tab hosts" },
+    ),
+  );
+  await host.waitFor(() => !globalThis.bus.host.get().here, { what: "it follows the new host" });
+  const info = await host.evaluate(() => globalThis.bus.queue("jobs").info());
+  assert.equal(info.ready, 1);
+});
+
+test("the last frames of a tab are there for a report", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const other = await openBus(t, "other");
+  for (const tab of [host, other]) {
+    const frames = await tab.evaluate(() => globalThis.__tabmqFrames);
+    assert.ok(frames.length > 0 && frames.length <= 200, `${frames.length} frames`);
+    assert.match(frames.join("\n"), /epoch/);
+  }
+});
