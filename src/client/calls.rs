@@ -48,6 +48,15 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// Numbers go on after `last`.
+    pub fn after(last: CallId) -> Self {
+        Self { last: last.0, ..Self::default() }
+    }
+
+    pub const fn last(&self) -> CallId {
+        CallId(self.last)
+    }
+
     pub fn forget_link(&mut self) {
         self.methods.clear();
     }

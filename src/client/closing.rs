@@ -82,7 +82,7 @@ impl Client {
         self.forget_link();
         self.drop_undecided_leases();
         self.end_calls(Code::Unavailable, false);
-        self.cancel_dispatches();
+        self.give_up_dispatches();
         self.depose_all();
     }
 

@@ -174,6 +174,8 @@ structure! {
         pub lane: LaneId,
         /// Every send up to here is used up. A reload gives up what was outstanding.
         pub position: Sequence,
+        /// The last call. A server may still run it, so its number is not given to another.
+        pub call: CallId,
     }
 }
 

@@ -124,7 +124,7 @@ impl Client {
             live: LiveMessages::default(),
             publishing: Publishing::new(now.unix),
             consumers: Consumers::default(),
-            calls: Calls::default(),
+            calls: Calls::after(kept.map(|kept| kept.call).unwrap_or_default()),
             services: Services::default(),
             roles: Roles::default(),
             awaited: Set::new(),
@@ -252,7 +252,8 @@ impl Client {
     #[must_use]
     pub fn keepsake(&self) -> Keepsake {
         let (lane, position) = self.lane_position();
-        Keepsake { client: self.id, log: self.log, lane, position }
+        let call = self.calls.last();
+        Keepsake { client: self.id, log: self.log, lane, position, call }
     }
 
     /// Nothing is awaited from a node.

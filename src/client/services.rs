@@ -204,6 +204,20 @@ impl Client {
         }
     }
 
+    /// The client leaves for a while. The node may not hear of it, and would dispatch again what
+    /// it thinks never arrived: what runs is answered, and that answer is kept.
+    pub(super) fn give_up_dispatches(&mut self) {
+        let running = self.services.dispatched.iter();
+        let running = running.filter(|(_, dispatched)| matches!(dispatched, Dispatched::Running));
+        let running: Vec<CallKey> = running.map(|(key, _)| *key).collect();
+        for key in running {
+            let outcome = Outcome::Failed { code: Code::PeerLost, maybe_executed: true };
+            // A failure is always taken.
+            let _ = self.answer_dispatch(key, outcome);
+            self.events.push_back(Event::DispatchCancelled { key });
+        }
+    }
+
     /// The node ends the calls this client runs: it leaves.
     pub(super) fn cancel_dispatches(&mut self) {
         for key in self.services.serving() {

@@ -1,7 +1,7 @@
 use tabmq::client::ClientConfig;
 use tabmq::client::io::{Event, Handle, Input, Keepsake, Output};
 use tabmq::error::Code;
-use tabmq::id::{LaneId, LogId, Sequence};
+use tabmq::id::{CallId, LaneId, LogId, Sequence};
 use tabmq::wire::frame::Welcome;
 use tabmq::wire::{Frame, Message};
 
@@ -187,7 +187,8 @@ fn what_was_asked_before_one_poll_travels_in_one_message() {
 
 #[test]
 fn a_keepsake_resumes_the_lane_of_the_page_before() {
-    let kept = Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4) };
+    let kept =
+        Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4), call: CallId(7) };
     let mut tab = Tab::dialing(ClientConfig { keepsake: Some(kept), ..config() });
     let hello = tab.hello();
     assert!(hello.fresh, "its leases and calls are gone with the page");
@@ -200,14 +201,21 @@ fn a_keepsake_resumes_the_lane_of_the_page_before() {
 
 #[test]
 fn the_keepsake_of_another_client_is_not_used() {
-    let kept = Keepsake { client: OTHER, log: Some(LOG), lane: LANE, position: Sequence(4) };
+    let kept = Keepsake {
+        client: OTHER,
+        log: Some(LOG),
+        lane: LANE,
+        position: Sequence(4),
+        call: CallId(7),
+    };
     let mut tab = Tab::dialing(ClientConfig { keepsake: Some(kept), ..config() });
     assert_eq!(tab.hello().lane, LaneId(0));
 }
 
 #[test]
 fn a_client_whose_name_is_taken_becomes_another_and_keeps_what_was_asked() {
-    let kept = Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4) };
+    let kept =
+        Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4), call: CallId(7) };
     let config = ClientConfig { keepsake: Some(kept), ..config() };
     let now = tabmq::time::Now::default();
     let mut client = tabmq::client::Client::new(config, [1; 32], now);
