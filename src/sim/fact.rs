@@ -111,7 +111,7 @@ pub enum Fact<'a> {
     Ended {
         process: ProcessId,
     },
-    /// Went into the cache of the browser, and may come back.
+    /// Went into the cache of the browser, and may come back: then it thaws.
     Parked {
         process: ProcessId,
     },

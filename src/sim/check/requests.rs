@@ -153,7 +153,7 @@ impl Checker for Requests {
         match fact {
             Fact::Asked { process, ask } => self.asked(view.now, *process, ask),
             Fact::Told { process, event } => return self.told(view.now, *process, event),
-            Fact::Froze { process } => {
+            Fact::Froze { process } | Fact::Parked { process } => {
                 self.frozen_at.insert(*process, view.now);
             }
             Fact::Thawed { process } => self.thaw(view.now, *process),

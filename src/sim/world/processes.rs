@@ -183,6 +183,8 @@ impl World {
             return Ok(());
         };
         back.parked = false;
+        self.observe(&Fact::Thawed { process })?;
+        let Some(back) = self.processes.get_mut(&process) else { return Ok(()) };
         back.client.unpark(now);
         if back.has_socket {
             self.schedule.after(MILLI, Action::Redial { process });
