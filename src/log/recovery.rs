@@ -1,5 +1,7 @@
-//! From the store to a running log. The claim (one epoch more) is written strictly before anything
-//! is read; then the checkpoint is replayed, then the tail.
+//! From the store to a running log. A first look tells the fence and whether this build may touch
+//! the log. The claim (one epoch more) is written strictly before anything else is read, the
+//! manifest once more included: until the claim, the node before this one may still have written.
+//! Then the checkpoint is replayed, then the tail.
 
 use alloc::vec::Vec;
 
@@ -70,7 +72,7 @@ pub struct Recovery {
     config: LogConfig,
     identity: NewIdentity,
     heard: Epoch,
-    /// Set when the same node opens its log again: its claim stands.
+    /// The claim of this node, once it stands.
     own: Option<Epoch>,
     step: Step,
     asked: Option<OpId>,
@@ -152,11 +154,14 @@ impl Recovery {
     }
 
     fn claim(&mut self) -> StorageAction {
-        let stored = self.fence.unwrap_or_default();
-        let counter = stored.counter.max(self.heard.counter).saturating_add(1);
-        self.epoch = Epoch { counter, incarnation: self.identity.incarnation };
+        if self.own.is_none() {
+            let stored = self.fence.unwrap_or_default();
+            let counter = stored.counter.max(self.heard.counter).saturating_add(1);
+            self.epoch = Epoch { counter, incarnation: self.identity.incarnation };
+        }
         let mut puts = Vec::new();
-        if self.new_log {
+        // Where there is a fence, the node that has it may be writing a manifest right now.
+        if self.new_log && (self.fence.is_none() || self.own.is_some()) {
             puts.push((Key::Manifest, self.manifest.encode()));
         }
         let (expect, claim) = (self.fence, Some(self.epoch));
@@ -189,7 +194,8 @@ impl Recovery {
                 Ok(())
             }
             (Step::Claim, Stored::Committed) => {
-                self.step = Step::List;
+                self.own = Some(self.epoch);
+                self.step = Step::Open;
                 Ok(())
             }
             (Step::List, Stored::Chunks(numbers)) => self.listed(&numbers),
@@ -215,7 +221,7 @@ impl Recovery {
             self.tries += 1;
             return Ok(());
         }
-        if fault == StorageFault::Fenced && self.claims < CLAIMS_MAX {
+        if fault == StorageFault::Fenced && self.own.is_none() && self.claims < CLAIMS_MAX {
             // Another node claimed between our look and our claim.
             self.claims += 1;
             self.step = Step::Open;
@@ -243,7 +249,7 @@ impl Recovery {
                 return Err(RecoveryFault::Storage(StorageFault::Fenced));
             }
             self.epoch = own;
-            self.step = Step::List;
+            self.step = if self.new_log { Step::Claim } else { Step::List };
         }
         Ok(())
     }

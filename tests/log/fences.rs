@@ -70,6 +70,36 @@ fn of_two_nodes_that_start_at_once_the_first_is_fenced() {
 }
 
 #[test]
+fn what_was_written_between_the_look_and_the_claim_is_read() {
+    let mut bench = Bench::new();
+    for _ in 0..20 {
+        let number = bench.send(200);
+        bench.drain();
+        bench.end(number);
+    }
+    let kept = bench.send(10);
+    let mut next = recovery(2);
+    steps(&mut bench.store, &mut next, 1).unwrap();
+    // The old node still holds the fence: its checkpoint is good, and deletes what it covers.
+    bench.checkpoint();
+    bench.drain();
+    let (_, live) = recover_with(&mut bench.store, next).unwrap();
+    assert_eq!(live.keys().map(|number| number.0).collect::<Vec<_>>(), [kept]);
+}
+
+#[test]
+fn a_log_whose_first_node_died_between_its_claim_and_its_manifest_gets_one() {
+    // A medium without transactions: the claim was written, the manifest was not.
+    let mut store = MemoryStore::default();
+    recover(&mut store, 1).unwrap();
+    store.values_mut().clear();
+    let (log, _) = recover(&mut store, 2).unwrap();
+    assert_eq!((log.epoch().counter, log.id()), (2, identity(2).log));
+    let (log, _) = recover(&mut store, 3).unwrap();
+    assert_eq!(log.id(), identity(2).log);
+}
+
+#[test]
 fn a_claim_that_is_lost_again_and_again_is_given_up() {
     let mut store = MemoryStore::default();
     let mut recovery = recovery(1);
@@ -102,7 +132,7 @@ fn a_node_that_was_replaced_while_it_reads_says_so_and_not_that_the_log_is_damag
     bench.drain();
     // The slow node has opened, claimed and listed; then another one takes over and cleans up.
     let mut slow = recovery(2);
-    steps(&mut bench.store, &mut slow, 3).unwrap();
+    steps(&mut bench.store, &mut slow, 4).unwrap();
     bench.restart().unwrap();
     bench.checkpoint();
     bench.drain();
@@ -131,7 +161,7 @@ fn an_aborted_step_of_a_recovery_is_tried_again_and_other_faults_end_it() {
     let mut bench = Bench::new();
     bench.send(10);
     bench.drain();
-    for step in 0..4 {
+    for step in 0..5 {
         for fault in [StorageFault::Aborted, StorageFault::Lost, StorageFault::Quota] {
             let mut recovery = recovery(2);
             steps(&mut bench.store, &mut recovery, step).unwrap();

@@ -321,7 +321,7 @@ fn operations_of_the_log_go_on_where_those_of_its_recovery_ended() {
     let (mut log, _) = recover_with(&mut bench.store, recovery).unwrap();
     log.append(&crate::harness::message(1, b""));
     let (op, _) = log.poll_storage().unwrap();
-    assert_eq!(op.0, 4, "after open, claim and list");
+    assert_eq!(op.0, 5, "after open, claim, open and list");
     assert_eq!(log.handle_stored(op, Ok(Stored::Committed)), LogEvent::Durable(ChunkNumber(1)));
     assert!(recover(&mut bench.store, 3).is_ok());
 }
