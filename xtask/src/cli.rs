@@ -22,6 +22,8 @@ pub enum Verb {
     Tidy(TidyOptions),
     /// Run the benchmarks
     Bench(BenchOptions),
+    /// Run the simulator over many seeds, or replay one
+    Sim(SimOptions),
     /// Measure what an application ships, against xtask/size-ratchet.txt
     Size(SizeOptions),
 }
@@ -85,6 +87,25 @@ pub struct BenchOptions {
     /// Run only benchmarks whose names contain one of these
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct SimOptions {
+    /// Number of seeds
+    #[arg(long, default_value_t = 200, conflicts_with = "seed")]
+    pub seeds: u64,
+    /// First seed
+    #[arg(long, conflicts_with = "seed")]
+    pub from: Option<u64>,
+    /// Replay this seed alone and print everything that happens
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Replay without this safety rule
+    #[arg(long, value_name = "RULE", requires = "seed")]
+    pub without: Option<String>,
+    /// Also switch each safety rule off and demand that a checker notices
+    #[arg(long, conflicts_with = "seed")]
+    pub rules_off: bool,
 }
 
 #[derive(Args)]

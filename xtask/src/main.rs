@@ -9,6 +9,7 @@ mod failure;
 mod generated;
 mod npm;
 mod process;
+mod sim;
 mod size;
 mod stamp;
 mod test;
@@ -35,6 +36,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Build => build::build().map(|()| ExitCode::SUCCESS),
         Verb::Demo(options) => demo::demo(&options),
         Verb::Bench(options) => bench::bench(&options),
+        Verb::Sim(options) => sim::sim(&options),
         Verb::Size(options) => size::size(&options),
         Verb::Test(options) => test::test(&options),
         Verb::Tidy(options) => tidy::tidy(&options),

@@ -42,17 +42,18 @@ pub fn size(options: &SizeOptions) -> Result<ExitCode> {
         let limit = limits.get(name).map_or_else(|| "-".to_owned(), u64::to_string);
         println!("{name:<14} {raw:>9} {gzip:>9} {brotli:>9} {limit:>9}");
     }
+    let limit = |part: &Part| limits.get(&part.name).copied();
     let complaints: Vec<String> =
-        parts.iter().filter_map(|part| complain(part, limits.get(&part.name).copied())).collect();
-    for complaint in &complaints {
-        println!("{complaint}");
+        parts.iter().filter_map(|part| complain(part, limit(part))).collect();
+    let won = parts.iter().filter_map(|part| praise(part, limit(part)));
+    for line in complaints.iter().cloned().chain(won) {
+        println!("{line}");
     }
     println!("{} passed, {} failed", parts.len() - complaints.len(), complaints.len());
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is wrong with a part, if anything. A limit that is too wide is wrong too, or the next
-/// growth would go unnoticed.
+/// What is wrong with a part, if anything.
 fn complain(part: &Part, limit: Option<u64>) -> Option<String> {
     let Part { name, gzip, .. } = part;
     let line = format!("add the line `{name} {gzip} WHAT IT BOUGHT` to {RATCHET}");
@@ -61,11 +62,15 @@ fn complain(part: &Part, limit: Option<u64>) -> Option<String> {
         Some(limit) if gzip * 100 > limit * (100 + SLACK_PERCENT) => {
             Some(format!("{name} grew from {limit} to {gzip} bytes: make it smaller, or {line}"))
         }
-        Some(limit) if gzip * 100 < limit * (100 - SLACK_PERCENT) => {
-            Some(format!("{name} shrank from {limit} to {gzip} bytes: keep that, {line}"))
-        }
         Some(_) => None,
     }
+}
+
+/// Says what was won, so that it is kept.
+fn praise(part: &Part, limit: Option<u64>) -> Option<String> {
+    let Part { name, gzip, .. } = part;
+    let won = gzip * 100 < limit? * (100 - SLACK_PERCENT);
+    won.then(|| format!("{name} shrank: to keep that, add the line `{name} {gzip} WHAT SAVED IT`"))
 }
 
 fn parse_report(report: &str) -> Result<Vec<Part>> {
@@ -113,7 +118,9 @@ mod tests {
         assert!(parse_ratchet("wasm 1000\n").is_err());
         assert!(complain(&part(2040), Some(2000)).is_none());
         assert!(complain(&part(2041), Some(2000)).unwrap().contains("grew"));
-        assert!(complain(&part(1800), Some(2000)).unwrap().contains("shrank"));
+        assert!(complain(&part(1800), Some(2000)).is_none());
+        assert!(praise(&part(1800), Some(2000)).unwrap().contains("wasm 1800"));
+        assert!(praise(&part(1960), Some(2000)).is_none());
         assert!(complain(&part(1), None).unwrap().contains("no limit"));
     }
 
