@@ -166,6 +166,7 @@ impl World {
         from: ProcessId,
         letter: Letter,
     ) -> Result<(), Violation> {
+        self.trace_letter(|| format!("{node:?}"), &letter);
         let (bytes, socket) = match &letter {
             Letter::Channel(bytes) => (bytes, None),
             Letter::Socket(socket, bytes) => {

@@ -1,6 +1,8 @@
 //! Transport messages: what clients and nodes send, on its way and as it arrives.
 
+use alloc::format;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::client::io as client;
@@ -10,7 +12,7 @@ use crate::sim::fact::{Fact, NodeId, ProcessId, Tag};
 use crate::sim::network::{Kind, Party, Way};
 use crate::sim::world::{Action, World};
 use crate::wire::frame::Frame;
-use crate::wire::{Message, envelope};
+use crate::wire::{Message, Summary, envelope};
 
 /// Names one life of a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,6 +188,7 @@ impl World {
 
     /// A letter reaches a client.
     pub(super) fn receive(&mut self, process: ProcessId, letter: Letter) -> Result<(), Violation> {
+        self.trace_letter(|| format!("{process:?}"), &letter);
         let Some(receiver) = self.processes.get_mut(&process) else { return Ok(()) };
         let input = match &letter {
             Letter::Channel(bytes) if !receiver.has_socket => client::Input::Received { bytes },
@@ -202,4 +205,32 @@ impl World {
         };
         self.client_input(process, input)
     }
+
+    /// Writes down what arrives, if the world was asked to.
+    pub(super) fn trace_letter(&mut self, receiver: impl Fn() -> String, letter: &Letter) {
+        if self.trace.is_none() {
+            return;
+        }
+        let text = match letter {
+            Letter::Channel(bytes) | Letter::Socket(_, bytes) | Letter::Everyone(bytes) => {
+                match Message::parse(bytes) {
+                    Ok(message) => frames_in_words(&message),
+                    Err(_) => String::from("nonsense"),
+                }
+            }
+            Letter::Cut(_) => String::from("cut"),
+            Letter::Reachable => String::from("reachable"),
+        };
+        self.note(&format!("{} gets {text}", receiver()));
+    }
+}
+
+fn frames_in_words(message: &Message<'_>) -> String {
+    let head = message.envelope;
+    let (client, epoch) = (u16::from_be_bytes([head.client.0[0], head.client.0[1]]), head.epoch);
+    let mut text = format!("{client:04x} epoch {} #{}:", epoch.counter, head.position);
+    for frame in message.frames().flatten() {
+        text.push_str(&format!(" {};", Summary(&frame)));
+    }
+    text
 }

@@ -275,18 +275,24 @@ impl World {
 
     /// Shows a fact to every checker.
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
-        if let Some(trace) = &mut self.trace {
-            let at = self.schedule.now();
+        if self.trace.is_some() {
             let text = match fact {
                 Fact::TailLost { .. } => String::from("TailLost"),
                 Fact::Stored { node, records, .. } => format!("{node:?} stored {records:?}"),
                 _ => format!("{fact:?}"),
             };
-            let text = shorten_lists(&text);
-            trace.push(format!("{:4}.{:06} {text}", at / SECOND, at % SECOND));
+            self.note(&shorten_lists(&text));
         }
         let view = View { now: self.schedule.now(), model: &self.model };
         self.checkers.observe(view, fact)
+    }
+
+    /// Writes a line into the trace, if there is one.
+    fn note(&mut self, text: &str) {
+        let at = self.schedule.now();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:4}.{:06} {text}", at / SECOND, at % SECOND));
+        }
     }
 
     /// Adds to the hash of all outputs.
