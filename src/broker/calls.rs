@@ -2,79 +2,19 @@
 //! is asked of the servers while the new node settles, and else answered with "maybe executed".
 
 use alloc::borrow::ToOwned;
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
+use crate::broker::services::{Server, Service};
 use crate::error::{Code, Refused};
 use crate::id::{CallId, ClientId, ConnId, MethodId, ServiceId};
-use crate::sorted::{Map, Set};
+use crate::sorted::Set;
 use crate::time::{Instant, Now};
 use crate::topic::Name;
 use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
 use crate::wire::frame::{CallKey, Outcome};
-
-/// One server of one service.
-#[derive(Clone, Copy, Debug)]
-struct Server {
-    client: ClientId,
-    service: ServiceId,
-    concurrency: u32,
-    running: u32,
-    /// Turn in which it was last chosen, to share calls among equally busy servers.
-    chosen: u64,
-}
-
-/// The servers of one name, and the calls that wait for one with room, in order.
-#[derive(Debug, Default)]
-struct Service {
-    servers: Vec<Server>,
-    queued: VecDeque<CallKey>,
-}
-
-/// Who serves what.
-#[derive(Debug, Default)]
-pub struct Services {
-    services: Map<String, Service>,
-    /// Services whose servers or queued calls changed.
-    dirty: Set<String>,
-    turn: u64,
-}
-
-impl Services {
-    pub fn remove(&mut self, name: &str, client: ClientId, service: ServiceId) {
-        let Some(served) = self.services.get_mut(name) else { return };
-        served.servers.retain(|server| (server.client, server.service) != (client, service));
-        self.dirty.insert(name.to_owned());
-    }
-
-    fn queue(&mut self, name: &str, key: CallKey) {
-        self.services.get_or_default(name.to_owned()).queued.push_back(key);
-        self.dirty.insert(name.to_owned());
-    }
-
-    /// Counts a call more or less at a server.
-    fn count(&mut self, name: &str, client: ClientId, starts: bool) {
-        let Some(served) = self.services.get_mut(name) else { return };
-        if let Some(server) = served.servers.iter_mut().find(|server| server.client == client) {
-            server.running =
-                if starts { server.running + 1 } else { server.running.saturating_sub(1) };
-        }
-        self.dirty.insert(name.to_owned());
-    }
-
-    /// Looks at every service that has waiting calls again.
-    pub fn touch_all(&mut self) {
-        self.dirty.extend(self.services.keys().cloned());
-    }
-
-    /// Looks at the services of a client that can take calls again.
-    pub fn touch(&mut self, name: &str) {
-        self.dirty.insert(name.to_owned());
-    }
-}
 
 /// Where a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -437,6 +377,22 @@ impl Broker {
         let forgotten: Vec<CallKey> = self.answered.keys().filter(absent).copied().collect();
         for key in forgotten {
             self.forget_answer(key);
+        }
+    }
+
+    /// Calls that a broker before left, whose caller or server did not come.
+    pub(super) fn fail_calls_of_absent(&mut self, now: Now) {
+        let mut absent: Set<ClientId> = Set::new();
+        for (key, call) in self.calls.iter() {
+            absent.insert(key.caller);
+            if let Stage::Dispatched(server) = call.stage {
+                absent.insert(server);
+            }
+        }
+        absent.retain(|client| !self.sessions.contains_key(client));
+        for client in absent {
+            self.fail_calls_served_by(now, client);
+            self.forget_calls_of(now, client);
         }
     }
 

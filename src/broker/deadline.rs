@@ -9,9 +9,15 @@ pub struct Deadlines<K, T> {
     order: LineSet<(T, K)>,
 }
 
+impl<K, T> Default for Deadlines<K, T> {
+    fn default() -> Self {
+        Self { at: Line::default(), order: LineSet::default() }
+    }
+}
+
 impl<K: Ord + Copy, T: Ord + Copy> Deadlines<K, T> {
     pub fn new() -> Self {
-        Self { at: Line::new(), order: LineSet::new() }
+        Self::default()
     }
 
     /// Sets or moves the deadline of `key`.

@@ -16,14 +16,16 @@ mod numbers;
 mod queue;
 mod roles;
 mod sends;
+mod services;
 mod session;
 mod settling;
 mod state;
+mod volatile;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::broker::calls::{PendingCall, Services};
+use crate::broker::calls::PendingCall;
 use crate::broker::deadline::Deadlines;
 use crate::broker::deliver::Consumers;
 use crate::broker::gate::{Gate, Gated};
@@ -32,10 +34,12 @@ use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
 use crate::broker::queue::Queue;
 use crate::broker::roles::Roles;
+use crate::broker::services::Services;
 use crate::broker::session::{Leaving, Session};
 use crate::broker::settling::Settling;
 pub use crate::broker::state::State;
 use crate::broker::state::{Counters, Liveness};
+pub use crate::broker::volatile::Volatile;
 use crate::error::Code;
 use crate::id::{
     ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, LinkNonce, PublishNumber, QueueId,
@@ -113,14 +117,15 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker over a recovered log. `state` is what replaying the log gave. Connections are
-    /// numbered from `first_conn` on.
+    /// A broker over a recovered log. `state` is what replaying the log gave, `volatile` what a
+    /// broker of the same epoch left. Connections are numbered from `first_conn` on.
     pub fn new(
         config: BrokerConfig,
         rng: Rng,
         now: Now,
         log: Log,
         state: State,
+        volatile: Volatile,
         first_conn: ConnId,
     ) -> Self {
         let mut links = Links::new(log.epoch(), &config.limits);
@@ -142,12 +147,12 @@ impl Broker {
             delayed: Deadlines::new(),
             live: LiveHub::new(),
             published: Map::new(),
-            services: Services::default(),
-            calls: Line::new(),
-            call_ends: Deadlines::new(),
+            services: volatile.services,
+            calls: volatile.calls,
+            call_ends: volatile.call_ends,
             claimed: Map::new(),
-            answered: Line::new(),
-            answered_bytes: 0,
+            answered: volatile.answered,
+            answered_bytes: volatile.answered_bytes,
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
             peers_changed: false,

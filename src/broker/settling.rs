@@ -66,6 +66,7 @@ impl Broker {
         self.claimed.clear();
         self.forget_answers_of_absent();
         self.fail_calls_in_doubt();
+        self.fail_calls_of_absent(now);
         self.end_terms_of_absent();
         self.services.touch_all();
     }

@@ -6,7 +6,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::broker::io::{Event, Input, Output};
-use crate::broker::{Broker, BrokerConfig, State};
+use crate::broker::{Broker, BrokerConfig, State, Volatile};
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, Epoch, LogId, OpId};
 use crate::limits::Limits;
@@ -76,6 +76,7 @@ struct Recovering {
     recovery: Recovery,
     state: State,
     storage_full: bool,
+    volatile: Volatile,
     present: Option<Vec<ClientId>>,
 }
 
@@ -265,7 +266,8 @@ impl Node {
             storage_full: recovered.storage_full,
         };
         let rng = Rng::new(self.rng.seed());
-        let mut broker = Broker::new(config, rng, now, log, recovered.state, self.next_conn);
+        let mut broker =
+            Broker::new(config, rng, now, log, recovered.state, recovered.volatile, self.next_conn);
         if let Some(clients) = recovered.present {
             broker.handle_input(now, Input::Present { clients: &clients });
         }
@@ -332,7 +334,11 @@ impl Node {
         if event != full {
             return Output::Event(event);
         }
-        let NodeState::Serving(broker) = &mut self.state else { return Output::Event(event) };
+        let state = core::mem::replace(&mut self.state, NodeState::Over);
+        let NodeState::Serving(mut broker) = state else {
+            self.state = state;
+            return Output::Event(event);
+        };
         let own = broker.epoch();
         loop {
             match broker.poll_output() {
@@ -346,7 +352,8 @@ impl Node {
             }
         }
         self.generation += 1;
-        let recovering = Recovering::again(&self.config, &mut self.rng, own);
+        let recovering =
+            Recovering::again(&self.config, &mut self.rng, own, broker.into_volatile());
         self.state = NodeState::Recovering(recovering);
         Output::Event(Event::StorageFull { full: true })
     }
@@ -379,15 +386,15 @@ impl Recovering {
         let log = LogConfig::new(&config.limits, config.rules);
         let recovery = Recovery::new(log, identity(rng), config.heard);
         let state = State::new(config.limits.queue_messages_max);
-        Self { recovery, state, storage_full: false, present: None }
+        Self { recovery, state, storage_full: false, volatile: Volatile::default(), present: None }
     }
 
     /// Recovers what a node has that just found its storage full.
-    fn again(config: &NodeConfig, rng: &mut Rng, own: Epoch) -> Self {
+    fn again(config: &NodeConfig, rng: &mut Rng, own: Epoch, volatile: Volatile) -> Self {
         let log = LogConfig::new(&config.limits, config.rules);
         let recovery = Recovery::reopen(log, identity(rng), own);
         let state = State::new(config.limits.queue_messages_max);
-        Self { recovery, state, storage_full: true, present: None }
+        Self { recovery, state, storage_full: true, volatile, present: None }
     }
 }
 
