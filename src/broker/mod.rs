@@ -20,6 +20,7 @@ mod services;
 mod session;
 mod settling;
 mod state;
+mod unrecorded;
 mod volatile;
 
 use alloc::collections::VecDeque;
@@ -39,6 +40,7 @@ use crate::broker::session::{Leaving, Session};
 use crate::broker::settling::Settling;
 pub use crate::broker::state::State;
 use crate::broker::state::{Counters, Liveness};
+use crate::broker::unrecorded::Unrecorded;
 pub use crate::broker::volatile::Volatile;
 use crate::error::Code;
 use crate::id::{
@@ -81,8 +83,7 @@ pub struct Broker {
     floors: Counters,
     /// Lanes from here up to the floor were never issued, or the log has lost them.
     lost_lanes: LaneId,
-    /// Lanes with refusals that could not be stored for lack of room.
-    unrecorded: Set<LaneId>,
+    unrecorded: Unrecorded,
     links: Links,
     sessions: Map<ClientId, Session>,
     gate: Gate,
@@ -165,7 +166,7 @@ impl Broker {
             limits: config.limits,
             floors: numbers::floors(state.next),
             lost_lanes: state.next.lane,
-            unrecorded: Set::new(),
+            unrecorded: Unrecorded::default(),
             log,
             state,
         };

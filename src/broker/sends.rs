@@ -94,13 +94,12 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(&client) else { return };
         session.blocked.retain(|_, first| *first > send.refusals_seen);
         let lane_id = session.lane;
-        let Some(lane) = self.state.lanes.get_mut(&lane_id) else {
+        let Some(position) = self.lane_position(lane_id) else {
             return self.refuse_without_lane(conn, send.sequence);
         };
-        lane.refused.retain(|refused, _| *refused > send.refusals_seen);
-        let position = lane.position;
+        self.forget_refusals(lane_id, send.refusals_seen.next());
         if send.sequence <= position && self.rules.lane_dedupe() {
-            if let Some(code) = lane.refused.get(&send.sequence).copied() {
+            if let Some(code) = self.refusal_of(lane_id, send.sequence) {
                 let (sequence, reason) = (send.sequence, "refused before");
                 self.gated(conn, &Frame::SendRefused { sequence, code, reason });
             }
@@ -196,11 +195,7 @@ impl Broker {
     ) {
         if self.storage_full {
             // The void can't be stored. The client's floor carries it over to the next node.
-            if let Some(refusing) = self.state.lanes.get_mut(&lane) {
-                refusing.position = send.sequence;
-                refusing.refused.insert(send.sequence, refused.code);
-                self.unrecorded.insert(lane);
-            }
+            self.unrecorded.refuse(lane, send.sequence, refused.code);
         } else {
             let refused = Some(refused.code);
             self.commit(&Record::LaneVoid { lane, position: send.sequence, refused });
@@ -210,21 +205,6 @@ impl Broker {
         }
         let (sequence, code, reason) = (send.sequence, refused.code, refused.reason);
         self.gated(conn, &Frame::SendRefused { sequence, code, reason });
-    }
-
-    /// Stores what was refused while nothing could be stored. Else the next send that is stored
-    /// would cover it, and another node would take it for stored.
-    fn record_voids(&mut self, lane: LaneId) {
-        if self.storage_full || !self.unrecorded.remove(&lane) {
-            return;
-        }
-        let Some(refusing) = self.state.lanes.get(&lane) else { return };
-        let position = refusing.position;
-        let refused = refusing.refused.clone();
-        self.commit(&Record::LaneVoid { lane, position, refused: None });
-        for (position, code) in refused {
-            self.commit(&Record::LaneVoid { lane, position, refused: Some(code) });
-        }
     }
 
     /// A client that got no lane, because the storage was full, can't send.

@@ -90,7 +90,7 @@ impl Broker {
         self.end_terms_not_held(client, &hello.terms);
         let held = self.leases_of(client);
         let stale = hello.leases.iter().filter(|lease| !held.contains(lease)).copied().collect();
-        let position = self.state.lanes.get(&lane).map_or(Sequence(0), |lane| lane.position);
+        let position = self.lane_position(lane).unwrap_or_default();
         let welcome = Frame::Welcome(Welcome {
             version,
             features: 0,
@@ -137,13 +137,13 @@ impl Broker {
         client: ClientId,
         hello: &Hello<'_>,
     ) -> Option<(LaneId, bool, bool)> {
-        let own = self.state.lanes.get_mut(&hello.lane).filter(|lane| {
+        let own = self.state.lanes.get(&hello.lane).is_some_and(|lane| {
             lane.client == client && hello.log.is_none_or(|log| log == self.log.id())
         });
-        let known = own.map(|lane| {
-            lane.refused.retain(|refused, _| *refused >= hello.floor);
-            lane.position
-        });
+        let known = self.lane_position(hello.lane).filter(|_| own);
+        if own {
+            self.forget_refusals(hello.lane, hello.floor);
+        }
         let lost = (self.lost_lanes..self.floors.lane).contains(&hello.lane)
             && hello.log == Some(self.log.id());
         let position = known.unwrap_or_default();
@@ -233,7 +233,7 @@ impl Broker {
         self.present_resumed(client);
         let Some(session) = self.sessions.remove(&client) else { return };
         if leaving == (Leaving::Goodbye { park: false }) {
-            self.unrecorded.remove(&session.lane);
+            self.unrecorded.forget(session.lane);
             if self.state.lanes.contains_key(&session.lane) {
                 self.commit(&Record::LaneClosed { lane: session.lane });
             }
