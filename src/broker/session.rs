@@ -90,7 +90,8 @@ impl Broker {
         self.end_terms_not_held(client, &hello.terms);
         let held = self.leases_of(client);
         let stale = hello.leases.iter().filter(|lease| !held.contains(lease)).copied().collect();
-        let position = self.lane_position(lane).unwrap_or_default();
+        // What is recorded: refusals without a record are said again when their sends come again.
+        let position = self.state.lanes.get(&lane).map_or(Sequence(0), |lane| lane.position);
         let welcome = Frame::Welcome(Welcome {
             version,
             features: 0,
