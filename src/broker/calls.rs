@@ -371,25 +371,17 @@ impl Broker {
         }
     }
 
-    /// Answers that came before their callers, who did not come.
-    pub(super) fn forget_answers_of_absent(&mut self) {
-        let absent = |key: &&CallKey| !self.sessions.contains_key(&key.caller);
-        let forgotten: Vec<CallKey> = self.answered.keys().filter(absent).copied().collect();
-        for key in forgotten {
-            self.forget_answer(key);
-        }
-    }
-
-    /// Calls that a broker before left, whose caller or server did not come.
-    pub(super) fn fail_calls_of_absent(&mut self, now: Now) {
-        let mut absent: Set<ClientId> = Set::new();
+    /// Calls and answers whose caller or server is neither here nor `awaited`. Those of a client
+    /// that lives and was slow to resume are kept: it may ask again, and must not be served twice.
+    pub(super) fn forget_calls_of_absent(&mut self, now: Now, awaited: &Set<ClientId>) {
+        let mut absent: Set<ClientId> = self.answered.keys().map(|key| key.caller).collect();
         for (key, call) in self.calls.iter() {
             absent.insert(key.caller);
             if let Stage::Dispatched(server) = call.stage {
                 absent.insert(server);
             }
         }
-        absent.retain(|client| !self.sessions.contains_key(client));
+        absent.retain(|client| !self.sessions.contains_key(client) && !awaited.contains(client));
         for client in absent {
             self.fail_calls_served_by(now, client);
             self.forget_calls_of(now, client);

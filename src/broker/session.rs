@@ -232,6 +232,7 @@ impl Broker {
         self.forget_calls_of(now, client);
         self.end_terms_of(client);
         self.present_resumed(client);
+        self.events.push_back(Event::Unwatch { client });
         let Some(session) = self.sessions.remove(&client) else { return };
         if leaving == (Leaving::Goodbye { park: false }) {
             self.unrecorded.forget(session.lane);
@@ -244,7 +245,6 @@ impl Broker {
         if let Some(conn) = session.conn {
             self.close_conn(conn, Code::Closed);
         }
-        self.events.push_back(Event::Unwatch { client });
         self.peers_changed = true;
     }
 

@@ -2,6 +2,7 @@
 //! absence until everyone who may come back has come, is gone, or two seconds passed.
 
 use crate::broker::Broker;
+use crate::broker::io::Event;
 use crate::broker::session::Leaving;
 use crate::id::ClientId;
 use crate::sorted::Set;
@@ -43,6 +44,9 @@ impl Broker {
                 self.end_leases_of(now, client, Leaving::Died);
             }
         }
+        // Watched before they say Hello: one that dies before must not be waited for.
+        let watched = awaited.iter().map(|client| Event::Watch { client: *client });
+        self.events.extend(watched);
         if let Some(settling) = &mut self.settling {
             settling.awaited = Some(awaited);
         }
@@ -62,11 +66,12 @@ impl Broker {
         if !self.settling.as_ref().is_some_and(|settling| settling.is_over(now)) {
             return;
         }
-        self.settling = None;
+        let awaited = self.settling.take().and_then(|settling| settling.awaited);
         self.claimed.clear();
-        self.forget_answers_of_absent();
         self.fail_calls_in_doubt();
-        self.fail_calls_of_absent(now);
+        if let Some(awaited) = awaited {
+            self.forget_calls_of_absent(now, &awaited);
+        }
         self.end_terms_of_absent();
         self.services.touch_all();
     }

@@ -154,10 +154,6 @@ impl Realm {
                 self.node_input(now, Input::Stored { op, result });
             }
             Fact::Present { tenure, clients } if tenure == current => {
-                // Watched before they say Hello: one that dies before must not be waited for.
-                for client in clients.iter().filter(|client| **client != self.config.client) {
-                    self.effects.push(Effect::Watch(*client));
-                }
                 self.node_input(now, Input::Present { clients: &clients });
             }
             Fact::Gone { client } => {
