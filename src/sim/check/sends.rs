@@ -23,6 +23,7 @@ struct Asked {
 
 #[derive(Debug, Default)]
 pub struct Sends {
+    living: BTreeSet<ProcessId>,
     asked: BTreeMap<(ProcessId, RequestId), Asked>,
     /// Confirmed messages; true for those confirmed as strict.
     confirmed: BTreeMap<Tag, bool>,
@@ -52,14 +53,16 @@ impl Sends {
         for (index, tag) in (0..).zip(&send.tags) {
             let strict = send.durability == Some(Durability::Strict);
             self.confirmed.insert(*tag, strict);
-            if self.lost.contains(tag) {
-                self.owed.insert(asked.0, *tag);
-                continue;
-            }
             let message = view.model.by_tag.get(tag).and_then(|n| view.model.messages.get(n));
             let Some(message) = message else {
+                // Its confirmation was on its way when the rollback took it.
+                if self.lost.contains(tag) {
+                    self.owed.insert(asked.0, *tag);
+                    continue;
+                }
                 return violated(KEPT, format!("{tag} is confirmed but not stored"));
             };
+            self.lost.remove(tag);
             if (message.lane, message.sequence, message.index) != (lane, sequence, index) {
                 return violated(KEPT, format!("{tag} is confirmed under the id of another"));
             }
@@ -77,10 +80,11 @@ impl Sends {
                         format!("{tag} was confirmed as strict but not flushed"),
                     );
                 }
-                Some(false) => {
+                // The page that sent it may be gone: nobody waits to be told.
+                Some(false) if self.living.contains(&tag.process) => {
                     self.owed.insert(tag.process, *tag);
                 }
-                None => {}
+                _ => {}
             }
         }
         Ok(())
@@ -101,10 +105,11 @@ impl Checker for Sends {
                 self.owed.remove(process);
             }
             Fact::TailLost { before, after } => return self.rolled_back(before, after),
-            Fact::Ended { process } => {
-                self.owed.remove(process);
+            Fact::Began { process, .. } => {
+                self.living.insert(*process);
             }
-            Fact::Told { process, event: Event::Closed { .. } } => {
+            Fact::Ended { process } | Fact::Told { process, event: Event::Closed { .. } } => {
+                self.living.remove(process);
                 self.owed.remove(process);
             }
             _ => {}
