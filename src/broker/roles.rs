@@ -15,6 +15,8 @@ use crate::wire::Frame;
 #[derive(Debug, Default)]
 pub struct Roles {
     candidates: Map<String, Vec<(ClientId, CandidateId)>>,
+    /// The candidacy that each term was given to: a client may stand for one role more than once.
+    leading: Map<String, (ClientId, CandidateId)>,
 }
 
 impl Roles {
@@ -53,6 +55,7 @@ impl Broker {
         let leader = self.state.leaders.get(role).copied();
         match (leader, holds) {
             (Some(leader), Some(term)) if leader.client == client && leader.term == term => {
+                self.roles.leading.insert(role.to_owned(), (client, candidate));
                 self.gated(conn, &Frame::Lead { candidate, term });
             }
             (_, Some(_)) => self.gated(conn, &Frame::Depose { candidate }),
@@ -65,10 +68,15 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(&client) else { return };
         let Some(role) = session.candidates.remove(&candidate) else { return };
         self.roles.remove(&role, client, candidate);
-        if self.state.leaders.get(&role).is_some_and(|leader| leader.client == client) {
-            self.commit(&Record::TermEnded { role: &role });
+        if self.roles.leading.get(&role) == Some(&(client, candidate)) {
+            self.end_term(&role);
         }
         self.elect(&role);
+    }
+
+    fn end_term(&mut self, role: &str) {
+        self.roles.leading.remove(role);
+        self.commit(&Record::TermEnded { role });
     }
 
     /// The client is gone: its terms end.
@@ -86,7 +94,7 @@ impl Broker {
             .map(|(role, _)| role.clone())
             .collect();
         for role in led {
-            self.commit(&Record::TermEnded { role: &role });
+            self.end_term(&role);
             self.elect(&role);
         }
     }
@@ -100,6 +108,7 @@ impl Broker {
         let Some((client, candidate)) = self.roles.first(role) else { return };
         let term = self.next_term();
         self.commit(&Record::TermBegan { role, term, client });
+        self.roles.leading.insert(role.to_owned(), (client, candidate));
         if let Some(conn) = self.sessions.get(&client).and_then(|session| session.conn) {
             self.gated(conn, &Frame::Lead { candidate, term });
         }

@@ -90,3 +90,17 @@ fn resigning_passes_the_role_on() {
     bench.say(&mut first, &[Frame::Resign { candidate: CANDIDATE }]);
     assert!(leading(&mut bench, &second).is_some());
 }
+
+#[test]
+fn resigning_one_of_two_candidacies_ends_only_its_own_term() {
+    let mut bench = Bench::new();
+    let (mut first, mut second) = (bench.join(1), bench.join(2));
+    stand(&mut bench, &mut first, None);
+    stand(&mut bench, &mut second, None);
+    let again = CandidateId(2);
+    bench.say(&mut first, &[Frame::Stand { candidate: again, role: "sync", holds: None }]);
+    bench.say(&mut first, &[Frame::Resign { candidate: again }]);
+    assert_eq!(leading(&mut bench, &second), None);
+    bench.say(&mut first, &[Frame::Resign { candidate: CANDIDATE }]);
+    assert!(leading(&mut bench, &second).is_some());
+}
