@@ -21,11 +21,15 @@ impl Broker {
         let in_order = head.position == link.received + 1;
         let same_link =
             link.client.is_none() || (link.client, link.nonce) == (Some(head.client), head.link);
-        if !same_link || (!in_order && self.rules.order_per_producer()) {
+        if !same_link {
             return self.hang_up(now, conn, Code::Protocol);
         }
         link.received = head.position;
+        // Before the position is judged, or a client whose link ended here would not be told.
         self.set_link(conn, head.client, head.link);
+        if !in_order && self.rules.order_per_producer() {
+            return self.hang_up(now, conn, Code::Protocol);
+        }
         for frame in message.frames() {
             let Ok(frame) = frame else { return self.hang_up(now, conn, Code::Protocol) };
             self.on_link_frame(now, conn, head.client, frame);
