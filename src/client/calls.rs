@@ -70,8 +70,12 @@ impl Calls {
         self.calls.keys().next().copied().unwrap_or(CallId(self.last.saturating_add(1)))
     }
 
-    pub fn woke(&mut self, now: Instant) {
-        self.patient_until = now.after_ms(AFTER_PAUSE_MS);
+    /// The client slept since `before`. Where timers are always late every one of them ends a
+    /// pause: what was given time at the last one gets no more.
+    pub fn woke(&mut self, before: Instant, now: Instant) {
+        if self.patient_until <= before {
+            self.patient_until = now.after_ms(AFTER_PAUSE_MS);
+        }
     }
 
     pub fn wake_at(&self) -> Option<Instant> {

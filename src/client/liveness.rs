@@ -92,13 +92,14 @@ impl Client {
 
     /// Takes the time of an input. After a pause the silence of the node is not its fault.
     pub(super) fn begin(&mut self, now: crate::time::Now) {
-        let paused_ms = now.mono.ms_since(self.now.mono);
+        let before = self.now.mono;
+        let paused_ms = now.mono.ms_since(before);
         self.now.unix = now.unix;
         self.now.mono = self.now.mono.max(now.mono);
         if paused_ms <= self.limits.pause_ms_max {
             return;
         }
-        self.calls.woke(self.now.mono);
+        self.calls.woke(before, self.now.mono);
         if self.silence.since.is_some() {
             self.silence.heard(self.now.mono);
             self.check_node();

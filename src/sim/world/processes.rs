@@ -64,7 +64,8 @@ impl World {
             peer: process.0.to_be_bytes().to_vec(),
         };
         let client = Client::new(config, seed, self.now_at(origin));
-        let late_max = *self.dice.choose(&[100, 5 * MILLI, SECOND / 2]);
+        // Two late timers and the patience after a pause fit into the grace of a call.
+        let late_max = *self.dice.choose(&[100, 5 * MILLI, 400 * MILLI]);
         let has_socket = tab < self.plan.sockets;
         let work_every_max = self.plan.work_every_max;
         let user = User::new(process, work_every_max, Dice::new(self.seed, 16 + process.0));
