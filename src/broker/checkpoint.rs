@@ -40,7 +40,6 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             lane: *lane,
             client: opened.client,
             position: opened.position,
-            used_at: opened.used_at,
         });
     }
     for (role, leader) in state.leaders.iter() {

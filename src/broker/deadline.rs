@@ -39,6 +39,11 @@ impl<K: Ord + Copy, T: Ord + Copy> Deadlines<K, T> {
         self.order.first().map(|(at, _)| *at)
     }
 
+    /// What comes first.
+    pub fn first_key(&self) -> Option<K> {
+        self.order.first().map(|(_, key)| *key)
+    }
+
     /// Takes the earliest key whose deadline has come.
     pub fn pop_due(&mut self, now: T) -> Option<K> {
         let (at, key) = *self.order.first()?;

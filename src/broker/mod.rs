@@ -10,6 +10,7 @@ mod deliver;
 mod frames;
 mod gate;
 pub mod io;
+mod lanes;
 mod link;
 mod live;
 mod numbers;
@@ -84,6 +85,8 @@ pub struct Broker {
     /// Lanes from here up to the floor were never issued, or the log has lost them.
     lost_lanes: LaneId,
     unrecorded: Unrecorded,
+    /// Lanes that no session uses, and until when they are kept.
+    idle_lanes: Deadlines<LaneId, Instant>,
     links: Links,
     sessions: Map<ClientId, Session>,
     gate: Gate,
@@ -167,10 +170,12 @@ impl Broker {
             floors: numbers::floors(state.next),
             lost_lanes: state.next.lane,
             unrecorded: Unrecorded::default(),
+            idle_lanes: Deadlines::new(),
             log,
             state,
         };
         broker.renew_leases(now);
+        broker.rest_all_lanes(now);
         for queue in broker.dirty_queues.clone() {
             broker.watch_delayed(queue);
         }
@@ -217,7 +222,11 @@ impl Broker {
             Input::Tick => {}
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
             Input::Heard { bytes } => self.on_heard(now, bytes),
-            Input::Disconnected { conn } => self.detach(now, conn),
+            Input::Disconnected { conn } => {
+                // The host knows it no more, so the last word has no way to go.
+                self.hangups.retain(|(ended, ..)| *ended != conn);
+                self.detach(now, conn);
+            }
             Input::Gone { client } => {
                 self.log.begin_batch();
                 self.end_session(now, client, Leaving::Died);

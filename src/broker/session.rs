@@ -6,13 +6,11 @@ use alloc::vec::Vec;
 use crate::broker::Broker;
 use crate::broker::gate::Gated;
 use crate::broker::io::Event;
-use crate::broker::state::Lane;
 use crate::error::Code;
 use crate::id::{
     CandidateId, ClientId, ConnId, ConsumerId, LaneId, LeaseNumber, LinkNonce, MethodId, QueueId,
     Sequence, ServiceId, SubscriptionId,
 };
-use crate::log::Record;
 use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
 use crate::wire::frame::{Hello, Welcome};
@@ -130,82 +128,6 @@ impl Broker {
         }
     }
 
-    /// The lane the client goes on with: `(lane, resumed, rolled back)`. `None` if there is no
-    /// room for one more lane.
-    fn resume_lane(
-        &mut self,
-        now: Now,
-        client: ClientId,
-        hello: &Hello<'_>,
-    ) -> Option<(LaneId, bool, bool)> {
-        let own = self.state.lanes.get(&hello.lane).is_some_and(|lane| {
-            lane.client == client && hello.log.is_none_or(|log| log == self.log.id())
-        });
-        let known = self.lane_position(hello.lane).filter(|_| own);
-        if own {
-            self.forget_refusals(hello.lane, hello.floor);
-        }
-        let lost = (self.lost_lanes..self.floors.lane).contains(&hello.lane)
-            && hello.log == Some(self.log.id());
-        let position = known.unwrap_or_default();
-        let rolled_back = (known.is_some() || lost) && hello.confirmed > position;
-        let lane = match known {
-            Some(known) if !rolled_back => {
-                let position = Sequence(hello.floor.0.saturating_sub(1));
-                if position > known {
-                    let (lane, refused) = (hello.lane, None);
-                    self.commit(&Record::LaneVoid { lane, position, refused });
-                }
-                hello.lane
-            }
-            _ => self.open_lane(now, client)?,
-        };
-        let session = self.sessions.get_mut(&client)?;
-        session.lane = lane;
-        let resumed = lane == hello.lane && lane != LaneId(0);
-        if !resumed {
-            session.blocked.clear();
-        }
-        Some((lane, resumed, rolled_back))
-    }
-
-    fn open_lane(&mut self, now: Now, client: ClientId) -> Option<LaneId> {
-        if self.storage_full {
-            return Some(LaneId(0));
-        }
-        while self.state.lanes.len() >= self.limits.lanes_max as usize {
-            self.close_longest_idle_lane()?;
-        }
-        let lane = self.next_lane();
-        let position = Sequence(0);
-        self.commit(&Record::LaneOpened { lane, client, position, used_at: now.unix });
-        Some(lane)
-    }
-
-    fn close_longest_idle_lane(&mut self) -> Option<()> {
-        let idle = |(_, lane): &(&LaneId, &Lane)| !self.sessions.contains_key(&lane.client);
-        let longest = self.state.lanes.iter().filter(idle).min_by_key(|(_, lane)| lane.used_at);
-        let lane = *longest?.0;
-        self.commit(&Record::LaneClosed { lane });
-        Some(())
-    }
-
-    /// Lets go of lanes that nobody used for `limits.lane_keep_ms`.
-    pub(super) fn retire_lanes(&mut self, now: Now) {
-        let keep_ms = self.limits.lane_keep_ms;
-        let old = |lane: &Lane| lane.used_at.0.saturating_add(keep_ms) <= now.unix.0;
-        let retired: Vec<LaneId> = self
-            .state
-            .lanes
-            .iter()
-            .filter(|(_, lane)| old(lane) && !self.sessions.contains_key(&lane.client))
-            .map(|(lane, _)| *lane)
-            .collect();
-        for lane in retired {
-            self.commit(&Record::LaneClosed { lane });
-        }
-    }
-
     /// The leases a client holds, ascending.
     pub(super) fn leases_of(&self, client: ClientId) -> Set<LeaseNumber> {
         let held = self.state.leases.iter().filter(|(_, lease)| lease.client == client);
@@ -237,10 +159,10 @@ impl Broker {
         if leaving == (Leaving::Goodbye { park: false }) {
             self.unrecorded.forget(session.lane);
             if self.state.lanes.contains_key(&session.lane) {
-                self.commit(&Record::LaneClosed { lane: session.lane });
+                self.close_lane(session.lane);
             }
-        } else if let Some(lane) = self.state.lanes.get_mut(&session.lane) {
-            lane.used_at = now.unix;
+        } else {
+            self.lane_rests(now, session.lane);
         }
         if let Some(conn) = session.conn {
             self.close_conn(conn, Code::Closed);

@@ -11,7 +11,6 @@ use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence,
 use crate::log::record::StoredMessage;
 use crate::log::{LeaseEnd, Place, Record};
 use crate::sorted::{Line, Map};
-use crate::time::UnixMillis;
 
 /// Settled leases remembered per client; more can't be outstanding than a client may prefetch.
 const SETTLED_LATELY_MAX: usize = 4096;
@@ -21,7 +20,6 @@ const SETTLED_LATELY_MAX: usize = 4096;
 pub struct Lane {
     pub client: ClientId,
     pub position: Sequence,
-    pub used_at: UnixMillis,
     /// Sends that were refused, until the client has seen it.
     pub refused: Map<Sequence, Code>,
 }
@@ -116,10 +114,10 @@ impl State {
                 }
             }
             Record::Declared { queue, name, options } => self.declare(*queue, name, options),
-            Record::LaneOpened { lane, client, position, used_at } => {
-                let (client, position, used_at) = (*client, *position, *used_at);
+            Record::LaneOpened { lane, client, position } => {
+                let (client, position) = (*client, *position);
                 let refused = Map::new();
-                self.lanes.insert(*lane, Lane { client, position, used_at, refused });
+                self.lanes.insert(*lane, Lane { client, position, refused });
                 self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
             }
             Record::LaneVoid { lane, position, refused } => {

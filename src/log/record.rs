@@ -84,7 +84,6 @@ variants! {
             lane: LaneId,
             client: ClientId,
             position: Sequence,
-            used_at: UnixMillis,
         },
         /// Numbers up to `position` are used up without a message: given up, or, with a code, the
         /// send `position` was refused, and is refused again if it comes again.

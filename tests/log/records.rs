@@ -72,12 +72,7 @@ fn messages() -> Vec<Record<'static>> {
 fn lanes_and_roles() -> Vec<Record<'static>> {
     let refused = Some(Code::Full);
     vec![
-        Record::LaneOpened {
-            lane: LANE,
-            client: CLIENT,
-            position: POSITION,
-            used_at: UnixMillis(1),
-        },
+        Record::LaneOpened { lane: LANE, client: CLIENT, position: POSITION },
         Record::LaneVoid { lane: LANE, position: POSITION, refused: None },
         Record::LaneVoid { lane: LANE, position: POSITION, refused },
         Record::LaneClosed { lane: LANE },

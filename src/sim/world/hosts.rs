@@ -311,7 +311,8 @@ impl World {
                 self.submit(node, op, action);
                 Ok(())
             }
-            Output::Hangup { conn, .. } => {
+            Output::Hangup { conn, code } => {
+                self.note(&format!("{node:?} hangs up {} {}", conn.0, code.text()));
                 self.forget_conn(node, conn);
                 Ok(())
             }
@@ -367,6 +368,7 @@ impl World {
     }
 
     fn node_event(&mut self, node: NodeId, event: Event) -> Result<(), Violation> {
+        self.note(&format!("{node:?} says {event:?}"));
         match event {
             Event::Ready { epoch, .. } => {
                 let after = self.dice.between(10, 20 * MILLI);

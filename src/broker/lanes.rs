@@ -1,0 +1,95 @@
+//! Lanes: the numbering of each client's sends, for as long as the client may come back.
+
+use crate::broker::Broker;
+use crate::id::{ClientId, LaneId, Sequence};
+use crate::log::Record;
+use crate::time::Now;
+use crate::wire::frame::Hello;
+
+impl Broker {
+    /// The lane the client goes on with: `(lane, resumed, rolled back)`. `None` if there is no
+    /// room for one more lane.
+    pub(super) fn resume_lane(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        hello: &Hello<'_>,
+    ) -> Option<(LaneId, bool, bool)> {
+        let own = self.state.lanes.get(&hello.lane).is_some_and(|lane| {
+            lane.client == client && hello.log.is_none_or(|log| log == self.log.id())
+        });
+        let known = self.lane_position(hello.lane).filter(|_| own);
+        if own {
+            self.forget_refusals(hello.lane, hello.floor);
+        }
+        let lost = (self.lost_lanes..self.floors.lane).contains(&hello.lane)
+            && hello.log == Some(self.log.id());
+        let position = known.unwrap_or_default();
+        let rolled_back = (known.is_some() || lost) && hello.confirmed > position;
+        self.idle_lanes.remove(hello.lane);
+        let lane = match known {
+            Some(known) if !rolled_back => {
+                let position = Sequence(hello.floor.0.saturating_sub(1));
+                if position > known {
+                    let (lane, refused) = (hello.lane, None);
+                    self.commit(&Record::LaneVoid { lane, position, refused });
+                }
+                hello.lane
+            }
+            _ => {
+                if own {
+                    self.lane_rests(now, hello.lane);
+                }
+                self.open_lane(client)?
+            }
+        };
+        let session = self.sessions.get_mut(&client)?;
+        session.lane = lane;
+        let resumed = lane == hello.lane && lane != LaneId(0);
+        if !resumed {
+            session.blocked.clear();
+        }
+        Some((lane, resumed, rolled_back))
+    }
+
+    fn open_lane(&mut self, client: ClientId) -> Option<LaneId> {
+        if self.storage_full {
+            return Some(LaneId(0));
+        }
+        while self.state.lanes.len() >= self.limits.lanes_max as usize {
+            let longest_idle = self.idle_lanes.first_key()?;
+            self.close_lane(longest_idle);
+        }
+        let lane = self.next_lane();
+        self.commit(&Record::LaneOpened { lane, client, position: Sequence(0) });
+        Some(lane)
+    }
+
+    pub(super) fn close_lane(&mut self, lane: LaneId) {
+        self.idle_lanes.remove(lane);
+        self.unrecorded.forget(lane);
+        self.commit(&Record::LaneClosed { lane });
+    }
+
+    /// Nobody uses the lane from now on. Idle time is time in which a node ran: a wall clock that
+    /// jumps, or a device that was off for long, must not end what a tab comes back to.
+    pub(super) fn lane_rests(&mut self, now: Now, lane: LaneId) {
+        if self.state.lanes.contains_key(&lane) {
+            self.idle_lanes.set(lane, now.mono.after_ms(self.limits.lane_keep_ms));
+        }
+    }
+
+    /// After a start every lane rests until its client resumes.
+    pub(super) fn rest_all_lanes(&mut self, now: Now) {
+        for lane in self.state.lanes.keys() {
+            self.idle_lanes.set(*lane, now.mono.after_ms(self.limits.lane_keep_ms));
+        }
+    }
+
+    /// Lets go of lanes that nobody used for `limits.lane_keep_ms`.
+    pub(super) fn retire_lanes(&mut self, now: Now) {
+        while let Some(lane) = self.idle_lanes.pop_due(now.mono) {
+            self.close_lane(lane);
+        }
+    }
+}
