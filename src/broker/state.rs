@@ -217,7 +217,7 @@ impl State {
     ) -> Liveness {
         let Some(lease) = self.leases.remove(&number) else { return Liveness::Same };
         #[cfg(feature = "sim")]
-        self.ended.insert(number, (lease.queue, lease.number));
+        self.remember_ended(number, (lease.queue, lease.number));
         if by_holder {
             let settled = self.settled_lately.get_or_default(lease.client);
             settled.push_back(number);
@@ -246,6 +246,14 @@ impl State {
         }
         queue.dead_reasons.remove(&lease.number);
         Liveness::Release(lease.entry.place)
+    }
+
+    #[cfg(feature = "sim")]
+    fn remember_ended(&mut self, lease: LeaseNumber, message: (QueueId, MessageNumber)) {
+        self.ended.insert(lease, message);
+        if self.ended.len() > SETTLED_LATELY_MAX {
+            self.ended.pop_first();
+        }
     }
 
     fn bury(

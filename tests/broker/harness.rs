@@ -185,9 +185,13 @@ impl Bench {
 
     /// A client says Hello; nobody waits for the answer.
     pub fn dial(&mut self, number: u8, change: impl FnOnce(&mut Hello<'_>)) -> Peer {
+        self.dial_as(client(number), change)
+    }
+
+    pub fn dial_as(&mut self, id: ClientId, change: impl FnOnce(&mut Hello<'_>)) -> Peer {
         let conn = self.node.accept(self.now);
         let mut peer = Peer {
-            id: client(number),
+            id,
             conn,
             link: LinkNonce(u64::from(conn.0) + 1000),
             position: 0,
@@ -252,6 +256,19 @@ impl Bench {
             }
         }
         frames
+    }
+
+    /// The transport messages to the peer since it last looked.
+    pub fn take_messages(&mut self, peer: &Peer) -> VecDeque<Vec<u8>> {
+        self.inboxes.remove(&peer.conn).unwrap_or_default()
+    }
+
+    /// Forgets what was said and never looked at.
+    pub fn forget_all(&mut self) {
+        self.inboxes.clear();
+        self.after_welcome.clear();
+        self.broadcasts.clear();
+        self.events.clear();
     }
 
     /// The events since the last look.

@@ -1,6 +1,7 @@
 //! The node as its peers see it: frames in, frames out, over a store in memory.
 
 mod calls;
+mod full_storage;
 mod harness;
 mod live;
 mod queues;
