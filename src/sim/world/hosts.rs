@@ -177,7 +177,7 @@ impl World {
                 (bytes, Some((from, *socket)))
             }
             Letter::Everyone(bytes) => return self.node_input(node, Input::Heard { bytes }),
-            Letter::Cut(socket) => return self.socket_cut(node, *socket),
+            Letter::Cut(socket) => return self.socket_cut(node, (from, *socket)),
             Letter::Reachable => return Ok(()),
         };
         let Ok(message) = Message::parse(bytes) else {
@@ -202,10 +202,9 @@ impl World {
         self.node_input(node, Input::Received { conn, bytes })
     }
 
-    fn socket_cut(&mut self, node: NodeId, socket: Socket) -> Result<(), Violation> {
+    fn socket_cut(&mut self, node: NodeId, socket: (ProcessId, Socket)) -> Result<(), Violation> {
         let Some(host) = self.nodes.get(&node) else { return Ok(()) };
-        let of_socket =
-            |(_, link): &(&ConnId, &Link)| link.socket.is_some_and(|(_, living)| living == socket);
+        let of_socket = |(_, link): &(&ConnId, &Link)| link.socket == Some(socket);
         let conns: Vec<ConnId> = host.links.iter().filter(of_socket).map(|(id, _)| *id).collect();
         for conn in conns {
             self.forget_conn(node, conn);
