@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use crate::client::io::Event;
 use crate::id::{ClientId, PublishNumber, SubscriptionId};
 use crate::sim::check::{Checker, View, Violation, violated};
-use crate::sim::fact::{Ask, Fact, ProcessId, Tag};
+use crate::sim::fact::{Ask, Fact, NodeId, ProcessId, Tag};
+use crate::wire::Frame;
 
 const LIVE: &str = "live-order-and-gap";
 
@@ -46,9 +47,13 @@ pub struct Live {
     asked: BTreeMap<Tag, String>,
     posted: BTreeMap<ClientId, Vec<Publish>>,
     subscriptions: BTreeMap<(ProcessId, SubscriptionId), Subscription>,
-    /// Which message each group has seen, and at how many nodes' time.
-    groups: BTreeMap<(String, String, Tag), usize>,
-    nodes: usize,
+    /// How often a node began to serve, and the last time of each.
+    lives: usize,
+    serving: BTreeMap<NodeId, usize>,
+    /// In which lives of nodes a message left for a member of a group.
+    given: BTreeMap<(ClientId, SubscriptionId, Tag), BTreeSet<usize>>,
+    /// In which lives of nodes each group has seen a message.
+    groups: BTreeMap<(String, String, Tag), BTreeSet<usize>>,
     delivered: usize,
     gaps: usize,
 }
@@ -154,11 +159,17 @@ impl Live {
         }
         if let Some(group) = &subscription.group {
             let key = (subscription.filter.clone(), group.clone(), publish.tag);
-            return match self.groups.insert(key, self.nodes) {
-                Some(nodes) if nodes == self.nodes => {
-                    violated(LIVE, format!("group {group} sees {} twice", publish.tag))
+            let client = self.clients.get(&process).copied().unwrap_or_default();
+            let given = self.given.get(&(client, id, publish.tag));
+            let seen = self.groups.entry(key).or_default();
+            // A message of an earlier node may still be under way when the next one serves.
+            let life = given.and_then(|given| given.iter().find(|life| !seen.contains(life)));
+            return match life {
+                Some(life) => {
+                    seen.insert(*life);
+                    Ok(())
                 }
-                _ => Ok(()),
+                None => violated(LIVE, format!("group {group} sees {} twice", publish.tag)),
             };
         }
         let newest = subscription.newest.insert(seen.publisher, seen.number);
@@ -292,7 +303,16 @@ impl Checker for Live {
             Fact::Asked { process, ask } => self.asked(*process, ask),
             Fact::Posted { process, number, tag } => return self.post(*process, *number, *tag),
             Fact::Told { process, event } => return self.told(*process, event),
-            Fact::Serves { .. } => self.nodes += 1,
+            Fact::Serves { node, .. } => {
+                self.lives += 1;
+                self.serving.insert(*node, self.lives);
+            }
+            Fact::Left { node, client, frame: Frame::GroupMessage { subscription, live } } => {
+                let life = self.serving.get(node).copied().unwrap_or_default();
+                if let Some(tag) = Tag::of(live.body) {
+                    self.given.entry((*client, *subscription, tag)).or_default().insert(life);
+                }
+            }
             _ => {}
         }
         Ok(())
