@@ -99,6 +99,7 @@ fn hello() -> Hello<'static> {
         leases: Vec::new(),
         serving: Vec::new(),
         terms: Vec::new(),
+        published: None,
     }
 }
 

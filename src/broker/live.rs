@@ -14,7 +14,7 @@ use crate::sorted::{Line, Map, Set};
 use crate::time::{Instant, Now};
 use crate::topic::{Filter, FilterTrie, Name, Topic};
 use crate::wire::Frame;
-use crate::wire::frame::{Live, Newest};
+use crate::wire::frame::{Live, Newest, Reached};
 
 /// One group of one filter.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ struct Kept {
     topic: String,
     body: Vec<u8>,
     properties: Option<Vec<u8>>,
+    index: u64,
 }
 
 impl Kept {
@@ -38,9 +39,25 @@ impl Kept {
     }
 }
 
+/// How far a publisher was heard.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    reached: Reached,
+    /// Turn in which it was last heard.
+    heard: u64,
+}
+
+impl Known {
+    const fn newest(&self, publisher: ClientId) -> Newest {
+        let Reached { number, index } = self.reached;
+        Newest { publisher, number, index }
+    }
+}
+
 #[derive(Debug)]
 pub struct LiveHub {
-    newest: Map<ClientId, PublishNumber>,
+    newest: Map<ClientId, Known>,
+    turn: u64,
     /// The end of the range each publisher was last asked to post again.
     asked: Map<ClientId, PublishNumber>,
     /// Publishers heard since their numbers were last repeated, and when to repeat them.
@@ -60,6 +77,7 @@ impl LiveHub {
     pub fn new() -> Self {
         Self {
             newest: Map::new(),
+            turn: 0,
             asked: Map::new(),
             changed: Set::new(),
             repeat_at: None,
@@ -76,10 +94,7 @@ impl LiveHub {
 
     /// The newest number of every publisher that is remembered.
     pub fn newest(&self) -> Vec<Newest> {
-        self.newest
-            .iter()
-            .map(|(publisher, number)| Newest { publisher: *publisher, number: *number })
-            .collect()
+        self.newest.iter().map(|(publisher, known)| known.newest(*publisher)).collect()
     }
 
     pub fn repeat_at(&self) -> Option<Instant> {
@@ -93,19 +108,22 @@ impl LiveHub {
         }
         self.repeat_at = None;
         let changed = core::mem::take(&mut self.changed);
-        let newest = changed.into_iter().filter_map(|publisher| {
-            let number = *self.newest.get(&publisher)?;
-            Some(Newest { publisher, number })
-        });
+        let newest = changed
+            .into_iter()
+            .filter_map(|publisher| Some(self.newest.get(&publisher)?.newest(publisher)));
         Some(newest.collect())
     }
 
-    /// What a message's number means beside the newest one known.
+    fn newest_of(&self, publisher: ClientId) -> Option<PublishNumber> {
+        self.newest.get(&publisher).map(|known| known.reached.number)
+    }
+
+    /// What a message's number means beside the newest one known. A new run starts right after
+    /// whatever was heard of the one before. Of a publisher that nobody told this node of, all
+    /// before the message is missing: to take it would be to confirm the rest unheard.
     fn place(&self, live: &Live<'_>) -> Placed {
-        let known = self.newest.get(&live.publisher).copied();
-        // A new run starts right after whatever was heard of the one before.
-        let before_run = live.first.map(|first| PublishNumber(first.0.saturating_sub(1)));
-        let Some(newest) = known.max(before_run) else { return Placed::Next };
+        let before_run = PublishNumber(live.first().0.saturating_sub(1));
+        let newest = self.newest_of(live.publisher).unwrap_or_default().max(before_run);
         // Posted again on request and still ahead: the publisher has nothing from before it.
         let all_there_is = self.asked.get(&live.publisher) == Some(&live.number);
         if live.number <= newest {
@@ -118,18 +136,32 @@ impl LiveHub {
     }
 
     fn accept(&mut self, now: Instant, live: &Live<'_>, limits: &Limits) {
-        self.newest.insert(live.publisher, live.number);
         self.asked.remove(&live.publisher);
-        while self.newest.len() > limits.publishers_max as usize {
-            if let Some((forgotten, _)) = self.newest.pop_first() {
-                self.asked.remove(&forgotten);
-            }
+        let reached = Reached { number: live.number, index: live.index };
+        self.advance(now, live.publisher, reached, limits);
+        self.keep(live, limits.repair_bytes_max as usize);
+    }
+
+    /// A publisher says how far it was heard, by this node or by one before it.
+    pub fn resume(&mut self, now: Instant, id: ClientId, reached: Reached, limits: &Limits) {
+        if self.newest_of(id).is_none_or(|newest| newest < reached.number) {
+            self.advance(now, id, reached, limits);
         }
-        self.changed.insert(live.publisher);
+    }
+
+    fn advance(&mut self, now: Instant, id: ClientId, reached: Reached, limits: &Limits) {
+        self.turn += 1;
+        self.newest.insert(id, Known { reached, heard: self.turn });
+        while self.newest.len() > limits.publishers_max as usize {
+            let oldest = self.newest.iter().min_by_key(|(_, known)| known.heard);
+            let Some(oldest) = oldest.map(|(id, _)| *id) else { break };
+            self.newest.remove(&oldest);
+            self.asked.remove(&oldest);
+        }
+        self.changed.insert(id);
         if self.repeat_at.is_none() {
             self.repeat_at = Some(now.after_ms(limits.newest_repeat_ms));
         }
-        self.keep(live, limits.repair_bytes_max as usize);
     }
 
     fn keep(&mut self, live: &Live<'_>, bytes_max: usize) {
@@ -138,6 +170,7 @@ impl LiveHub {
             topic: live.topic.to_owned(),
             body: live.body.to_owned(),
             properties: live.properties.map(ToOwned::to_owned),
+            index: live.index,
         };
         self.kept_bytes += kept.bytes();
         self.kept.insert(key, kept);
@@ -165,10 +198,10 @@ impl LiveHub {
             .map(|((publisher, number), kept)| Live {
                 publisher: *publisher,
                 number: *number,
+                index: kept.index,
                 topic: &kept.topic,
                 body: &kept.body,
                 properties: kept.properties.as_deref(),
-                first: None,
             })
             .collect()
     }
@@ -234,7 +267,7 @@ impl Broker {
                 self.publish_to_groups(&topic, live);
             }
         }
-        let newest = self.live.newest.get(&live.publisher).copied();
+        let newest = self.live.newest_of(live.publisher);
         if let (Some(conn), Some(number)) = (conn, newest) {
             self.published.insert(conn, number);
         }

@@ -86,6 +86,9 @@ impl Broker {
             self.forget_calls_of(now, client);
         }
         self.end_terms_not_held(client, &hello.terms);
+        if let Some(reached) = hello.published {
+            self.live.resume(now.mono, client, reached, &self.limits);
+        }
         let held = self.leases_of(client);
         let stale = hello.leases.iter().filter(|lease| !held.contains(lease)).copied().collect();
         // What is recorded: refusals without a record are said again when their sends come again.

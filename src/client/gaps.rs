@@ -39,6 +39,16 @@ pub(super) enum Passed {
     Gap { first: PublishNumber, last: PublishNumber },
 }
 
+/// Where a publisher is followed from that was not known.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start {
+    At(PublishNumber),
+    /// The first of its run, for nothing of it may be missed.
+    First {
+        at_most: PublishNumber,
+    },
+}
+
 /// Where a message stands among those of its publisher.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
@@ -50,8 +60,6 @@ pub(super) enum Place {
 #[derive(Debug, Default)]
 struct Publisher {
     next: PublishNumber,
-    /// Where its run started is not known: what a repair gives first is next.
-    joined_late: bool,
     /// The highest number it is known to have used.
     newest: PublishNumber,
     held: Line<PublishNumber, Held>,
@@ -70,7 +78,6 @@ impl Publisher {
         let last = number.max(last_held).max(self.newest);
         self.newest = last;
         self.next = self.next.max(after(last));
-        self.joined_late = false;
         skipped
     }
 
@@ -93,16 +100,18 @@ pub(super) struct Publishers {
     held_messages: usize,
     held_bytes: usize,
     turn: u64,
-    /// Some were forgotten, so that an unknown one may be an old one.
-    forgot: bool,
+    /// The highest number that was seen of those that were forgotten: an unknown one may be one of
+    /// them.
+    forgotten_through: PublishNumber,
 }
 
 impl Publishers {
-    /// Ends what is known of the run before, if the message is of a new one: what is missing of it
-    /// is lost.
-    pub fn end_run(&mut self, live: &Live<'_>) {
-        let Some(publisher) = self.known.get_mut(&live.publisher) else { return };
-        let Some(first) = live.first.filter(|first| *first > publisher.next) else { return };
+    /// Ends what is known of the run before, if one that starts at `first` is new: what is missing
+    /// of it is lost.
+    pub fn end_run(&mut self, id: ClientId, first: PublishNumber) {
+        let Some(publisher) = self.known.get_mut(&id).filter(|known| first > known.next) else {
+            return;
+        };
         let last_held = publisher.held.range(..first).next_back().map(|(last, _)| *last);
         let newest = Some(publisher.newest).filter(|newest| *newest < first);
         if let Some(last) = last_held.max(newest) {
@@ -110,23 +119,31 @@ impl Publishers {
         }
     }
 
-    /// Looks a message up, and begins to remember its publisher.
-    pub fn place(&mut self, live: &Live<'_>, limits: &Limits) -> Place {
+    /// Begins to remember a publisher, or its new run. One that is not known is followed from `at`
+    /// on, or from the start of its run if nothing of it may be missed.
+    pub fn begin_run(&mut self, id: ClientId, first: PublishNumber, start: Start, limits: &Limits) {
         self.turn += 1;
-        let turn = self.turn;
-        if !self.known.contains_key(&live.publisher) {
-            let next = live.first.unwrap_or(live.number);
-            self.remember(live.publisher, Publisher { next, ..Publisher::default() }, limits);
+        if !self.known.contains_key(&id) {
+            let seen = self.forgotten_through;
+            let next = match start {
+                Start::At(at) => at,
+                Start::First { .. } if first > seen => first,
+                // It may be one that was forgotten: what it said up to there may have been seen.
+                Start::First { at_most } => after(seen).min(at_most),
+            };
+            self.remember(id, Publisher { next, ..Publisher::default() }, limits);
         }
-        let Some(publisher) = self.known.get_mut(&live.publisher) else { return Place::Seen };
-        publisher.heard = turn;
-        if let Some(first) = live.first.filter(|first| *first > publisher.next) {
-            publisher.next = first;
-            publisher.joined_late = false;
-        }
+        let Some(publisher) = self.known.get_mut(&id) else { return };
+        publisher.heard = self.turn;
+        publisher.next = publisher.next.max(first);
+    }
+
+    /// Looks up a message of a publisher that is known.
+    pub fn place(&self, live: &Live<'_>) -> Place {
+        let Some(publisher) = self.known.get(&live.publisher) else { return Place::Seen };
         if live.number < publisher.next || publisher.held.contains_key(&live.number) {
             Place::Seen
-        } else if live.number == publisher.next && !publisher.joined_late {
+        } else if live.number == publisher.next {
             Place::Next
         } else {
             Place::Ahead
@@ -138,9 +155,9 @@ impl Publishers {
             let oldest = self.known.iter().min_by_key(|(_, publisher)| publisher.heard);
             if let Some(oldest) = oldest.map(|(id, _)| *id) {
                 self.skip(oldest, PublishNumber(0));
-                self.known.remove(&oldest);
                 self.asked.remove(&oldest);
-                self.forgot = true;
+                let seen = self.known.remove(&oldest).map(|forgotten| before(forgotten.next));
+                self.forgotten_through = self.forgotten_through.max(seen.unwrap_or_default());
             }
         }
         self.known.insert(id, publisher);
@@ -166,9 +183,6 @@ impl Publishers {
             || self.held_bytes > limits.repair_bytes_max as usize
         {
             publisher.lost_through = publisher.lost_through.max(live.number);
-            if core::mem::take(&mut publisher.joined_late) {
-                publisher.next = publisher.held.keys().next().copied().unwrap_or(live.number);
-            }
         }
     }
 
@@ -188,26 +202,11 @@ impl Publishers {
         }
     }
 
-    /// The node knows `number` as the newest of a publisher. `seeding` tells that this client
-    /// listens only from here on.
-    pub fn learn_newest(
-        &mut self,
-        id: ClientId,
-        number: PublishNumber,
-        seeding: bool,
-        limits: &Limits,
-    ) {
+    /// The node knows `number` as the newest of a publisher that is known.
+    pub fn learn_newest(&mut self, id: ClientId, number: PublishNumber) {
         if let Some(publisher) = self.known.get_mut(&id) {
             publisher.newest = publisher.newest.max(number);
-            return;
         }
-        let late = !seeding && !self.forgot;
-        let next = if late { PublishNumber(1) } else { after(number) };
-        let heard = self.turn;
-        let newest = number;
-        let publisher =
-            Publisher { next, newest, joined_late: late, heard, ..Publisher::default() };
-        self.remember(id, publisher, limits);
     }
 
     /// The answer of the node: what is left of a range. One that was not asked for is ignored.
@@ -234,19 +233,12 @@ impl Publishers {
                 self.held_bytes += bytes;
             }
         }
-        if core::mem::take(&mut publisher.joined_late) {
-            let start = messages.first().map(|live| live.first.unwrap_or(live.number));
-            publisher.next = publisher.next.max(start.unwrap_or(last));
-        }
         publisher.lost_through = publisher.lost_through.max(last);
     }
 
     /// The next message or gap of a publisher, if it is there.
     pub fn take_next(&mut self, id: ClientId) -> Option<Passed> {
         let publisher = self.known.get_mut(&id)?;
-        if publisher.joined_late {
-            return None;
-        }
         let first = publisher.next;
         if let Some(held) = publisher.held.remove(&first) {
             self.held_messages -= 1;
@@ -288,7 +280,7 @@ impl Publishers {
     }
 }
 
-const fn after(number: PublishNumber) -> PublishNumber {
+pub(super) const fn after(number: PublishNumber) -> PublishNumber {
     PublishNumber(number.0.saturating_add(1))
 }
 

@@ -176,6 +176,8 @@ structure! {
         pub position: Sequence,
         /// The last call. A server may still run it, so its number is not given to another.
         pub call: CallId,
+        /// The last live message. What a new page publishes is numbered above it.
+        pub published: Option<PublishNumber>,
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::client::Client;
-use crate::client::gaps::{Held, Passed, Place, Publishers};
+use crate::client::gaps::{Held, Passed, Place, Publishers, Start, after};
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, Epoch, NUMBERS_END, PublishNumber, SubscriptionId};
@@ -28,6 +28,8 @@ pub(super) struct LiveMessages {
     filters: FilterTrie<SubscriptionId>,
     plain: usize,
     publishers: Publishers,
+    /// A node has said how far each publisher is: what was not heard of then is new.
+    seeded: bool,
 }
 
 impl LiveMessages {
@@ -128,7 +130,7 @@ impl Client {
                 }
                 Ok(Frame::NewestNumbers { newest }) => {
                     if self.hear_epoch(message.envelope.epoch) {
-                        self.learn_newest(&newest, false);
+                        self.learn_newest(&newest);
                     }
                     true
                 }
@@ -155,7 +157,7 @@ impl Client {
             && live.body.len() <= self.limits.body_bytes_max as usize
             && live.properties.map_or(0, <[u8]>::len) <= self.limits.headers_bytes_max as usize
             && live.number.0 < NUMBERS_END
-            && live.first.is_none_or(|first| first <= live.number)
+            && live.index < live.number.0
     }
 
     /// A live message of another client. False if it is not valid.
@@ -166,9 +168,8 @@ impl Client {
         if !self.is_valid_live(live) {
             return false;
         }
-        self.live.publishers.end_run(live);
-        self.pass_on(live.publisher);
-        match self.live.publishers.place(live, &self.limits) {
+        self.follow(live.publisher, live.first(), live.number);
+        match self.live.publishers.place(live) {
             Place::Seen => {}
             Place::Next => {
                 self.live.publishers.step(live.publisher);
@@ -186,6 +187,16 @@ impl Client {
         true
     }
 
+    /// Follows the run that starts at `first`: the first one of a publisher from `at` on, or from
+    /// its start if this client has listened since before it heard of it.
+    fn follow(&mut self, publisher: ClientId, first: PublishNumber, at: PublishNumber) {
+        let listens = self.live.seeded && self.live.plain > 0;
+        let start = if listens { Start::First { at_most: at } } else { Start::At(at) };
+        self.live.publishers.end_run(publisher, first);
+        self.pass_on(publisher);
+        self.live.publishers.begin_run(publisher, first, start, &self.limits);
+    }
+
     /// Delivers what is in order now, and asks for what is missing.
     fn pass_on(&mut self, publisher: ClientId) {
         while let Some(passed) = self.live.publishers.take_next(publisher) {
@@ -193,14 +204,8 @@ impl Client {
                 Passed::Message { number, held } => {
                     let Held { topic, body, properties } = &held;
                     let properties = properties.as_deref();
-                    self.deliver_live(&Live {
-                        publisher,
-                        number,
-                        topic,
-                        body,
-                        properties,
-                        first: None,
-                    });
+                    let index = 0;
+                    self.deliver_live(&Live { publisher, number, index, topic, body, properties });
                 }
                 Passed::Gap { first, last } => self.deliver_gap(publisher, first, last),
             }
@@ -228,18 +233,18 @@ impl Client {
         }
     }
 
-    fn learn_newest(&mut self, newest: &[Newest], seeding: bool) {
-        for Newest { publisher, number } in newest {
-            if *publisher == self.id || number.0 >= NUMBERS_END {
+    fn learn_newest(&mut self, newest: &[Newest]) {
+        for newest in newest {
+            let Newest { publisher, number, index } = *newest;
+            if publisher == self.id || number.0 >= NUMBERS_END || index >= number.0 {
                 continue;
             }
-            let known_only = self.live.plain == 0;
-            let seeding = seeding || known_only;
-            self.live.publishers.learn_newest(*publisher, *number, seeding, &self.limits);
-            if known_only {
-                self.live.publishers.skip(*publisher, *number);
+            self.follow(publisher, newest.first(), after(number));
+            self.live.publishers.learn_newest(publisher, number);
+            if self.live.plain == 0 {
+                self.live.publishers.skip(publisher, number);
             } else {
-                self.pass_on(*publisher);
+                self.pass_on(publisher);
             }
         }
     }
@@ -257,8 +262,9 @@ impl Client {
     }
 
     /// Takes up live messages on a new link.
-    pub(super) fn resume_live(&mut self, newest: &[Newest], first_link: bool) {
-        self.learn_newest(newest, first_link);
+    pub(super) fn resume_live(&mut self, newest: &[Newest]) {
+        self.learn_newest(newest);
+        self.live.seeded = true;
         for publisher in self.live.publishers.ids() {
             self.pass_on(publisher);
         }

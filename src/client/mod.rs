@@ -100,6 +100,7 @@ impl Client {
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Now) -> Self {
         let kept = config.keepsake.filter(|kept| kept.client == config.client);
         let (lane, position) = kept.map(|kept| (kept.lane, kept.position)).unwrap_or_default();
+        let published = kept.and_then(|kept| kept.published).unwrap_or_default();
         let mut client = Self {
             id: config.client,
             rules: config.rules,
@@ -122,7 +123,7 @@ impl Client {
             requests: Requests::default(),
             outbox: Outbox::new(lane, position),
             live: LiveMessages::default(),
-            publishing: Publishing::new(now.unix),
+            publishing: Publishing::new(now.unix, published),
             consumers: Consumers::default(),
             calls: Calls::after(kept.map(|kept| kept.call).unwrap_or_default()),
             services: Services::default(),
@@ -248,12 +249,13 @@ impl Client {
         self.id
     }
 
-    /// What the page carries over a reload. It changes with every send.
+    /// What the page carries over a reload. It changes with every send and publish.
     #[must_use]
     pub fn keepsake(&self) -> Keepsake {
         let (lane, position) = self.lane_position();
         let call = self.calls.last();
-        Keepsake { client: self.id, log: self.log, lane, position, call }
+        let published = Some(self.publishing.last());
+        Keepsake { client: self.id, log: self.log, lane, position, call, published }
     }
 
     /// Nothing is awaited from a node.

@@ -7,11 +7,11 @@ use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::error::Refused;
-use crate::id::{ClientId, LinkNonce, PublishNumber, RequestId};
+use crate::id::{ClientId, LinkNonce, NUMBERS_END, PublishNumber, RequestId};
 use crate::time::{Instant, UnixMillis};
 use crate::topic::Topic;
 use crate::wire::envelope::{decode_frame, encode_frame};
-use crate::wire::frame::{Live, Newest};
+use crate::wire::frame::{Live, Newest, Reached};
 use crate::wire::{Envelope, Frame};
 
 /// A run starts at the wall clock in milliseconds times two to this power: above every number of
@@ -34,8 +34,6 @@ pub(super) struct Publishing {
     /// The first number of this run, and the next one.
     first: PublishNumber,
     next: PublishNumber,
-    /// The node has heard a publish of this run.
-    run_heard: bool,
     unheard: VecDeque<Unheard>,
     /// When the oldest of them is posted again, and how often that was.
     repeat_at: Option<Instant>,
@@ -46,12 +44,15 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    pub fn new(now: UnixMillis) -> Self {
-        let first = PublishNumber((now.0.min(u64::MAX >> (RUN_SHIFT + 1)) << RUN_SHIFT) + 1);
+    /// `used` is the last number of the page before a reload: the wall clock may have gone back
+    /// since that page began, and below it everyone would take what is new for repeats.
+    pub fn new(now: UnixMillis, used: PublishNumber) -> Self {
+        let by_clock = PublishNumber((now.0.min(u64::MAX >> (RUN_SHIFT + 1)) << RUN_SHIFT) + 1);
+        let used = Some(used).filter(|used| used.0 < NUMBERS_END).unwrap_or_default();
+        let first = by_clock.max(after(used));
         Self {
             first,
             next: first,
-            run_heard: false,
             unheard: VecDeque::new(),
             repeat_at: None,
             repeats: 0,
@@ -65,6 +66,22 @@ impl Publishing {
             return Some(core::mem::take(&mut self.filling));
         }
         self.full.pop_front()
+    }
+
+    /// The last number that was given out.
+    pub const fn last(&self) -> PublishNumber {
+        PublishNumber(self.next.0 - 1)
+    }
+
+    const fn index_of(&self, number: PublishNumber) -> u64 {
+        number.0.saturating_sub(self.first.0)
+    }
+
+    /// How far some node has heard this run, with no hole before it.
+    pub fn reached(&self) -> Option<Reached> {
+        let unheard = self.unheard.front().map_or(self.next, |publish| publish.number);
+        let number = PublishNumber(unheard.0 - 1);
+        (unheard > self.first).then(|| Reached { number, index: self.index_of(number) })
     }
 
     pub const fn repeat_at(&self) -> Option<Instant> {
@@ -106,8 +123,8 @@ impl Client {
         Topic::parse(topic, &self.limits)?;
         self.check_body(body, properties)?;
         let number = self.publishing.next;
-        let first = Some(self.publishing.first).filter(|_| !self.publishing.run_heard);
-        let live = Live { publisher: self.id, number, topic, body, properties, first };
+        let index = self.publishing.index_of(number);
+        let live = Live { publisher: self.id, number, index, topic, body, properties };
         let mut frame = Vec::new();
         encode_frame(&Frame::Publish(live), &mut frame);
         let request = self.requests.begin(frame.len(), &self.limits)?;
@@ -179,7 +196,6 @@ impl Client {
         if heard.is_empty() {
             return;
         }
-        self.publishing.run_heard = true;
         self.publishing.repeats = 0;
         self.await_published();
         for request in heard {
@@ -210,8 +226,8 @@ impl Client {
         self.post_again(PublishNumber(0), PublishNumber(u64::MAX));
     }
 
-    /// If the wall clock went back between two runs, this one starts behind the numbers of the
-    /// last one, and everyone would take its messages for repeats.
+    /// If the page before left an old keepsake and the wall clock went back, this run starts behind
+    /// the numbers of the last one, and everyone would take its messages for repeats.
     fn renumber_run(&mut self, newest: &[Newest]) {
         let used = newest.iter().find(|newest| newest.publisher == self.id);
         let Some(used) = used.filter(|used| used.number >= self.publishing.next) else { return };
@@ -220,7 +236,7 @@ impl Client {
         for publish in &mut self.publishing.unheard {
             let Ok(Frame::Publish(live)) = decode_frame(&publish.frame) else { continue };
             let mut frame = Vec::new();
-            let live = Live { number: next, first: Some(first), ..live };
+            let live = Live { number: next, index: next.0 - first.0, ..live };
             encode_frame(&Frame::Publish(live), &mut frame);
             *publish = Unheard { number: next, request: publish.request, frame };
             next = after(next);

@@ -23,6 +23,7 @@ impl Client {
             leases: self.consumers.leases(),
             serving: self.services.serving(),
             terms: self.roles.terms(),
+            published: self.publishing.reached(),
         }
     }
 
@@ -65,7 +66,7 @@ impl Client {
             self.resend_replies();
         }
         self.declare_consumers();
-        self.resume_live(&welcome.newest, first);
+        self.resume_live(&welcome.newest);
         self.resume_publishing(&welcome.newest, first);
         self.tell_calls_done();
         self.push(&Frame::Resumed);

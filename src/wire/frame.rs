@@ -16,7 +16,7 @@ use crate::id::{
 use crate::options::QueueOptions;
 pub use crate::wire::parts::{
     CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties, QueueCounts,
-    Settlement, StorageReport, Welcome,
+    Reached, Settlement, StorageReport, Welcome,
 };
 
 variants! {

@@ -64,6 +64,9 @@ structure! {
         pub serving: Vec<CallKey>,
         /// Terms the client holds. The node ends every other term of this client.
         pub terms: Vec<Term>,
+        /// The newest live message of this client that a node has heard, with all before it. A new
+        /// node knows no numbers; it goes on from here.
+        pub published: Option<Reached>,
     }
 }
 
@@ -122,6 +125,26 @@ structure! {
     pub struct Newest {
         pub publisher: ClientId,
         pub number: PublishNumber,
+        /// How many messages of the same run came before this number.
+        pub index: u64,
+    }
+}
+
+impl Newest {
+    /// The first number of the run.
+    #[must_use]
+    pub const fn first(&self) -> PublishNumber {
+        PublishNumber(self.number.0.saturating_sub(self.index))
+    }
+}
+
+structure! {
+    /// A place in a run of live messages.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Reached {
+        pub number: PublishNumber,
+        /// How many messages of the same run came before this number.
+        pub index: u64,
     }
 }
 
@@ -131,12 +154,21 @@ structure! {
     pub struct Live<'a> {
         pub publisher: ClientId,
         pub number: PublishNumber,
+        /// How many messages of the same run came before. A reloaded page keeps its name and starts
+        /// a new run; what lies between two runs is no gap. Always told, so that who hears of a
+        /// publisher for the first time knows how much of it was missed.
+        pub index: u64,
         pub topic: &'a str,
         pub body: &'a [u8],
         pub properties: Option<&'a [u8]>,
-        /// The first number of this run of the publisher, set until a node has heard one of it. A
-        /// reloaded page keeps its name and starts a new run; what lies between two runs is no gap.
-        pub first: Option<PublishNumber>,
+    }
+}
+
+impl Live<'_> {
+    /// The first number of the run.
+    #[must_use]
+    pub const fn first(&self) -> PublishNumber {
+        PublishNumber(self.number.0.saturating_sub(self.index))
     }
 }
 

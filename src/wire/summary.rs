@@ -84,7 +84,8 @@ fn link(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
 fn live(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
     match frame {
         Frame::Publish(live) => {
-            write!(out, "Publish {} {} {}B", live.number.0, live.topic, live.body.len())
+            let (number, index) = (live.number.0, live.index);
+            write!(out, "Publish {number}/{index} {} {}B", live.topic, live.body.len())
         }
         Frame::Published { number } => write!(out, "Published {}", number.0),
         Frame::JoinGroup { subscription, filter, group } => {

@@ -212,6 +212,7 @@ impl Bench {
             leases: Vec::new(),
             serving: Vec::new(),
             terms: Vec::new(),
+            published: None,
         };
         change(&mut hello);
         self.say(&mut peer, &[Frame::Hello(hello)]);

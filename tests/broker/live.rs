@@ -1,13 +1,14 @@
 use tabmq::broker::io::Input;
 use tabmq::id::{ClientId, Epoch, LinkNonce, PublishNumber, SubscriptionId};
-use tabmq::wire::frame::{Live, Newest};
+use tabmq::limits::Limits;
+use tabmq::wire::frame::{Live, Newest, Reached};
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
 
 use crate::harness::{Bench, Peer, client};
 
 fn live(publisher: ClientId, number: u64, topic: &'static str) -> Live<'static> {
-    let number = PublishNumber(number);
-    Live { publisher, number, topic, body: b"body", properties: None, first: None }
+    let (index, number) = (number - 1, PublishNumber(number));
+    Live { publisher, number, index, topic, body: b"body", properties: None }
 }
 
 fn publish(bench: &mut Bench, peer: &Peer, number: u64, topic: &'static str) {
@@ -104,7 +105,7 @@ fn the_newest_numbers_are_repeated_after_traffic() {
     publish(&mut bench, &publisher, 1, "a");
     bench.pass_ms(bench.limits.newest_repeat_ms);
     let message = Message::parse(&bench.broadcasts[0]).unwrap();
-    let newest = vec![Newest { publisher: client(1), number: PublishNumber(1) }];
+    let newest = vec![Newest { publisher: client(1), number: PublishNumber(1), index: 0 }];
     assert_eq!(message.frames().next(), Some(Ok(Frame::NewestNumbers { newest })));
 }
 
@@ -114,6 +115,54 @@ fn a_new_client_learns_where_each_publisher_stands() {
     let publisher = bench.join(1);
     publish(&mut bench, &publisher, 1, "a");
     let (_, welcome) = bench.hello(2, |_| {});
-    let newest = Newest { publisher: client(1), number: PublishNumber(1) };
+    let newest = Newest { publisher: client(1), number: PublishNumber(1), index: 0 };
     assert_eq!(welcome.newest, [newest]);
+}
+
+#[test]
+fn a_new_node_goes_on_from_what_publishers_say() {
+    let mut bench = Bench::new();
+    let reached = Reached { number: PublishNumber(6), index: 5 };
+    let (publisher, _) = bench.hello(1, |hello| hello.published = Some(reached));
+    let newest = Newest { publisher: client(1), number: PublishNumber(6), index: 5 };
+    let (_, welcome) = bench.hello(2, |_| {});
+    assert_eq!(welcome.newest, [newest]);
+    bench.broadcasts.clear();
+    bench.pass_ms(bench.limits.newest_repeat_ms);
+    let message = Message::parse(&bench.broadcasts[0]).unwrap();
+    let repeated = Frame::NewestNumbers { newest: vec![newest] };
+    assert_eq!(message.frames().next(), Some(Ok(repeated)), "a tab may have missed them");
+    publish(&mut bench, &publisher, 8, "a");
+    let (first, last) = (PublishNumber(7), PublishNumber(8));
+    let asked = Frame::Repair { publisher: client(1), first, last };
+    assert!(bench.frames(&publisher).contains(&asked));
+}
+
+#[test]
+fn a_message_of_an_unknown_publisher_waits_until_it_says_what_came_before() {
+    let mut bench = Bench::new();
+    let mut member = bench.join(2);
+    join(&mut bench, &mut member, "#");
+    let unknown = bench.join(1);
+    bench.input(Input::Disconnected { conn: unknown.conn });
+    publish(&mut bench, &unknown, 7, "a");
+    assert_eq!(group_messages(&mut bench, &member), []);
+    let reached = Reached { number: PublishNumber(5), index: 4 };
+    let (publisher, _) = bench.hello(1, |hello| hello.published = Some(reached));
+    for number in [6, 7] {
+        publish(&mut bench, &publisher, number, "a");
+    }
+    assert_eq!(group_messages(&mut bench, &member), [6, 7]);
+}
+
+#[test]
+fn the_publisher_heard_longest_ago_is_forgotten() {
+    let mut bench = Bench::with(Limits { publishers_max: 2, ..Limits::DEFAULTS });
+    let peers = [3, 2, 1].map(|number| bench.join(number));
+    for peer in &peers {
+        publish(&mut bench, peer, 1, "a");
+    }
+    let (_, welcome) = bench.hello(4, |_| {});
+    let known: Vec<_> = welcome.newest.iter().map(|newest| newest.publisher).collect();
+    assert_eq!(known, [client(1), client(2)]);
 }

@@ -29,14 +29,13 @@ fn few32(rng: &mut Rng) -> u32 {
 }
 
 fn live(rng: &mut Rng) -> Live<'static> {
-    let first = rng.ratio(1, 3).then(|| PublishNumber(few(rng)));
     Live {
         publisher: [OTHER, ME, ClientId([3; 16])][rng.below(3) as usize],
         number: PublishNumber(few(rng)),
+        index: few(rng),
         topic: ["a.b", "", "a..b"][rng.below(3) as usize],
         body: b"body",
         properties: None,
-        first,
     }
 }
 
@@ -111,7 +110,9 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
         28 => Frame::Depose { candidate: CandidateId(few32(rng)) },
         29 => Frame::Peers { peers: vec![PeerEntry { client: OTHER, peer: b"p" }] },
         30 => Frame::Goodbye { park: false },
-        _ => Frame::NewestNumbers { newest: vec![Newest { publisher: OTHER, number: first }] },
+        _ => Frame::NewestNumbers {
+            newest: vec![Newest { publisher: OTHER, number: first, index: 0 }],
+        },
     }
 }
 
@@ -200,7 +201,7 @@ fn no_sequence_of_frames_and_verbs_breaks_the_client() {
                 2 => tab.hear(live(&mut rng)),
                 3 => {
                     let number = PublishNumber(few(&mut rng));
-                    let newest = vec![Newest { publisher: OTHER, number }];
+                    let newest = vec![Newest { publisher: OTHER, number, index: few(&mut rng) }];
                     tab.hear_node(tab.epoch, Frame::NewestNumbers { newest });
                 }
                 4..=6 => verb(&mut tab, &mut rng),

@@ -185,37 +185,35 @@ fn what_was_asked_before_one_poll_travels_in_one_message() {
     assert_eq!(tab.messages, 1);
 }
 
+fn kept(client: tabmq::id::ClientId) -> Keepsake {
+    let (lane, position, call) = (LANE, Sequence(4), CallId(7));
+    Keepsake { client, log: Some(LOG), lane, position, call, published: None }
+}
+
 #[test]
 fn a_keepsake_resumes_the_lane_of_the_page_before() {
-    let kept =
-        Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4), call: CallId(7) };
+    let kept = kept(ME);
     let mut tab = Tab::dialing(ClientConfig { keepsake: Some(kept), ..config() });
     let hello = tab.hello();
     assert!(hello.fresh, "its leases and calls are gone with the page");
     assert_eq!((hello.log, hello.lane, hello.floor), (Some(LOG), LANE, Sequence(5)));
     assert_eq!(hello.confirmed, Sequence(0), "what was confirmed is not known any more");
     tab.welcome(resumed_at(6));
-    assert_eq!(tab.client.keepsake(), Keepsake { position: Sequence(6), ..kept });
+    let published = tab.client.keepsake().published;
+    assert_eq!(tab.client.keepsake(), Keepsake { position: Sequence(6), published, ..kept });
     assert!(matches!(tab.events()[0], Event::Ready { resumed: true, .. }));
 }
 
 #[test]
 fn the_keepsake_of_another_client_is_not_used() {
-    let kept = Keepsake {
-        client: OTHER,
-        log: Some(LOG),
-        lane: LANE,
-        position: Sequence(4),
-        call: CallId(7),
-    };
+    let kept = kept(OTHER);
     let mut tab = Tab::dialing(ClientConfig { keepsake: Some(kept), ..config() });
     assert_eq!(tab.hello().lane, LaneId(0));
 }
 
 #[test]
 fn a_client_whose_name_is_taken_becomes_another_and_keeps_what_was_asked() {
-    let kept =
-        Keepsake { client: ME, log: Some(LOG), lane: LANE, position: Sequence(4), call: CallId(7) };
+    let kept = kept(ME);
     let config = ClientConfig { keepsake: Some(kept), ..config() };
     let now = tabmq::time::Now::default();
     let mut client = tabmq::client::Client::new(config, [1; 32], now);

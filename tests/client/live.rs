@@ -2,23 +2,24 @@ use tabmq::client::ClientConfig;
 use tabmq::client::io::Event;
 use tabmq::id::{PublishNumber, SubscriptionId};
 use tabmq::wire::Frame;
-use tabmq::wire::frame::{Live, Newest, Welcome};
+use tabmq::wire::frame::{Live, Newest, Reached, Welcome};
 
 use crate::harness::{ME, OTHER, Tab, config, epoch, first_welcome, resumed_at};
 
 fn live(number: u64) -> Live<'static> {
+    run(1, number)
+}
+
+/// A message of the run that starts with `first`.
+fn run(first: u64, number: u64) -> Live<'static> {
     Live {
         publisher: OTHER,
         number: PublishNumber(number),
+        index: number - first,
         topic: "a.b",
         body: b"body",
         properties: None,
-        first: None,
     }
-}
-
-fn run(first: u64, number: u64) -> Live<'static> {
-    Live { first: Some(PublishNumber(first)), ..live(number) }
 }
 
 fn subscribe(tab: &mut Tab, filter: &str) -> SubscriptionId {
@@ -68,7 +69,7 @@ fn repaired(first: u64, last: u64, messages: &[u64]) -> Frame<'static> {
 }
 
 fn newest(number: u64) -> Newest {
-    Newest { publisher: OTHER, number: PublishNumber(number) }
+    Newest { publisher: OTHER, number: PublishNumber(number), index: number - 1 }
 }
 
 fn publish(tab: &mut Tab, body: &'static [u8]) -> tabmq::id::RequestId {
@@ -102,7 +103,7 @@ fn a_publish_reaches_everyone_the_own_subscriptions_and_then_the_node() {
     let request = publish(&mut tab, b"x");
     let lives = published(&mut tab);
     assert_eq!((lives[0].publisher, lives[0].topic, lives[0].body), (ME, "a.b", &b"x"[..]));
-    assert_eq!(lives[0].first, Some(lives[0].number), "the first of its run says so");
+    assert_eq!(lives[0].index, 0, "the first of its run");
     assert!(matches!(&tab.events()[..], [Event::Live { publisher: ME, body, .. }]
         if body == b"x"));
     tab.node(&[Frame::Published { number: lives[0].number }]);
@@ -110,7 +111,7 @@ fn a_publish_reaches_everyone_the_own_subscriptions_and_then_the_node() {
     publish(&mut tab, b"y");
     let next = published(&mut tab);
     assert_eq!(next[0].number.0, lives[0].number.0 + 1);
-    assert_eq!(next[0].first, None);
+    assert_eq!(next[0].index, 1);
 }
 
 #[test]
@@ -212,14 +213,37 @@ fn a_run_starts_above_the_numbers_of_the_run_before() {
     let mut config = config();
     config.keepsake = Some(tab.client.keepsake());
     let mut later = Tab::dialing(config.clone());
-    later.ask(|client, now| client.publish(now, "a", b"", None)).expect("taken");
-    assert_eq!(published(&mut later)[0].number, before, "the wall clock stood still");
-    let used = PublishNumber(before.0 + 5);
-    let newest = vec![Newest { publisher: ME, number: used }];
-    later.welcome(Welcome { newest, ..resumed_at(0) });
-    let again = published(&mut later);
-    assert_eq!(again[0].number.0, used.0 + 1, "so it goes on above what the node knows");
-    assert_eq!(again[0].first, Some(again[0].number));
+    publish(&mut later, b"y");
+    let lives = published(&mut later);
+    assert_eq!(lives[0].number.0, before.0 + 1, "though the wall clock stood still");
+    assert_eq!(lives[0].index, 0);
+}
+
+#[test]
+fn a_run_starts_above_what_the_node_knows_though_the_keepsake_is_old() {
+    let mut tab = Tab::dialing(config());
+    publish(&mut tab, b"x");
+    let number = published(&mut tab)[0].number;
+    let used = PublishNumber(number.0 + 5);
+    let newest = vec![Newest { publisher: ME, number: used, index: 9 }];
+    tab.welcome(Welcome { newest, ..first_welcome() });
+    let again = published(&mut tab);
+    assert_eq!((again[0].number.0, again[0].index), (used.0 + 1, 0));
+}
+
+#[test]
+fn hello_says_how_far_the_own_messages_were_heard() {
+    let mut tab = Tab::open();
+    for body in [b"x", b"y", b"z"] {
+        publish(&mut tab, body);
+    }
+    let lives = published(&mut tab);
+    tab.node(&[Frame::Published { number: lives[1].number }]);
+    let heard = Reached { number: lives[1].number, index: 1 };
+    assert_eq!(tab.lose_link().published, Some(heard));
+    let mut unheard = Tab::open();
+    publish(&mut unheard, b"x");
+    assert_eq!(unheard.lose_link().published, None);
 }
 
 #[test]
@@ -255,7 +279,7 @@ fn the_own_echo_is_not_heard_twice() {
 fn bad_broadcasts_are_counted_and_ignored() {
     let mut tab = subscribed();
     tab.hear(Live { topic: "a..b", ..live(1) });
-    tab.hear(Live { first: Some(PublishNumber(3)), ..live(2) });
+    tab.hear(Live { index: 2, ..live(2) });
     let long = vec![0; (1 << 20) + 1];
     tab.hear(Live { body: &long, ..live(3) });
     let forged = crate::harness::message(tab.head(), &[Frame::Publish(live(4))]);
@@ -327,9 +351,47 @@ fn a_publisher_of_which_nothing_was_heard_shows_in_the_newest_numbers() {
     tab.hear_node(epoch(1), Frame::NewestNumbers { newest: vec![newest(7)] });
     assert_eq!(tab.frames(), [repair(1, 7)]);
     tab.node(&[repaired(1, 7, &[6, 7])]);
-    assert_eq!(heard(&mut tab), [one(6), one(7)]);
+    assert_eq!(heard(&mut tab), [gap(1, 5), one(6), one(7)], "all of it is new since Welcome");
     tab.hear(live(8));
     assert_eq!(heard(&mut tab), [one(8)]);
+}
+
+#[test]
+fn what_was_missed_before_a_publisher_was_first_heard_is_repaired_or_told() {
+    let mut tab = subscribed();
+    tab.hear(run(1000, 1003));
+    assert_eq!(heard(&mut tab), []);
+    assert_eq!(tab.frames(), [repair(1000, 1002)]);
+    let messages = vec![run(1000, 1001), run(1000, 1002)];
+    let (first, last) = (PublishNumber(1000), PublishNumber(1002));
+    tab.node(&[Frame::Repaired { publisher: OTHER, first, last, messages }]);
+    assert_eq!(heard(&mut tab), [gap(1000, 1000), one(1001), one(1002), one(1003)]);
+}
+
+#[test]
+fn a_publisher_heard_before_the_first_link_is_followed_from_there() {
+    let mut tab = Tab::dialing(config());
+    subscribe(&mut tab, "#");
+    tab.hear(live(4));
+    tab.welcome(Welcome { newest: vec![newest(4)], ..first_welcome() });
+    assert_eq!(tab.frames(), []);
+    assert_eq!(heard(&mut tab), [one(4)]);
+}
+
+#[test]
+fn a_new_run_shows_in_the_newest_numbers() {
+    let mut tab = subscribed();
+    tab.hear(live(1));
+    let of_run = Newest { publisher: OTHER, number: PublishNumber(1001), index: 1 };
+    tab.hear_node(epoch(1), Frame::NewestNumbers { newest: vec![of_run] });
+    assert_eq!(tab.frames(), [repair(1000, 1001)], "what lies between two runs is no gap");
+    tab.node(&[Frame::Repaired {
+        publisher: OTHER,
+        first: PublishNumber(1000),
+        last: PublishNumber(1001),
+        messages: vec![run(1000, 1000)],
+    }]);
+    assert_eq!(heard(&mut tab), [one(1), one(1000), gap(1001, 1001)]);
 }
 
 #[test]
@@ -403,9 +465,11 @@ fn remembered_publishers_are_bounded() {
         tab.hear(Live { publisher, ..live(1) });
     }
     assert_eq!(heard(&mut tab).len(), 3);
-    let forgotten = tabmq::id::ClientId([3; 16]);
-    tab.hear(Live { publisher: forgotten, ..live(9) });
-    assert_eq!(heard(&mut tab), [one(9)], "begins anew, without a hole");
+    let publisher = tabmq::id::ClientId([3; 16]);
+    tab.hear(Live { publisher, ..live(9) });
+    assert_eq!(heard(&mut tab), [], "whoever was forgotten had said no more than 1");
+    let (first, last) = (PublishNumber(2), PublishNumber(8));
+    assert_eq!(tab.frames(), [Frame::Repair { publisher, first, last }]);
 }
 
 #[test]

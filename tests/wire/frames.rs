@@ -10,8 +10,8 @@ use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{
-    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Settlement,
-    StorageReport, Welcome,
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Reached,
+    Settlement, StorageReport, Welcome,
 };
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
@@ -147,15 +147,16 @@ impl<'a> Dice<'a> {
         Live {
             publisher: self.client(),
             number: PublishNumber(self.number()),
+            index: self.number(),
             topic: self.text(),
             body: self.bytes(),
             properties: self.maybe(Self::bytes),
-            first: self.maybe(|dice| PublishNumber(dice.number())),
         }
     }
 
     fn newest(&mut self) -> Newest {
-        Newest { publisher: self.client(), number: PublishNumber(self.number()) }
+        let number = PublishNumber(self.number());
+        Newest { publisher: self.client(), number, index: self.number() }
     }
 
     fn item(&mut self) -> Item<'a> {
@@ -221,6 +222,10 @@ impl<'a> Dice<'a> {
             leases: self.list(|dice| LeaseNumber(dice.number())),
             serving: self.list(Self::key),
             terms: self.list(|dice| Term(dice.number())),
+            published: self.maybe(|dice| {
+                let number = PublishNumber(dice.number());
+                Reached { number, index: dice.number() }
+            }),
         }
     }
 

@@ -20,8 +20,8 @@ use tabmq::options::{Backoff, DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::{
-    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Settlement,
-    StorageReport, Welcome,
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Reached,
+    Settlement, StorageReport, Welcome,
 };
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
@@ -40,10 +40,10 @@ const KEY: CallKey = CallKey { caller: CLIENT, call: CallId(1) };
 const LIVE: Live<'_> = Live {
     publisher: CLIENT,
     number: PublishNumber(7),
+    index: 6,
     topic: "price.eu",
     body: FIVE,
     properties: None,
-    first: None,
 };
 
 /// A frame, its name in the file and what it says.
@@ -73,6 +73,7 @@ fn link() -> Vec<Golden> {
         leases: Vec::new(),
         serving: Vec::new(),
         terms: Vec::new(),
+        published: None,
     };
     let resuming = Hello {
         log: Some(LOG),
@@ -83,6 +84,7 @@ fn link() -> Vec<Golden> {
         leases: vec![LeaseNumber(12), LeaseNumber(300)],
         serving: vec![CallKey { caller: OTHER, call: CallId(9) }],
         terms: vec![Term(2)],
+        published: Some(Reached { number: PublishNumber(7), index: 6 }),
         ..hello.clone()
     };
     let storage =
@@ -95,14 +97,18 @@ fn link() -> Vec<Golden> {
         position: Sequence(41),
         resumed: true,
         rolled_back: false,
-        newest: vec![Newest { publisher: OTHER, number: PublishNumber(70_000) }],
+        newest: vec![Newest { publisher: OTHER, number: PublishNumber(70_000), index: 3 }],
         stale: vec![LeaseNumber(12)],
         storage,
         body_bytes_max: 1 << 20,
     };
     vec![
         ("hello", "a client's first Hello", Frame::Hello(hello)),
-        ("hello-resuming", "a Hello that names lane, leases and calls", Frame::Hello(resuming)),
+        (
+            "hello-resuming",
+            "a Hello that names lane, leases, calls and live messages",
+            Frame::Hello(resuming),
+        ),
         ("welcome", "one publisher is ahead and one lease is dead", Frame::Welcome(welcome)),
         ("hangup", "the peer broke the protocol", Frame::Hangup { code: Code::Protocol }),
         ("ping", "answer with pong", Frame::Ping { nonce: 4_000_000_000 }),
@@ -127,8 +133,8 @@ fn live() -> Vec<Golden> {
         ("publish", "the seventh of this publisher", Frame::Publish(LIVE)),
         (
             "publish-first",
-            "of a run that no node has heard of",
-            Frame::Publish(Live { first: Some(PublishNumber(7)), ..LIVE }),
+            "of a new run: no message of it came before",
+            Frame::Publish(Live { index: 0, ..LIVE }),
         ),
         ("published", "heard up to 7", Frame::Published { number: PublishNumber(7) }),
         (
@@ -143,7 +149,7 @@ fn live() -> Vec<Golden> {
             "newest-numbers",
             "after traffic",
             Frame::NewestNumbers {
-                newest: vec![Newest { publisher: CLIENT, number: PublishNumber(7) }],
+                newest: vec![Newest { publisher: CLIENT, number: PublishNumber(7), index: 6 }],
             },
         ),
         ("repair", "5 to 7 are missing", Frame::Repair { publisher: CLIENT, first, last }),
