@@ -33,9 +33,14 @@ struct Kept {
     index: u64,
 }
 
+/// What a kept message takes beside its texts, in memory and in a `Repaired`: many small ones must
+/// fit into one frame as well.
+const KEPT_BYTES_EACH: usize = 64;
+
 impl Kept {
     fn bytes(&self) -> usize {
-        self.topic.len() + self.body.len() + self.properties.as_ref().map_or(0, Vec::len)
+        let properties = self.properties.as_ref().map_or(0, Vec::len);
+        KEPT_BYTES_EACH + self.topic.len() + self.body.len() + properties
     }
 }
 

@@ -98,6 +98,20 @@ fn a_gap_is_repaired_from_the_node() {
 }
 
 #[test]
+fn messages_kept_for_repairs_are_bounded_by_what_they_take_on_the_wire() {
+    let mut bench = Bench::with(Limits { repair_bytes_max: 1000, ..Limits::DEFAULTS });
+    let (publisher, mut reader) = (bench.join(1), bench.join(2));
+    for number in 1..=100 {
+        publish(&mut bench, &publisher, number, "a");
+    }
+    let (first, last) = (PublishNumber(1), PublishNumber(100));
+    bench.say(&mut reader, &[Frame::Repair { publisher: client(1), first, last }]);
+    let frames = bench.frames(&reader);
+    let Some(Frame::Repaired { messages, .. }) = frames.last() else { panic!("{frames:?}") };
+    assert_eq!(messages.first().map(|live| live.number), Some(PublishNumber(87)));
+}
+
+#[test]
 fn the_newest_numbers_are_repeated_after_traffic() {
     let mut bench = Bench::new();
     let publisher = bench.join(1);
