@@ -89,7 +89,7 @@ impl Broker {
             }
             Frame::LeaveGroup { subscription } => self.on_leave_group(client, subscription),
             Frame::Repair { publisher, first, last } => {
-                self.on_repair(conn, publisher, first, last)
+                self.on_repair(now, conn, publisher, first, last);
             }
             Frame::Stand { candidate, role, holds } => {
                 self.on_stand(conn, client, candidate, role, holds);

@@ -59,6 +59,15 @@ impl Known {
     }
 }
 
+/// A client that asked for messages this node is about to hear.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    conn: ConnId,
+    publisher: ClientId,
+    first: PublishNumber,
+    last: PublishNumber,
+}
+
 #[derive(Debug)]
 pub struct LiveHub {
     newest: Map<ClientId, Known>,
@@ -68,6 +77,9 @@ pub struct LiveHub {
     /// Publishers heard since their numbers were last repeated, and when to repeat them.
     changed: Set<ClientId>,
     repeat_at: Option<Instant>,
+    /// Repairs that wait for their publisher, and until when.
+    waiting: Vec<Waiting>,
+    waiting_until: Option<Instant>,
     kept: Line<(ClientId, PublishNumber), Kept>,
     kept_order: VecDeque<(ClientId, PublishNumber)>,
     kept_bytes: usize,
@@ -86,6 +98,8 @@ impl LiveHub {
             asked: Map::new(),
             changed: Set::new(),
             repeat_at: None,
+            waiting: Vec::new(),
+            waiting_until: None,
             kept: Line::new(),
             kept_order: VecDeque::new(),
             kept_bytes: 0,
@@ -102,8 +116,23 @@ impl LiveHub {
         self.newest.iter().map(|(publisher, known)| known.newest(*publisher)).collect()
     }
 
-    pub fn repeat_at(&self) -> Option<Instant> {
-        self.repeat_at
+    /// When it next has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
+        [self.repeat_at, self.waiting_until].into_iter().flatten().min()
+    }
+
+    /// Repairs that can be answered now: all of their range was heard, or they waited long enough.
+    fn take_answerable(&mut self, now: Instant) -> Vec<Waiting> {
+        let late = self.waiting_until.is_some_and(|until| until <= now);
+        let (answerable, waiting) =
+            core::mem::take(&mut self.waiting).into_iter().partition(|asked: &Waiting| {
+                late || self.newest_of(asked.publisher) >= Some(asked.last)
+            });
+        self.waiting = waiting;
+        if self.waiting.is_empty() {
+            self.waiting_until = None;
+        }
+        answerable
     }
 
     /// The numbers to repeat now.
@@ -259,13 +288,8 @@ impl Broker {
         match self.live.place(&live) {
             Placed::Repeat => {}
             Placed::Ahead { newest } => {
-                let (first, last) = (PublishNumber(newest.0 + 1), live.number);
-                if let Some(conn) = conn {
-                    self.live.asked.insert(live.publisher, last);
-                    self.links
-                        .push(conn, &Frame::Repair { publisher: live.publisher, first, last });
-                }
-                return;
+                let first = PublishNumber(newest.0 + 1);
+                return self.ask_publisher(live.publisher, first, live.number);
             }
             Placed::Next => {
                 self.live.accept(now.mono, &live, &self.limits);
@@ -301,13 +325,48 @@ impl Broker {
         }
     }
 
+    /// Asks a publisher that has a link to post again what this node missed.
+    fn ask_publisher(&mut self, publisher: ClientId, first: PublishNumber, last: PublishNumber) {
+        let conn = self.sessions.get(&publisher).and_then(|session| session.conn);
+        if let Some(conn) = conn {
+            self.live.asked.insert(publisher, last);
+            self.links.push(conn, &Frame::Repair { publisher, first, last });
+        }
+    }
+
+    /// A client asks for what it missed. If this node missed the end of it too, the publisher comes
+    /// first: it still has what no node has heard.
     pub(super) fn on_repair(
         &mut self,
+        now: Now,
         conn: ConnId,
         publisher: ClientId,
         first: PublishNumber,
         last: PublishNumber,
     ) {
+        let newest = self.live.newest_of(publisher);
+        let linked = self.sessions.get(&publisher).is_some_and(|session| session.conn.is_some());
+        let room = self.live.waiting.len() < self.limits.sessions_max as usize;
+        let Some(newest) = newest.filter(|newest| *newest < last && linked && room) else {
+            return self.answer_repair(&Waiting { conn, publisher, first, last });
+        };
+        if self.live.asked.get(&publisher).is_none_or(|asked| *asked < last) {
+            self.ask_publisher(publisher, PublishNumber(newest.0 + 1), last);
+        }
+        self.live.waiting.push(Waiting { conn, publisher, first, last });
+        let until = now.mono.after_ms(self.limits.newest_repeat_ms);
+        self.live.waiting_until.get_or_insert(until);
+    }
+
+    /// Answers the repairs that have waited for their publisher.
+    pub(super) fn answer_repairs(&mut self, now: Now) {
+        for asked in self.live.take_answerable(now.mono) {
+            self.answer_repair(&asked);
+        }
+    }
+
+    fn answer_repair(&mut self, asked: &Waiting) {
+        let Waiting { conn, publisher, first, last } = *asked;
         let messages = self.live.range(publisher, first, last);
         self.links.push(conn, &Frame::Repaired { publisher, first, last, messages });
     }

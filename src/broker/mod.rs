@@ -247,6 +247,7 @@ impl Broker {
         self.expire_leases(now);
         self.expire_calls(now);
         self.repeat_newest(now);
+        self.answer_repairs(now);
         if self.housekeeping_at <= now.mono {
             self.housekeeping_at = now.mono.after_ms(HOUSEKEEPING_MS);
             self.retire_lanes(now);
@@ -436,7 +437,7 @@ impl Broker {
         [
             self.lease_ends.first(),
             self.call_ends.first(),
-            self.live.repeat_at(),
+            self.live.wake_at(),
             delayed,
             housekeeping,
             settling,

@@ -90,11 +90,43 @@ fn a_gap_is_repaired_from_the_node() {
     for number in 1..=3 {
         publish(&mut bench, &publisher, number, "a");
     }
-    let (first, last) = (PublishNumber(2), PublishNumber(9));
+    let (first, last) = (PublishNumber(2), PublishNumber(3));
     bench.say(&mut reader, &[Frame::Repair { publisher: client(1), first, last }]);
     let frames = bench.frames(&reader);
     let Some(Frame::Repaired { messages, .. }) = frames.last() else { panic!("{frames:?}") };
     assert_eq!(messages, &[live(client(1), 2, "a"), live(client(1), 3, "a")]);
+}
+
+#[test]
+fn a_repair_of_what_the_node_missed_too_waits_for_the_publisher() {
+    let mut bench = Bench::new();
+    let (publisher, mut reader) = (bench.join(1), bench.join(2));
+    publish(&mut bench, &publisher, 1, "a");
+    bench.frames(&publisher);
+    let (first, last) = (PublishNumber(2), PublishNumber(2));
+    let ask = Frame::Repair { publisher: client(1), first, last };
+    bench.frames(&reader);
+    bench.say(&mut reader, &[ask.clone()]);
+    assert_eq!(bench.frames(&reader), []);
+    assert_eq!(bench.frames(&publisher), [ask.clone()]);
+    publish(&mut bench, &publisher, 2, "a");
+    let messages = vec![live(client(1), 2, "a")];
+    let answer = Frame::Repaired { publisher: client(1), first, last, messages };
+    assert_eq!(bench.frames(&reader), [answer]);
+}
+
+#[test]
+fn a_repair_does_not_wait_for_long() {
+    let mut bench = Bench::new();
+    let (publisher, mut reader) = (bench.join(1), bench.join(2));
+    publish(&mut bench, &publisher, 1, "a");
+    let (first, last) = (PublishNumber(1), PublishNumber(2));
+    bench.frames(&reader);
+    bench.say(&mut reader, &[Frame::Repair { publisher: client(1), first, last }]);
+    bench.pass_ms(bench.limits.newest_repeat_ms);
+    let messages = vec![live(client(1), 1, "a")];
+    let answer = Frame::Repaired { publisher: client(1), first, last, messages };
+    assert!(bench.frames(&reader).contains(&answer));
 }
 
 #[test]
