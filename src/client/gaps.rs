@@ -65,6 +65,9 @@ struct Publisher {
     held: Line<PublishNumber, Held>,
     /// Up to here, what is not held is lost.
     lost_through: PublishNumber,
+    /// A new run began while the one before has a hole: the last number of that one, and the first
+    /// of the new one, which comes right after it.
+    jump: Option<(PublishNumber, PublishNumber)>,
     /// Turn in which it was last heard.
     heard: u64,
 }
@@ -78,16 +81,40 @@ impl Publisher {
         let last = number.max(last_held).max(self.newest);
         self.newest = last;
         self.next = self.next.max(after(last));
+        self.jump = None;
         skipped
+    }
+
+    /// The last number of the run that `next` is of, as far as it is known.
+    fn run_end(&self) -> PublishNumber {
+        self.jump.map_or(self.newest, |(last, _)| last)
     }
 
     /// The first range that is missing.
     fn hole(&self) -> Option<(PublishNumber, PublishNumber)> {
-        let last = match self.held.keys().next() {
-            Some(held) => before(*held),
-            None => self.newest,
-        };
+        let end = self.run_end();
+        let held = self.held.keys().next().filter(|held| **held <= end);
+        let last = held.map_or(end, |held| before(*held));
         (self.next <= last).then_some((self.next, last))
+    }
+
+    /// All up to `number` has been delivered or told as lost.
+    fn pass(&mut self, number: PublishNumber) {
+        self.newest = self.newest.max(number);
+        self.next = after(number);
+        if let Some((_, first)) = self.jump.take_if(|(last, _)| *last <= number) {
+            self.next = first;
+        }
+    }
+
+    /// A new run starts at `first`, above all of this one.
+    fn jump_to(&mut self, first: PublishNumber) {
+        let held = self.held.range(..first).next_back().map(|(last, _)| *last);
+        let newest = Some(self.newest).filter(|newest| *newest < first);
+        match held.max(newest).filter(|last| *last >= self.next) {
+            Some(last) => self.jump = Some((last, first)),
+            None => self.next = first,
+        }
     }
 }
 
@@ -106,16 +133,12 @@ pub(super) struct Publishers {
 }
 
 impl Publishers {
-    /// Ends what is known of the run before, if one that starts at `first` is new: what is missing
-    /// of it is lost.
-    pub fn end_run(&mut self, id: ClientId, first: PublishNumber) {
-        let Some(publisher) = self.known.get_mut(&id).filter(|known| first > known.next) else {
-            return;
-        };
-        let last_held = publisher.held.range(..first).next_back().map(|(last, _)| *last);
-        let newest = Some(publisher.newest).filter(|newest| *newest < first);
-        if let Some(last) = last_held.max(newest) {
-            publisher.lost_through = publisher.lost_through.max(last);
+    /// Gives up the holes of two runs if a third one starts at `first`.
+    pub fn end_runs(&mut self, id: ClientId, first: PublishNumber) {
+        let Some(publisher) = self.known.get_mut(&id) else { return };
+        if publisher.jump.is_some_and(|(_, begun)| begun < first) {
+            let lost = before(first).min(publisher.newest);
+            publisher.lost_through = publisher.lost_through.max(lost);
         }
     }
 
@@ -135,7 +158,9 @@ impl Publishers {
         }
         let Some(publisher) = self.known.get_mut(&id) else { return };
         publisher.heard = self.turn;
-        publisher.next = publisher.next.max(first);
+        if first > publisher.next && publisher.jump.is_none() {
+            publisher.jump_to(first);
+        }
     }
 
     /// Looks up a message of a publisher that is known.
@@ -152,7 +177,9 @@ impl Publishers {
 
     fn remember(&mut self, id: ClientId, publisher: Publisher, limits: &Limits) {
         if self.known.len() >= limits.publishers_max as usize {
-            let oldest = self.known.iter().min_by_key(|(_, publisher)| publisher.heard);
+            // What is missing of one that is forgotten is never told.
+            let loss = |known: &Publisher| (known.hole().is_some(), known.heard);
+            let oldest = self.known.iter().min_by_key(|(_, publisher)| loss(publisher));
             if let Some(oldest) = oldest.map(|(id, _)| *id) {
                 self.skip(oldest, PublishNumber(0));
                 self.asked.remove(&oldest);
@@ -166,8 +193,7 @@ impl Publishers {
     /// The message that was next has been delivered.
     pub fn step(&mut self, id: ClientId) {
         if let Some(publisher) = self.known.get_mut(&id) {
-            publisher.newest = publisher.newest.max(publisher.next);
-            publisher.next = after(publisher.next);
+            publisher.pass(publisher.next);
         }
     }
 
@@ -179,6 +205,9 @@ impl Publishers {
         self.held_bytes += held.bytes();
         publisher.held.insert(live.number, held);
         publisher.newest = publisher.newest.max(live.number);
+        if let Some((last, _)) = publisher.jump.as_mut().filter(|jump| live.number < jump.1) {
+            *last = live.number.max(*last);
+        }
         if self.held_messages > limits.gap_messages_max as usize
             || self.held_bytes > limits.repair_bytes_max as usize
         {
@@ -243,16 +272,17 @@ impl Publishers {
         if let Some(held) = publisher.held.remove(&first) {
             self.held_messages -= 1;
             self.held_bytes -= held.bytes();
-            publisher.next = after(first);
+            publisher.pass(first);
             return Some(Passed::Message { number: first, held });
         }
         if first > publisher.lost_through {
             return None;
         }
         let next_held = publisher.held.keys().next().map(|held| before(*held));
-        let last =
-            next_held.map_or(publisher.lost_through, |last| last.min(publisher.lost_through));
-        publisher.next = after(last);
+        let run_end = publisher.jump.map(|(last, _)| last);
+        let ends = [next_held, run_end].into_iter().flatten();
+        let last = ends.fold(publisher.lost_through, Ord::min);
+        publisher.pass(last);
         Some(Passed::Gap { first, last })
     }
 

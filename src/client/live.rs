@@ -192,7 +192,7 @@ impl Client {
     fn follow(&mut self, publisher: ClientId, first: PublishNumber, at: PublishNumber) {
         let listens = self.live.seeded && self.live.plain > 0;
         let start = if listens { Start::First { at_most: at } } else { Start::At(at) };
-        self.live.publishers.end_run(publisher, first);
+        self.live.publishers.end_runs(publisher, first);
         self.pass_on(publisher);
         self.live.publishers.begin_run(publisher, first, start, &self.limits);
     }

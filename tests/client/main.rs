@@ -9,6 +9,7 @@ mod leadership;
 mod link;
 mod live;
 mod liveness;
+mod publish;
 mod sends;
 mod services;
 mod with_node;
