@@ -106,9 +106,9 @@ fn a_repair_of_what_the_node_missed_too_waits_for_the_publisher() {
     let (first, last) = (PublishNumber(2), PublishNumber(2));
     let ask = Frame::Repair { publisher: client(1), first, last };
     bench.frames(&reader);
-    bench.say(&mut reader, &[ask.clone()]);
+    bench.say(&mut reader, std::slice::from_ref(&ask));
     assert_eq!(bench.frames(&reader), []);
-    assert_eq!(bench.frames(&publisher), [ask.clone()]);
+    assert_eq!(bench.frames(&publisher), [ask]);
     publish(&mut bench, &publisher, 2, "a");
     let messages = vec![live(client(1), 2, "a")];
     let answer = Frame::Repaired { publisher: client(1), first, last, messages };
