@@ -4,6 +4,7 @@
 //! `--seed S` to replay one seed and print everything that happens.
 
 use std::env;
+use std::io::{IsTerminal, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -95,12 +96,21 @@ fn spread<T: Send>(jobs: u64, count: u64, work: impl Fn(u64) -> T + Sync) -> Vec
                         return;
                     }
                     let result = work(number);
-                    results.lock().expect("no work panics under the lock").push(result);
+                    let mut results = results.lock().expect("no work panics under the lock");
+                    results.push(result);
+                    show_progress(results.len() as u64, count);
                 }
             });
         }
     });
     results.into_inner().expect("no work panics under the lock")
+}
+
+/// How far it is, in place, for somebody who watches.
+fn show_progress(done: u64, count: u64) {
+    if stderr().is_terminal() {
+        eprint!("\r{done} of {count}{}", if done == count { "\n" } else { "" });
+    }
 }
 
 /// Runs the seeds and prints what they met. Gives how many checks passed and failed.
@@ -174,8 +184,8 @@ fn switch_rules_off(options: &Options) -> (u64, u64) {
 
 fn print_failure(seed: u64, violation: &Violation, without: Option<&str>) {
     let without = without.map(|name| format!(" --without {name}")).unwrap_or_default();
-    println!("  {}: {}", violation.checker, violation.what);
-    println!("  cargo xtask sim --seed {seed}{without}");
+    println!("  seed {seed}: {}: {}", violation.checker, violation.what);
+    println!("    replay: cargo xtask sim --seed {seed}{without}");
 }
 
 fn print_totals(totals: &Totals) {

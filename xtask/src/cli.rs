@@ -71,7 +71,7 @@ pub struct TestOptions {
     #[arg(long, value_enum, value_name = "BROWSER")]
     pub without: Vec<Browser>,
     /// Run one browser test COUNT times in every browser
-    # [arg(long, num_args = 2, value_names = ["COUNT", "NAME"])]
+    #[arg(long, num_args = 2, value_names = ["COUNT", "NAME"])]
     pub repeat: Option<Vec<String>>,
 }
 

@@ -109,6 +109,14 @@ pub const STEPS: &[Step] = &[
         browser: None,
     },
     Step {
+        name: "sim",
+        program: Program::Xtask,
+        arguments: &["sim", "--rules-off"],
+        counting: Counting::Totals,
+        needs: Needs::Rust,
+        browser: None,
+    },
+    Step {
         name: BUILD,
         program: Program::Xtask,
         arguments: &["build"],
@@ -190,19 +198,19 @@ const fn browser_tests(
     }
 }
 
-# [rustfmt::skip]
+#[rustfmt::skip]
 const CLIPPY_NATIVE: &[&str] = &[
     "clippy", "--locked", "--package", "tabmq", "--all-targets", "--features", "sim",
     "--", "--deny", "warnings",
 ];
 
-# [rustfmt::skip]
+#[rustfmt::skip]
 const CLIPPY_WASM: &[&str] = &[
     "clippy", "--locked", "--package", "tabmq", "--lib", "--features", "npm",
     "--package", "rust-app", "--target", WASM_TARGET, "--", "--deny", "warnings",
 ];
 
-# [rustfmt::skip]
+#[rustfmt::skip]
 const CLIPPY_XTASK: &[&str] = &[
     "clippy", "--locked", "--package", "xtask", "--all-targets", "--profile", "xtask",
     "--", "--deny", "warnings",
