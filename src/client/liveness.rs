@@ -29,10 +29,18 @@ pub(super) struct Silence {
     heard_at: Instant,
     /// An idle client has asked whether the node is there.
     checking: bool,
+    /// Pauses of this client since the node was last heard. It asks after each.
+    pauses: u32,
 }
 
 impl Silence {
     pub const fn heard(&mut self, now: Instant) {
+        self.pauses = 0;
+        self.ran_from(now);
+    }
+
+    /// Counts silence from here on.
+    const fn ran_from(&mut self, now: Instant) {
         self.heard_at = now;
         self.checking = false;
         if self.since.is_some() {
@@ -46,6 +54,7 @@ impl Silence {
         self.since = None;
         self.step = 0;
         self.checking = false;
+        self.pauses = 0;
     }
 
     /// When the next probe or alarm is due: silence, two probes half as far apart, then alarms.
@@ -90,7 +99,9 @@ impl Client {
         }
     }
 
-    /// Takes the time of an input. After a pause the silence of the node is not its fault.
+    /// Takes the time of an input. After a pause the silence of the node is not its fault. But where
+    /// timers fire once a minute every wake ends a pause, and questions that stay open over several
+    /// of them are answered by nobody.
     pub(super) fn begin(&mut self, now: crate::time::Now) {
         let before = self.now.mono;
         let paused_ms = now.mono.ms_since(before);
@@ -101,7 +112,8 @@ impl Client {
         }
         self.calls.woke(before, self.now.mono);
         if self.silence.since.is_some() {
-            self.silence.heard(self.now.mono);
+            self.silence.ran_from(self.now.mono);
+            self.silence.pauses = self.silence.pauses.saturating_add(1);
             self.check_node();
         }
     }
@@ -123,14 +135,17 @@ impl Client {
             return self.silence.restart();
         }
         self.silence.since.get_or_insert(now);
-        if self.silence.due_at(&self.limits).is_none_or(|due_at| due_at > now) {
-            return;
+        if self.silence.pauses <= PROBES {
+            if self.silence.due_at(&self.limits).is_none_or(|due_at| due_at > now) {
+                return;
+            }
+            let probes = self.silence.step;
+            self.silence.step = probes.saturating_add(1);
+            if probes < PROBES {
+                return self.ping();
+            }
         }
-        let probes = self.silence.step;
-        self.silence.step = probes.saturating_add(1);
-        if probes < PROBES {
-            return self.ping();
-        }
+        self.silence.pauses = 0;
         self.events.push_back(Event::NodeSilent { epoch: self.highest });
         if self.link.is_open() {
             // The node may have changed while nobody listened: whoever is there answers a Hello.

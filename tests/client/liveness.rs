@@ -146,3 +146,19 @@ fn a_handle_that_does_not_take_effect_is_work() {
     tab.welcome(first_welcome());
     assert!(tab.client.is_idle());
 }
+
+#[test]
+fn a_node_that_leaves_several_wakes_of_a_hidden_page_unanswered_is_silent() {
+    let mut tab = Tab::open();
+    tab.ask(|client, now| client.inspect(now, "q")).expect("asked");
+    tab.forget();
+    for _ in 0..2 {
+        tab.freeze_ms(60_000);
+        tab.input(Input::Tick);
+        assert_eq!(pings(&mut tab), 1);
+    }
+    assert_eq!(alarms(&mut tab), 0);
+    tab.freeze_ms(60_000);
+    tab.input(Input::Tick);
+    assert_eq!(alarms(&mut tab), 1);
+}
