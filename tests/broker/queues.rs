@@ -1,3 +1,4 @@
+use tabmq::broker::io::Input;
 use tabmq::error::Code;
 use tabmq::id::{ConsumerId, LeaseNumber, RequestId, Sequence};
 use tabmq::options::{Backoff, DeadLetter, Durability, QueueOptions};
@@ -172,6 +173,26 @@ fn an_expired_lease_is_stale_and_its_message_goes_to_another() {
     let refused = Some(Code::StaleLease);
     assert!(bench.frames(&slow).contains(&Frame::Settled { lease, refused }));
     assert_eq!(counts(&mut bench, &mut producer, "work").leased, 1);
+}
+
+#[test]
+fn a_renewal_that_comes_late_but_before_the_lease_has_ended_keeps_it() {
+    let mut bench = Bench::new();
+    let mut worker = bench.join(1);
+    let short = QueueOptions { lease_ms: Some(1000), ..quick() };
+    declare(&mut bench, &mut worker, "work", short);
+    bench.send(&mut worker, "work", b"a");
+    consume(&mut bench, &mut worker, "work", 1);
+    let lease = deliveries(&mut bench, &worker)[0].lease;
+    // The node slept too, though not long enough to make sure that it is still the one.
+    bench.now.mono = bench.now.mono.after_ms(1500);
+    settle(&mut bench, &mut worker, lease, Settlement::Extend { lease_ms: None });
+    assert!(bench.frames(&worker).contains(&Frame::Settled { lease, refused: None }));
+    bench.now.mono = bench.now.mono.after_ms(1500);
+    bench.input(Input::Tick);
+    settle(&mut bench, &mut worker, lease, Settlement::Extend { lease_ms: None });
+    let refused = Some(Code::StaleLease);
+    assert!(bench.frames(&worker).contains(&Frame::Settled { lease, refused }));
 }
 
 #[test]
