@@ -22,6 +22,23 @@ test("a page comes back from the back/forward cache as it was", async (t) => {
   assert.equal(await tab.evaluate(() => globalThis.kept), "in memory");
 });
 
+test("a page with a Web Lock is cached as well, but never by Firefox", async (t) => {
+  const tab = await t.openTab();
+  await tab.evaluate(async () => {
+    globalThis.kept = "in memory";
+    addEventListener("pagehide", ({ persisted }) => (sessionStorage.cached = persisted));
+    await new Promise((held) => {
+      navigator.locks.request("selftest", () => new Promise(held));
+    });
+  });
+  await tab.goto(t.server.url("/second.html"));
+  const cached = t.engine !== "firefox";
+  assert.equal(await tab.evaluate(() => sessionStorage.cached), String(cached));
+  await tab.back();
+  await tab.waitFor(() => location.pathname === "/blank.html", { what: "the first page is back" });
+  assert.equal(await tab.evaluate(() => globalThis.kept ?? null), cached ? "in memory" : null);
+});
+
 /** In the page: a chain of timers of 20 ms; notes the longest gap between two of them. */
 function startTimers() {
   globalThis.gaps_ms = [];
