@@ -31,8 +31,7 @@ impl Broker {
             Some(known) if !rolled_back => {
                 let position = Sequence(hello.floor.0.saturating_sub(1));
                 if position > known {
-                    let (lane, refused) = (hello.lane, None);
-                    self.commit(&Record::LaneVoid { lane, position, refused });
+                    self.cover_hole(hello.lane, position);
                 }
                 hello.lane
             }

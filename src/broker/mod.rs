@@ -69,6 +69,10 @@ pub struct BrokerConfig {
 
 /// How often lanes and parked sessions are looked at.
 const HOUSEKEEPING_MS: u64 = 1000;
+/// A broker made anew because the storage was full writes nothing for so long. What failed comes
+/// again as soon as its clients are back, and on a disk that takes nothing at all the node would do
+/// nothing but replay its log.
+const FULL_PAUSE_MS: u64 = 250;
 
 #[derive(Debug)]
 pub struct Broker {
@@ -76,6 +80,8 @@ pub struct Broker {
     rules: Rules,
     storage: StorageReport,
     storage_full: bool,
+    /// Until then nothing is written: the storage was full.
+    paused_until: Option<Instant>,
     rng: Rng,
     now: Now,
     log: Log,
@@ -138,6 +144,7 @@ impl Broker {
             rules: config.rules,
             storage: config.storage,
             storage_full: config.storage_full,
+            paused_until: config.storage_full.then(|| now.mono.after_ms(FULL_PAUSE_MS)),
             rng,
             now,
             links,
@@ -218,6 +225,7 @@ impl Broker {
         if self.over {
             return;
         }
+        self.paused_until = self.paused_until.filter(|until| *until > now.mono);
         match input {
             Input::Tick => {}
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
@@ -411,7 +419,11 @@ impl Broker {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
-        if let Some((op, action)) = self.log.poll_storage() {
+        let asked = match self.paused_until {
+            None => self.log.poll_storage(),
+            Some(_) => self.log.poll_read(),
+        };
+        if let Some((op, action)) = asked {
             return Output::Storage { op, action };
         }
         if let Some((conn, code, last)) = self.hangups.pop_front() {
@@ -441,6 +453,7 @@ impl Broker {
             delayed,
             housekeeping,
             settling,
+            self.paused_until.filter(|_| self.log.appended() > self.log.durable()),
         ]
         .into_iter()
         .flatten()

@@ -27,6 +27,10 @@ impl Unrecorded {
         voids.refused.insert(position, code);
     }
 
+    fn cover(&mut self, lane: LaneId, position: Sequence) {
+        self.lanes.get_or_default(lane).position = position;
+    }
+
     pub fn forget(&mut self, lane: LaneId) {
         self.lanes.remove(&lane);
     }
@@ -56,6 +60,17 @@ impl Broker {
         }
         if let Some(voids) = self.unrecorded.lanes.get_mut(&lane) {
             voids.refused.retain(|refused, _| *refused >= seen);
+        }
+    }
+
+    /// Uses the lane's numbers up to `position` up: the client names no send of them any more. On a
+    /// full disk it is not written, or the Hello that needs it would be the next write to fail, and
+    /// the client that says it again would never be welcome.
+    pub(super) fn cover_hole(&mut self, lane: LaneId, position: Sequence) {
+        if self.storage_full {
+            self.unrecorded.cover(lane, position);
+        } else {
+            self.commit(&Record::LaneVoid { lane, position, refused: None });
         }
     }
 

@@ -211,17 +211,22 @@ impl Log {
 
     /// The next thing the host has to perform.
     pub fn poll_storage(&mut self) -> Option<(OpId, StorageAction)> {
-        if self.failed {
+        self.poll_read().or_else(|| self.poll_commit())
+    }
+
+    /// The next thing that the host has to read.
+    pub fn poll_read(&mut self) -> Option<(OpId, StorageAction)> {
+        if self.failed || self.reads.len() >= READS_MAX {
             return None;
         }
-        if self.reads.len() < READS_MAX
-            && let Some((chunk, tries)) = self.wanted.pop_first()
-        {
-            let op = self.take_op();
-            self.reads.insert(op, (chunk, tries));
-            return Some((op, StorageAction::Read { keys: alloc::vec![Key::Chunk(chunk)] }));
-        }
-        if self.commit.is_some() || self.batch_depth > 0 {
+        let (chunk, tries) = self.wanted.pop_first()?;
+        let op = self.take_op();
+        self.reads.insert(op, (chunk, tries));
+        Some((op, StorageAction::Read { keys: alloc::vec![Key::Chunk(chunk)] }))
+    }
+
+    fn poll_commit(&mut self) -> Option<(OpId, StorageAction)> {
+        if self.failed || self.commit.is_some() || self.batch_depth > 0 {
             return None;
         }
         if self.again.is_none() {

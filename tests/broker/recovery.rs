@@ -1,6 +1,6 @@
 use tabmq::broker::io::{Event, Input};
 use tabmq::error::Code;
-use tabmq::id::{ConsumerId, Epoch, LeaseNumber, Sequence};
+use tabmq::id::{ConsumerId, Epoch, LaneId, LeaseNumber, LogId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::store::{Key, StorageFault};
@@ -8,6 +8,9 @@ use tabmq::wire::Frame;
 use tabmq::wire::frame::Settlement;
 
 use crate::harness::{Bench, Peer, client};
+
+/// A broker made anew because the storage was full writes nothing for so long.
+const FULL_PAUSE_MS: u64 = 250;
 
 fn leased(bench: &mut Bench, worker: &mut Peer) -> Vec<(LeaseNumber, Vec<u8>)> {
     let (consumer, queue) = (ConsumerId(1), "work");
@@ -138,11 +141,56 @@ fn a_full_disk_refuses_sends_and_keeps_what_was_confirmed() {
     assert!(bench.frames(&producer).contains(&refused));
     bench.fault = None;
     let mut worker = bench.join(2);
-    assert_eq!(leased(&mut bench, &mut worker)[0].1, b"kept");
+    leased(&mut bench, &mut worker);
+    bench.pass_ms(FULL_PAUSE_MS);
+    assert_eq!(delivered(&mut bench, &worker)[0].1, b"kept");
     let (sequence, refusals_seen, durability) = (Sequence(3), Sequence(2), None);
     let (queue, items) = ("work", vec![crate::harness::item(b"fits")]);
     bench.say(&mut producer, &[Frame::Send { sequence, queue, refusals_seen, durability, items }]);
     assert!(bench.frames(&producer).contains(&Frame::Sent { position: Sequence(3) }));
+}
+
+/// A node whose storage has just been found full, and the numbering of its client 1.
+fn full() -> (Bench, LaneId, Option<LogId>) {
+    let mut bench = Bench::new();
+    let mut producer = bench.join(1);
+    bench.send(&mut producer, "work", b"kept");
+    bench.fault = Some(StorageFault::Quota);
+    bench.send(&mut producer, "work", b"too much");
+    bench.take_events();
+    (bench, producer.lane, producer.log)
+}
+
+#[test]
+fn a_client_whose_sends_were_refused_is_welcome_though_nothing_can_be_stored() {
+    let (mut bench, lane, log) = full();
+    let (mut producer, welcome) = bench.hello(1, |hello| {
+        hello.lane = lane;
+        hello.log = log;
+        hello.confirmed = Sequence(1);
+        // Two sends were refused by a node that knows of it no more.
+        hello.floor = Sequence(4);
+    });
+    assert_eq!((welcome.resumed, welcome.position), (true, Sequence(1)));
+    bench.take_events();
+    producer.next = Sequence(4);
+    bench.send(&mut producer, "work", b"too much");
+    let refused =
+        Frame::SendRefused { sequence: Sequence(4), code: Code::Storage, reason: "quota" };
+    assert!(bench.frames(&producer).contains(&refused));
+    assert_eq!(bench.take_events(), []);
+}
+
+#[test]
+fn a_node_whose_storage_is_full_pauses_before_it_writes_again() {
+    let (mut bench, ..) = full();
+    let mut worker = bench.join(2);
+    leased(&mut bench, &mut worker);
+    bench.take_events();
+    bench.pass_ms(FULL_PAUSE_MS - 1);
+    assert_eq!(bench.take_events(), []);
+    bench.pass_ms(1);
+    assert!(bench.take_events().contains(&Event::StorageFull { full: true }));
 }
 
 #[test]
