@@ -1,6 +1,9 @@
 //! Lanes: the numbering of each client's sends, for as long as the client may come back.
 
+use alloc::vec::Vec;
+
 use crate::broker::Broker;
+use crate::error::Code;
 use crate::id::{ClientId, LaneId, Sequence};
 use crate::log::Record;
 use crate::time::Now;
@@ -52,7 +55,7 @@ impl Broker {
     }
 
     fn open_lane(&mut self, client: ClientId) -> Option<LaneId> {
-        if self.storage_full {
+        if self.is_full() {
             return Some(LaneId(0));
         }
         while self.state.lanes.len() >= self.limits.lanes_max as usize {
@@ -62,6 +65,17 @@ impl Broker {
         let lane = self.next_lane();
         self.commit(&Record::LaneOpened { lane, client, position: Sequence(0) });
         Some(lane)
+    }
+
+    /// Who came while the storage was full got no lane. Its next Hello asks for one.
+    pub(super) fn hang_up_without_lane(&mut self, now: Now) {
+        if self.is_full() {
+            return;
+        }
+        let without = self.sessions.values().filter(|session| session.lane == LaneId(0));
+        for conn in without.filter_map(|session| session.conn).collect::<Vec<_>>() {
+            self.hang_up(now, conn, Code::Unavailable);
+        }
     }
 
     pub(super) fn close_lane(&mut self, lane: LaneId) {

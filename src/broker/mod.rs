@@ -73,15 +73,17 @@ const HOUSEKEEPING_MS: u64 = 1000;
 /// again as soon as its clients are back, and on a disk that takes nothing at all the node would do
 /// nothing but replay its log.
 const FULL_PAUSE_MS: u64 = 250;
+/// For so long it refuses what would need room, unless a write succeeds sooner. Then one is tried:
+/// room may have been made by others, and where nobody has anything to settle no other write comes.
+const FULL_MS: u64 = 10_000;
 
 #[derive(Debug)]
 pub struct Broker {
     limits: Limits,
     rules: Rules,
     storage: StorageReport,
-    storage_full: bool,
-    /// Until then nothing is written: the storage was full.
-    paused_until: Option<Instant>,
+    /// When the storage was found full, until a write succeeds.
+    full_since: Option<Instant>,
     rng: Rng,
     now: Now,
     log: Log,
@@ -143,8 +145,7 @@ impl Broker {
         let mut broker = Self {
             rules: config.rules,
             storage: config.storage,
-            storage_full: config.storage_full,
-            paused_until: config.storage_full.then(|| now.mono.after_ms(FULL_PAUSE_MS)),
+            full_since: config.storage_full.then_some(now.mono),
             rng,
             now,
             links,
@@ -225,7 +226,6 @@ impl Broker {
         if self.over {
             return;
         }
-        self.paused_until = self.paused_until.filter(|until| *until > now.mono);
         match input {
             Input::Tick => {}
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
@@ -260,6 +260,7 @@ impl Broker {
             self.housekeeping_at = now.mono.after_ms(HOUSEKEEPING_MS);
             self.retire_lanes(now);
             self.end_parked_sessions(now);
+            self.hang_up_without_lane(now);
         }
         self.settle_down(now);
         self.wake_delayed(now);
@@ -272,6 +273,17 @@ impl Broker {
         checkpoint::checkpoint_if_due(&self.state, &mut self.log);
         self.release_gate();
         self.finish_drain();
+    }
+
+    /// Nothing is taken in for which there may be no room.
+    fn is_full(&self) -> bool {
+        self.full_since.is_some_and(|since| since.after_ms(FULL_MS) > self.now.mono)
+    }
+
+    /// Nothing is written until then.
+    fn paused_until(&self) -> Option<Instant> {
+        let until = self.full_since?.after_ms(FULL_PAUSE_MS);
+        Some(until).filter(|until| *until > self.now.mono)
     }
 
     /// Makes delayed messages ready whose time has come.
@@ -295,7 +307,7 @@ impl Broker {
         match event {
             LogEvent::Nothing => {}
             LogEvent::Durable(_) => {
-                if core::mem::take(&mut self.storage_full) {
+                if self.full_since.take().is_some() {
                     self.events.push_back(Event::StorageFull { full: false });
                 }
             }
@@ -419,7 +431,7 @@ impl Broker {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
-        let asked = match self.paused_until {
+        let asked = match self.paused_until() {
             None => self.log.poll_storage(),
             Some(_) => self.log.poll_read(),
         };
@@ -453,7 +465,7 @@ impl Broker {
             delayed,
             housekeeping,
             settling,
-            self.paused_until.filter(|_| self.log.appended() > self.log.durable()),
+            self.paused_until().filter(|_| self.log.appended() > self.log.durable()),
         ]
         .into_iter()
         .flatten()

@@ -71,7 +71,7 @@ impl Broker {
             return Err(Refused::new(Code::Unsupported, "durability"));
         }
         let Some(id) = self.state.queue_named(name) else {
-            if self.storage_full {
+            if self.is_full() {
                 return Err(Refused::new(Code::Storage, "quota"));
             }
             if self.state.queues.len() >= self.limits.queues_max as usize {
@@ -123,7 +123,7 @@ impl Broker {
         if blocked {
             return Err(Refused::new(Code::Full, "behind-refused"));
         }
-        if self.storage_full {
+        if self.is_full() {
             return Err(Refused::new(Code::Storage, "quota"));
         }
         if send.durability.is_some_and(|wanted| wanted > self.storage.durability_max) {
@@ -193,7 +193,7 @@ impl Broker {
         send: &Sending<'_>,
         refused: Refused,
     ) {
-        if self.storage_full {
+        if self.is_full() {
             // The void can't be stored. The client's floor carries it over to the next node.
             self.unrecorded.refuse(lane, send.sequence, refused.code);
         } else {

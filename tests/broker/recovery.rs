@@ -11,6 +11,8 @@ use crate::harness::{Bench, Peer, client};
 
 /// A broker made anew because the storage was full writes nothing for so long.
 const FULL_PAUSE_MS: u64 = 250;
+/// And it refuses for so long what would need room.
+const FULL_MS: u64 = 10_000;
 
 fn leased(bench: &mut Bench, worker: &mut Peer) -> Vec<(LeaseNumber, Vec<u8>)> {
     let (consumer, queue) = (ConsumerId(1), "work");
@@ -191,6 +193,34 @@ fn a_node_whose_storage_is_full_pauses_before_it_writes_again() {
     assert_eq!(bench.take_events(), []);
     bench.pass_ms(1);
     assert!(bench.take_events().contains(&Event::StorageFull { full: true }));
+}
+
+#[test]
+fn room_that_others_made_is_found_though_nothing_but_sends_would_be_written() {
+    let (mut bench, lane, log) = full();
+    let mut producer = bench.dial(1, |hello| {
+        hello.lane = lane;
+        hello.log = log;
+        hello.confirmed = Sequence(1);
+        hello.floor = Sequence(2);
+    });
+    let (late, welcome) = bench.hello(2, |_| {});
+    assert_eq!(welcome.lane, LaneId(0));
+    bench.fault = None;
+    producer.next = Sequence(2);
+    bench.pass_ms(FULL_MS - 1);
+    bench.send(&mut producer, "work", b"too soon");
+    let refused =
+        Frame::SendRefused { sequence: Sequence(2), code: Code::Storage, reason: "quota" };
+    assert!(bench.frames(&producer).contains(&refused));
+    bench.pass_ms(1000);
+    let hangup = Frame::Hangup { code: Code::Unavailable };
+    assert!(bench.frames(&late).contains(&hangup), "who came meanwhile may ask for a lane");
+    let (sequence, refusals_seen, durability) = (Sequence(3), Sequence(2), None);
+    let (queue, items) = ("work", vec![crate::harness::item(b"fits")]);
+    bench.say(&mut producer, &[Frame::Send { sequence, queue, refusals_seen, durability, items }]);
+    assert!(bench.frames(&producer).contains(&Frame::Sent { position: Sequence(3) }));
+    assert_ne!(bench.join(2).lane, LaneId(0));
 }
 
 #[test]
