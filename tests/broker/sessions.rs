@@ -175,9 +175,6 @@ fn an_idle_lane_is_let_go_after_its_time() {
     bench.pass_ms(lane_keep_ms - 1000);
     assert!(bench.node.broker().unwrap().state().lanes.contains_key(&lane));
     bench.pass_ms(2000);
-    let kept = bench.node.broker().unwrap().state().lanes.contains_key(&lane);
-    assert!(kept, "the wall clock jumped, the client was not idle for long");
-    bench.pass_ms(bench.limits.lane_keep_ms);
     assert!(!bench.node.broker().unwrap().state().lanes.contains_key(&lane));
 }
 
