@@ -99,9 +99,9 @@ impl Client {
         }
     }
 
-    /// Takes the time of an input. After a pause the silence of the node is not its fault. But where
-    /// timers fire once a minute every wake ends a pause, and questions that stay open over several
-    /// of them are answered by nobody.
+    /// Takes the time of an input. After a pause the silence of the node is not its fault. But
+    /// where timers fire once a minute every wake ends a pause, and questions that stay open over
+    /// several of them are answered by nobody.
     pub(super) fn begin(&mut self, now: crate::time::Now) {
         let before = self.now.mono;
         let paused_ms = now.mono.ms_since(before);
