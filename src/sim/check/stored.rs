@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::error::Code;
-use crate::id::{ClientId, LaneId, LeaseNumber, Sequence};
+use crate::id::{ClientId, Epoch, LaneId, LeaseNumber, Sequence};
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Fact, NodeId};
 use crate::wire::frame::{Delivery, Frame, Welcome};
@@ -20,6 +20,8 @@ pub struct Stored {
     /// Sends that a node refused for lack of room. It can't store that their numbers are used up;
     /// their clients say so to the next node.
     unrecorded: BTreeMap<(NodeId, ClientId), Sequence>,
+    /// The node that serves under the highest epoch.
+    newest: Option<(Epoch, NodeId)>,
     frames: usize,
 }
 
@@ -81,7 +83,11 @@ impl Stored {
             return Ok(());
         }
         let stored = view.model.lanes.get(&welcome.lane);
-        let stored = stored.filter(|lane| lane.client == link.1 && lane.open);
+        // A node that stood still does not know yet what the next one closed. Nobody follows it.
+        let open = |lane: &&crate::sim::model::Lane| {
+            lane.open || self.newest.is_some_and(|(_, newest)| newest != link.0)
+        };
+        let stored = stored.filter(|lane| lane.client == link.1).filter(open);
         let unrecorded = self.unrecorded.get(&link).copied().unwrap_or_default();
         if stored.is_some_and(|lane| lane.position.max(unrecorded) >= welcome.position) {
             return Ok(());
@@ -116,6 +122,10 @@ impl Checker for Stored {
     fn observe(&mut self, view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Left { node, client, frame } => self.left(view, *node, *client, frame),
+            Fact::Serves { node, epoch } => {
+                self.newest = self.newest.max(Some((*epoch, *node)));
+                Ok(())
+            }
             Fact::NodeEnded { node } => {
                 self.lanes.retain(|(owner, _), _| owner != node);
                 Ok(())
