@@ -80,7 +80,7 @@ impl Broker {
 
     pub(super) fn close_lane(&mut self, lane: LaneId) {
         self.idle_lanes.remove(lane);
-        self.unrecorded.forget(lane);
+        self.unrecorded.drop_lane(lane);
         self.commit(&Record::LaneClosed { lane });
     }
 

@@ -160,7 +160,7 @@ impl Broker {
         self.events.push_back(Event::Unwatch { client });
         let Some(session) = self.sessions.remove(&client) else { return };
         if leaving == (Leaving::Goodbye { park: false }) {
-            self.unrecorded.forget(session.lane);
+            self.unrecorded.drop_lane(session.lane);
             if self.state.lanes.contains_key(&session.lane) {
                 self.close_lane(session.lane);
             }

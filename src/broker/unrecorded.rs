@@ -31,7 +31,7 @@ impl Unrecorded {
         self.lanes.get_or_default(lane).position = position;
     }
 
-    pub fn forget(&mut self, lane: LaneId) {
+    pub fn drop_lane(&mut self, lane: LaneId) {
         self.lanes.remove(&lane);
     }
 
