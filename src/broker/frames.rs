@@ -83,7 +83,10 @@ impl Broker {
                 }
                 self.peers_changed = true;
             }
-            Frame::Publish(live) if live.publisher == client => self.on_publish(now, live),
+            Frame::Publish(live) if live.publisher == client => self.on_publish_again(now, live),
+            Frame::Repaired { publisher, .. } if publisher == client => {
+                self.live.answered(publisher);
+            }
             Frame::JoinGroup { subscription, filter, group } => {
                 self.on_join_group(conn, client, subscription, filter, group);
             }

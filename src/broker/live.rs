@@ -72,8 +72,8 @@ struct Waiting {
 pub struct LiveHub {
     newest: Map<ClientId, Known>,
     turn: u64,
-    /// The end of the range each publisher was last asked to post again.
-    asked: Map<ClientId, PublishNumber>,
+    /// Publishers that were asked for what this node missed and have not said that this was all.
+    asked: Map<ClientId, ConnId>,
     /// Publishers heard since their numbers were last repeated, and when to repeat them.
     changed: Set<ClientId>,
     repeat_at: Option<Instant>,
@@ -158,11 +158,9 @@ impl LiveHub {
     fn place(&self, live: &Live<'_>) -> Placed {
         let before_run = PublishNumber(live.first().0.saturating_sub(1));
         let newest = self.newest_of(live.publisher).unwrap_or_default().max(before_run);
-        // Posted again on request and still ahead: the publisher has nothing from before it.
-        let all_there_is = self.asked.get(&live.publisher) == Some(&live.number);
         if live.number <= newest {
             Placed::Repeat
-        } else if live.number.0 == newest.0 + 1 || all_there_is {
+        } else if live.number.0 == newest.0 + 1 {
             Placed::Next
         } else {
             Placed::Ahead { newest }
@@ -170,7 +168,6 @@ impl LiveHub {
     }
 
     fn accept(&mut self, now: Instant, live: &Live<'_>, limits: &Limits) {
-        self.asked.remove(&live.publisher);
         let reached = Reached { number: live.number, index: live.index };
         self.advance(now, live.publisher, reached, limits);
         self.keep(live, limits.repair_bytes_max as usize);
@@ -215,6 +212,11 @@ impl LiveHub {
                 self.kept_bytes -= kept.bytes();
             }
         }
+    }
+
+    /// The publisher has said all it has of what it was asked for.
+    pub fn answered(&mut self, publisher: ClientId) {
+        self.asked.remove(&publisher);
     }
 
     /// The messages of a range that are still kept, ascending.
@@ -279,7 +281,20 @@ enum Placed {
 }
 
 impl Broker {
+    /// A message to everyone, which may have lost others on its way.
     pub(super) fn on_publish(&mut self, now: Now, live: Live<'_>) {
+        self.take_publish(now, live, false);
+    }
+
+    /// A message that its publisher says on its link because this node asked. What lies between the
+    /// newest one known and it is with nobody any more.
+    pub(super) fn on_publish_again(&mut self, now: Now, live: Live<'_>) {
+        let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
+        let asked = self.live.asked.get(&live.publisher).copied();
+        self.take_publish(now, live, conn.is_some() && asked == conn);
+    }
+
+    fn take_publish(&mut self, now: Now, live: Live<'_>, all_there_is: bool) {
         let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
         if live.body.len() > self.limits.body_bytes_max as usize {
             return;
@@ -287,11 +302,11 @@ impl Broker {
         let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
         match self.live.place(&live) {
             Placed::Repeat => {}
-            Placed::Ahead { newest } => {
+            Placed::Ahead { newest } if !all_there_is => {
                 let first = PublishNumber(newest.0 + 1);
                 return self.ask_publisher(live.publisher, first, live.number);
             }
-            Placed::Next => {
+            Placed::Next | Placed::Ahead { .. } => {
                 self.live.accept(now.mono, &live, &self.limits);
                 self.publish_to_groups(&topic, live);
             }
@@ -325,11 +340,12 @@ impl Broker {
         }
     }
 
-    /// Asks a publisher that has a link to post again what this node missed.
+    /// Asks a publisher for what this node missed, unless it is about to answer on this link.
     fn ask_publisher(&mut self, publisher: ClientId, first: PublishNumber, last: PublishNumber) {
         let conn = self.sessions.get(&publisher).and_then(|session| session.conn);
-        if let Some(conn) = conn {
-            self.live.asked.insert(publisher, last);
+        if let Some(conn) = conn
+            && self.live.asked.insert(publisher, conn) != Some(conn)
+        {
             self.links.push(conn, &Frame::Repair { publisher, first, last });
         }
     }
@@ -350,9 +366,7 @@ impl Broker {
         let Some(newest) = newest.filter(|newest| *newest < last && linked && room) else {
             return self.answer_repair(&Waiting { conn, publisher, first, last });
         };
-        if self.live.asked.get(&publisher).is_none_or(|asked| *asked < last) {
-            self.ask_publisher(publisher, PublishNumber(newest.0 + 1), last);
-        }
+        self.ask_publisher(publisher, PublishNumber(newest.0 + 1), last);
         self.live.waiting.push(Waiting { conn, publisher, first, last });
         let until = now.mono.after_ms(self.limits.newest_repeat_ms);
         self.live.waiting_until.get_or_insert(until);

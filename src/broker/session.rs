@@ -156,6 +156,7 @@ impl Broker {
         self.fail_calls_served_by(now, client);
         self.forget_calls_of(now, client);
         self.end_terms_of(client);
+        self.live.answered(client);
         self.present_resumed(client);
         self.events.push_back(Event::Unwatch { client });
         let Some(session) = self.sessions.remove(&client) else { return };

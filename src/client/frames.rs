@@ -22,7 +22,7 @@ impl Client {
             }
             Frame::Repair { publisher, first, last } => {
                 if publisher == self.id {
-                    self.post_again(first, last);
+                    self.say_again(first, last);
                 }
             }
             Frame::Repaired { publisher, first: _, last, messages } => {

@@ -153,8 +153,21 @@ impl Client {
         self.publishing.await_confirmation(self.now.mono, wait_ms);
     }
 
-    /// The node missed messages of this client.
-    pub(super) fn post_again(&mut self, first: PublishNumber, last: PublishNumber) {
+    /// The node missed messages of this client: it gets what is left of them on the link, where
+    /// their order can't be broken again, so that it takes none before those it missed.
+    pub(super) fn say_again(&mut self, first: PublishNumber, last: PublishNumber) {
+        let publisher = self.id;
+        let Some(writer) = self.link.writer() else { return };
+        let missed = |publish: &&Unheard| (first..=last).contains(&publish.number);
+        for publish in self.publishing.unheard.iter().filter(missed) {
+            writer.push_encoded(&publish.frame);
+        }
+        let messages = Vec::new();
+        writer.push(&Frame::Repaired { publisher, first, last, messages });
+    }
+
+    /// Posts a range again to everyone.
+    fn post_again(&mut self, first: PublishNumber, last: PublishNumber) {
         let (head, message_bytes_max) = self.post_parts();
         let unheard = core::mem::take(&mut self.publishing.unheard);
         for publish in &unheard {

@@ -87,13 +87,15 @@ variants! {
             newest: Vec<Newest>,
         },
         /// C: asks for the live messages of `publisher` from `first` to `last`, both included.
-        /// N: the node missed these; the publisher posts them again with the same numbers.
+        /// N: the node missed these; their publisher says what it still has of them on this link, as
+        /// `Publish` frames, and then `Repaired`. On a link nothing of them can be lost again.
         28 => Repair {
             publisher: ClientId,
             first: PublishNumber,
             last: PublishNumber,
         },
         /// N. What is left of the range, ascending; what is not in `messages` is lost.
+        /// C, after its `Publish` frames and without messages: that was all it has of the range.
         29 => Repaired {
             publisher: ClientId,
             first: PublishNumber,

@@ -83,6 +83,48 @@ fn the_node_asks_the_publisher_for_what_it_missed() {
     assert_eq!(bench.frames(&publisher), [asked]);
 }
 
+/// What a publisher has left of a range, and that this is all.
+fn say_again(bench: &mut Bench, peer: &mut Peer, numbers: std::ops::RangeInclusive<u64>) {
+    let (publisher, messages) = (peer.id, Vec::new());
+    let (first, last) = (PublishNumber(*numbers.start()), PublishNumber(*numbers.end()));
+    let mut frames: Vec<Frame<'_>> =
+        numbers.map(|number| Frame::Publish(live(publisher, number, "a"))).collect();
+    frames.push(Frame::Repaired { publisher, first, last, messages });
+    bench.say(peer, &frames);
+}
+
+#[test]
+fn nothing_is_confirmed_that_was_posted_again_and_missed_again() {
+    let mut bench = Bench::new();
+    let mut publisher = bench.join(1);
+    publish(&mut bench, &publisher, 1, "a");
+    publish(&mut bench, &publisher, 3, "a");
+    publish(&mut bench, &publisher, 3, "a");
+    let confirmed = |bench: &mut Bench, peer: &Peer| {
+        let number = |frame| match frame {
+            Frame::Published { number } => Some(number.0),
+            _ => None,
+        };
+        bench.frames(peer).into_iter().filter_map(number).max()
+    };
+    assert_eq!(confirmed(&mut bench, &publisher), Some(1));
+    say_again(&mut bench, &mut publisher, 2..=3);
+    assert_eq!(confirmed(&mut bench, &publisher), Some(3));
+}
+
+#[test]
+fn a_publisher_that_was_asked_has_nothing_before_what_it_says() {
+    let mut bench = Bench::new();
+    let (mut publisher, mut member) = (bench.join(1), bench.join(2));
+    join(&mut bench, &mut member, "#");
+    publish(&mut bench, &publisher, 8, "a");
+    assert_eq!(group_messages(&mut bench, &member), []);
+    say_again(&mut bench, &mut publisher, 7..=8);
+    assert_eq!(group_messages(&mut bench, &member), [7, 8]);
+    publish(&mut bench, &publisher, 9, "a");
+    assert_eq!(group_messages(&mut bench, &member), [9]);
+}
+
 #[test]
 fn a_gap_is_repaired_from_the_node() {
     let mut bench = Bench::new();

@@ -77,7 +77,10 @@ fn the_node_may_ask_for_what_it_missed() {
     let lives = published(&mut tab);
     let (publisher, first, last) = (ME, lives[1].number, lives[2].number);
     tab.node(&[Frame::Repair { publisher, first, last }]);
-    assert_eq!(published(&mut tab), lives[1..]);
+    let that_is_all = Frame::Repaired { publisher, first, last, messages: Vec::new() };
+    let said = [Frame::Publish(lives[1]), Frame::Publish(lives[2]), that_is_all];
+    assert_eq!(tab.frames(), said, "on the link, where nothing of it is lost again");
+    assert_eq!(published(&mut tab), []);
 }
 
 #[test]
