@@ -26,8 +26,8 @@ impl Timer {
     /// early after the longest wait.
     pub fn set(&mut self, now: Now, wake_at: Option<Instant>) {
         let armed = self.armed.as_ref().map(|(at, _)| *at);
-        // What is due moves along with the time. The timer that was set for it is about to fire, and
-        // a new one would wait anew in a page whose timers are held back.
+        // What is due moves along with the time. The timer that was set for it is about to fire; a
+        // new one would wait anew in a page whose timers are held back.
         let about_to_fire =
             armed.is_some_and(|armed| wake_at.is_some_and(|at| armed <= at && at <= now.mono));
         if wake_at == armed || about_to_fire {

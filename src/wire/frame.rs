@@ -87,8 +87,8 @@ variants! {
             newest: Vec<Newest>,
         },
         /// C: asks for the live messages of `publisher` from `first` to `last`, both included.
-        /// N: the node missed these; their publisher says what it still has of them on this link, as
-        /// `Publish` frames, and then `Repaired`. On a link nothing of them can be lost again.
+        /// N: the node missed these; their publisher says what it still has of them on this link,
+        /// as `Publish` frames, and then `Repaired`. On a link nothing of them is lost again.
         28 => Repair {
             publisher: ClientId,
             first: PublishNumber,

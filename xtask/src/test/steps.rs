@@ -117,6 +117,14 @@ pub const STEPS: &[Step] = &[
         browser: None,
     },
     Step {
+        name: "parity",
+        program: Program::Node,
+        arguments: &["tests/parity/run.mjs"],
+        counting: Counting::Totals,
+        needs: Needs::Wasm,
+        browser: None,
+    },
+    Step {
         name: BUILD,
         program: Program::Xtask,
         arguments: &["build"],
