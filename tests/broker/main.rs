@@ -2,6 +2,7 @@
 
 mod calls;
 mod full_storage;
+#[allow(dead_code, reason = "the test of many producers uses the rest")]
 mod harness;
 mod live;
 mod queues;
