@@ -28,9 +28,9 @@ async function startWork() {
 
 /**
  * Sends before, through and after the fault, which ends the host's tenure. `signals`: it sends one
- * to the host's process.
+ * to the host's process. `between_writes`: it comes when the host has stored all it was given.
  */
-async function survive(t, fault, { signals = false } = {}) {
+async function survive(t, fault, { signals = false, between_writes = false } = {}) {
   const host = await openBus(t, "host");
   const producer = await openBus(t, "producer");
   const worker = await openBus(t, "worker");
@@ -40,9 +40,11 @@ async function survive(t, fault, { signals = false } = {}) {
   await producer.evaluate(startSending, 0, COUNT);
   const sent = (count) => globalThis.confirmed.length >= count;
   await producer.waitFor(sent, { args: [COUNT], deadline_ms: RECOVERY_MS });
-  await producer.evaluate(startSending, COUNT, COUNT);
+  const sendMore = () => producer.evaluate(startSending, COUNT, COUNT);
+  if (!between_writes) await sendMore();
   const started_ms = performance.now();
   await fault({ host, producer, worker, owners });
+  if (between_writes) await sendMore();
   await producer.waitFor((epoch) => globalThis.bus.host.get().epoch > epoch, {
     args: [before.epoch],
     deadline_ms: RECOVERY_MS,
@@ -75,7 +77,10 @@ test("the host is closed", { folders }, async (t) => {
 
 test("the host is stopped and continued", { folders, kills: true }, async (t) => {
   const stop = ({ host, owners }) => host.stop(owners);
-  const { host } = await survive(t, stop, { signals: true });
+  // In all three engines a process that is stopped in the middle of a write (three in ten were,
+  // when pages did nothing else) keeps the stores locked until it goes on or dies. No other page
+  // can do anything about that, so this one is stopped between two writes.
+  const { host } = await survive(t, stop, { signals: true, between_writes: true });
   await host.resume();
   const follows = () => globalThis.bus.host.get().epoch > 1 && !globalThis.bus.host.get().here;
   await host.waitFor(follows, { what: "the old host follows the new one" });
