@@ -223,6 +223,10 @@ impl Broker {
 
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.now = now;
+        if let Input::Disconnected { conn } = input {
+            // The host knows it no more, so the last word has no way to go.
+            self.hangups.retain(|(ended, ..)| *ended != conn);
+        }
         if self.over {
             return;
         }
@@ -230,11 +234,7 @@ impl Broker {
             Input::Tick => {}
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
             Input::Heard { bytes } => self.on_heard(now, bytes),
-            Input::Disconnected { conn } => {
-                // The host knows it no more, so the last word has no way to go.
-                self.hangups.retain(|(ended, ..)| *ended != conn);
-                self.detach(now, conn);
-            }
+            Input::Disconnected { conn } => self.detach(now, conn),
             Input::Gone { client } => {
                 self.log.begin_batch();
                 self.end_session(now, client, Leaving::Died);
