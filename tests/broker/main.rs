@@ -4,6 +4,7 @@ mod calls;
 mod full_storage;
 #[allow(dead_code, reason = "the test of many producers uses the rest")]
 mod harness;
+mod hostile;
 mod live;
 mod queues;
 mod recovery;

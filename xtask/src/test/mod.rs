@@ -9,7 +9,7 @@ mod steps;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ use anyhow::{Context, Result};
 
 use crate::cli::TestOptions;
 use crate::failure::MissingTool;
-use crate::{browsers, npm, tools};
+use crate::workspace::cargo;
+use crate::{browsers, npm, process, tools};
 use counts::Counts;
 use group::{Ending, Notice, Notices};
 use leftovers::Baseline;
@@ -86,6 +87,8 @@ fn run(plan: &Plan) -> Result<Account> {
 /// Provides what the steps need. A browser that cannot be had is left to its step, which then
 /// fails.
 fn prepare(steps: &[&Step]) -> Result<()> {
+    // All crates, also those of other targets: the steps themselves are offline.
+    process::run(Command::new(cargo()).args(["fetch", "--locked", "--quiet"]))?;
     let needs = steps.iter().map(|step| step.needs).max().unwrap_or(Needs::Rust);
     if needs >= Needs::Wasm {
         tools::require_wasm_target()?;

@@ -180,6 +180,14 @@ pub const STEPS: &[Step] = &[
         needs: Needs::Build,
         browser: None,
     },
+    Step {
+        name: "second-run",
+        program: Program::Xtask,
+        arguments: &["test", "--only", "types", "--only", "smoke-vite"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: Some(Browser::Chromium),
+    },
     browser_tests("chromium", Browser::Chromium, &[BROWSER_TESTS, "--browser", "chromium"]),
     browser_tests("firefox", Browser::Firefox, &[BROWSER_TESTS, "--browser", "firefox"]),
     browser_tests("webkit", Browser::Webkit, &[BROWSER_TESTS, "--browser", "webkit"]),
@@ -187,6 +195,10 @@ pub const STEPS: &[Step] = &[
 
 /// The step that other steps may need.
 pub const BUILD: &str = "build";
+
+/// What a run needs is there before its first step, so a step asks nothing of the network. The step
+/// `second-run` shows the same of a whole run.
+const OFFLINE: [(&str, &str); 2] = [("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true")];
 
 /// The runner of the browser tests.
 const BROWSER_TESTS: &str = "tests/browsers/run.mjs";
@@ -240,6 +252,7 @@ impl Step {
         };
         command.args(self.arguments);
         command.envs([("CARGO_TERM_COLOR", "never"), ("NO_COLOR", "1"), ("FORCE_COLOR", "0")]);
+        command.envs(OFFLINE);
         Ok(command)
     }
 }
