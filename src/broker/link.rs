@@ -126,6 +126,10 @@ impl Links {
         }
     }
 
+    pub fn is_welcomed(&self, conn: ConnId) -> bool {
+        self.links.get(&conn).is_some_and(|link| link.before_welcome.is_none())
+    }
+
     /// Bytes that wait on a connection.
     pub fn waiting_bytes(&self, conn: ConnId) -> usize {
         self.links.get(&conn).map_or(0, |link| link.writer.bytes())

@@ -14,6 +14,7 @@ mod lanes;
 mod link;
 mod live;
 mod numbers;
+mod peers;
 mod queue;
 mod roles;
 mod sends;
@@ -54,7 +55,7 @@ use crate::rules::Rules;
 use crate::sorted::{Line, Map, Set};
 use crate::store::StorageFault;
 use crate::time::{Instant, Now, UnixMillis};
-use crate::wire::frame::{CallKey, PeerEntry, StorageReport};
+use crate::wire::frame::{CallKey, StorageReport};
 use crate::wire::{Envelope, Frame, MessageWriter};
 
 /// What a broker is made with.
@@ -120,6 +121,8 @@ pub struct Broker {
     roles: Roles,
     settling: Option<Settling>,
     peers_changed: bool,
+    /// Who has not been told of the last change.
+    peers_due: Set<ClientId>,
     housekeeping_at: Instant,
     draining: bool,
     over: bool,
@@ -168,6 +171,7 @@ impl Broker {
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
             peers_changed: false,
+            peers_due: Set::new(),
             housekeeping_at: now.mono.after_ms(HOUSEKEEPING_MS),
             draining: false,
             over: false,
@@ -269,9 +273,9 @@ impl Broker {
             self.dispatch_calls();
         }
         self.confirm_published();
-        self.tell_peers();
         checkpoint::checkpoint_if_due(&self.state, &mut self.log);
         self.release_gate();
+        self.tell_peers();
         self.finish_drain();
     }
 
@@ -376,22 +380,6 @@ impl Broker {
                 self.links.push(conn, &Frame::Hangup { code: Code::Unavailable });
             }
             self.events.push_back(Event::Drained);
-        }
-    }
-
-    fn tell_peers(&mut self) {
-        if !core::mem::take(&mut self.peers_changed) {
-            return;
-        }
-        let peers: Vec<PeerEntry<'_>> = self
-            .sessions
-            .iter()
-            .map(|(client, session)| PeerEntry { client: *client, peer: &session.peer })
-            .collect();
-        let mut bytes = Vec::new();
-        crate::wire::envelope::encode_frame(&Frame::Peers { peers }, &mut bytes);
-        for conn in self.sessions.values().filter_map(|session| session.conn) {
-            self.gate.hold(self.log.appended(), conn, Gated::Frame(bytes.clone()));
         }
     }
 

@@ -2,7 +2,7 @@ use tabmq::broker::io::{Event, Input};
 use tabmq::error::Code;
 use tabmq::id::{LaneId, Sequence};
 use tabmq::limits::Limits;
-use tabmq::wire::Frame;
+use tabmq::wire::{Frame, Message};
 
 use crate::harness::{Bench, client, item};
 
@@ -189,4 +189,24 @@ fn frames_longer_than_a_transport_message_arrive_whole() {
     bench.say(&mut peer, &[Frame::Send { sequence, queue, refusals_seen, durability, items }]);
     assert_eq!(bench.frames(&peer), [Frame::Sent { position: Sequence(1) }]);
     assert_ne!(peer.lane, LaneId(0));
+}
+
+#[test]
+fn the_list_of_peers_is_told_once_for_all_that_came_while_the_disk_was_slow() {
+    let mut bench = Bench::new();
+    bench.hold_storage = true;
+    let first = bench.dial(1, |_| {});
+    for number in 2..=5 {
+        bench.dial(number, |_| {});
+    }
+    bench.release_storage();
+    let mut lists = Vec::new();
+    for bytes in bench.take_messages(&first) {
+        for frame in Message::parse(&bytes).unwrap().frames() {
+            if let Frame::Peers { peers } = frame.unwrap() {
+                lists.push(peers.len());
+            }
+        }
+    }
+    assert_eq!(lists, [5]);
 }
