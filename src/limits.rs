@@ -49,7 +49,8 @@ pub struct Limits {
     pub repair_bytes_max: u32,
     /// Live messages a client holds back while it waits for a repair.
     pub gap_messages_max: u32,
-    /// Publishers whose newest number a client or node remembers.
+    /// Publishers whose newest number a client or node remembers. More than `sessions_max`: the one
+    /// heard longest ago is forgotten first, and that has to be one that is gone.
     pub publishers_max: u32,
     /// A node settles at most this long after recovery before absence counts.
     pub settle_ms: u64,
@@ -122,4 +123,6 @@ const _: () = {
     assert!(limits.body_bytes_max < limits.link_bytes_max);
     assert!(limits.chunk_bytes_max <= limits.resident_bytes_max);
     assert!(limits.settle_ms < limits.verb_timeout_ms);
+    // Else a client forgets publishers that live, and may miss some of theirs without a word.
+    assert!(limits.sessions_max < limits.publishers_max);
 };

@@ -85,6 +85,7 @@ fn limits(dice: &mut Dice) -> Limits {
         page_bytes_max: *dice.choose(&[512, 8 << 10]),
         repair_bytes_max: *dice.choose(&[1 << 10, 64 << 10]),
         gap_messages_max: *dice.choose(&[5, 100]),
+        publishers_max: *dice.choose(&[12, 10_000]),
         lane_keep_ms: *dice.choose(&[20_000, 120_000]),
         settle_ms: *dice.choose(&[500, 2000]),
         node_silence_ms: *dice.choose(&[500, 1500]),
