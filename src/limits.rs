@@ -35,7 +35,8 @@ pub struct Limits {
     pub lane_keep_ms: u64,
     /// Calls of one node without a reply.
     pub calls_max: u32,
-    /// Replies a server keeps until the node has them.
+    /// Replies a server keeps until the node has them, and calls and results a node keeps until
+    /// their callers have them.
     pub replies_max: u32,
     /// One chunk of the log; a record that is longer has a chunk of its own.
     pub chunk_bytes_max: u32,
@@ -91,7 +92,7 @@ impl Limits {
         lanes_max: 10_000,
         lane_keep_ms: 24 * 3600 * 1000,
         calls_max: 100_000,
-        replies_max: 10_000,
+        replies_max: 40_000,
         chunk_bytes_max: 256 << 10,
         resident_bytes_max: 64 << 20,
         checkpoint_bytes_min: 1 << 20,

@@ -16,7 +16,7 @@ export const LIMITS = {
   lanes_max: 10_000,
   lane_keep_ms: 86_400_000,
   calls_max: 100_000,
-  replies_max: 10_000,
+  replies_max: 40_000,
   chunk_bytes_max: 262_144,
   resident_bytes_max: 67_108_864,
   checkpoint_bytes_min: 1_048_576,

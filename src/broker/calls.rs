@@ -107,18 +107,20 @@ impl Broker {
         if self.calls.contains_key(&key) {
             return;
         }
-        if let Some(result) = self.answered.get(&key) {
+        if let Some(result) = self.answers.get(&key) {
             return self.links.push_result(conn, result);
         }
         let methods = self.sessions.get(&client).map(|session| &session.methods);
         let Some((service, method)) = methods.and_then(|m| m.get(&call.method)).cloned() else {
             return self.hang_up(now, conn, Code::Protocol);
         };
-        if self.calls.len() >= self.limits.calls_max as usize {
-            return self.fail_call_frame(conn, call.call, Code::Full, false);
+        // One that was transmitted before may have run at an earlier node.
+        let maybe_executed = call.first_epoch.is_some();
+        if self.has_no_room_for_calls() {
+            return self.fail_call_frame(conn, call.call, Code::Full, maybe_executed);
         }
         if call.arguments.len() > self.limits.body_bytes_max as usize {
-            return self.fail_call_frame(conn, call.call, Code::TooLarge, false);
+            return self.fail_call_frame(conn, call.call, Code::TooLarge, maybe_executed);
         }
         let elsewhere = call.first_epoch.is_some_and(|first| first != self.log.epoch().counter);
         if elsewhere && self.settling.is_none() && !self.claimed.contains_key(&key) {
@@ -140,6 +142,13 @@ impl Broker {
         let pending = PendingCall { service, method, arguments, deadline, stage, service_id };
         self.calls.insert(key, pending);
         self.call_ends.set(key, deadline);
+    }
+
+    /// No answer is forgotten to make room for another, or its call would run again if it came again.
+    fn has_no_room_for_calls(&self) -> bool {
+        let to_answer = self.calls.len() + self.answers.len();
+        self.calls.len() >= self.limits.calls_max as usize
+            || to_answer >= self.limits.replies_max as usize
     }
 
     fn fail_call_frame(&mut self, conn: ConnId, call: CallId, code: Code, maybe_executed: bool) {
@@ -247,55 +256,20 @@ impl Broker {
         self.answer(key, outcome);
     }
 
-    /// Tells the caller and remembers the result until the caller says that it has it: a result
-    /// that was lost with its link must not make the call run again.
+    /// Tells the caller and keeps the result until the caller says that it has it.
     fn answer(&mut self, key: CallKey, outcome: Outcome<'_>) {
-        if self.answered.contains_key(&key) {
-            return;
-        }
         let mut result = Vec::new();
         encode_frame(&Frame::CallResult { call: key.call, outcome }, &mut result);
-        if let Some(conn) = self.sessions.get(&key.caller).and_then(|session| session.conn) {
+        let answered = self.answers.get(&key).is_some();
+        let conn = self.sessions.get(&key.caller).and_then(|session| session.conn);
+        if let Some(conn) = conn.filter(|_| !answered) {
             self.links.push_result(conn, &result);
         }
-        self.answered_bytes += result.len();
-        self.answered.insert(key, result);
-        self.shorten_answers();
-    }
-
-    /// Over the bound, remembers only that the oldest calls were answered.
-    fn shorten_answers(&mut self) {
-        let bytes_max = self.limits.request_bytes_max as usize;
-        let replies_max = self.limits.replies_max as usize;
-        if self.answered_bytes <= bytes_max && self.answered.len() <= replies_max {
-            return;
-        }
-        let Some((key, result)) = self.answered.pop_first() else { return };
-        self.answered_bytes -= result.len();
-        if self.answered_bytes <= bytes_max {
-            return;
-        }
-        let (code, maybe_executed) = (Code::Unavailable, true);
-        let mut short = Vec::new();
-        let outcome = Outcome::Failed { code, maybe_executed };
-        encode_frame(&Frame::CallResult { call: key.call, outcome }, &mut short);
-        self.answered_bytes += short.len();
-        self.answered.insert(key, short);
+        self.answers.keep(key, result, self.limits.request_bytes_max as usize);
     }
 
     pub(super) fn on_calls_done(&mut self, caller: ClientId, below: CallId) {
-        let first = CallKey { caller, call: CallId(0) };
-        let end = CallKey { caller, call: below };
-        let done: Vec<CallKey> = self.answered.range(first..end).map(|(key, _)| *key).collect();
-        for key in done {
-            self.forget_answer(key);
-        }
-    }
-
-    fn forget_answer(&mut self, key: CallKey) {
-        if let Some(result) = self.answered.remove(&key) {
-            self.answered_bytes -= result.len();
-        }
+        self.answers.forget_below(caller, below);
     }
 
     pub(super) fn on_cancel_call(&mut self, caller: ClientId, call: CallId) {
@@ -374,7 +348,7 @@ impl Broker {
     /// Calls and answers whose caller or server is neither here nor `awaited`. Those of a client
     /// that lives and was slow to resume are kept: it may ask again, and must not be served twice.
     pub(super) fn forget_calls_of_absent(&mut self, now: Now, awaited: &Set<ClientId>) {
-        let mut absent: Set<ClientId> = self.answered.keys().map(|key| key.caller).collect();
+        let mut absent: Set<ClientId> = self.answers.callers().collect();
         for (key, call) in self.calls.iter() {
             absent.insert(key.caller);
             if let Stage::Dispatched(server) = call.stage {

@@ -3,6 +3,7 @@
 //! All control flow is here: an input is handled, then what became possible is done (leases,
 //! dispatches, confirmations), then outputs are polled until `Idle`. The rules are in the parts.
 
+mod answers;
 mod calls;
 mod checkpoint;
 mod deadline;
@@ -28,6 +29,7 @@ mod volatile;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::broker::answers::Answers;
 use crate::broker::calls::PendingCall;
 use crate::broker::deadline::Deadlines;
 use crate::broker::deliver::Consumers;
@@ -115,9 +117,7 @@ pub struct Broker {
     call_ends: Deadlines<CallKey, Instant>,
     /// While settling: calls that a server says it has, whose callers have not resumed.
     claimed: Map<CallKey, ClientId>,
-    /// Encoded results, until their callers say that they have them.
-    answered: Line<CallKey, Vec<u8>>,
-    answered_bytes: usize,
+    answers: Answers,
     roles: Roles,
     settling: Option<Settling>,
     peers_changed: bool,
@@ -166,8 +166,7 @@ impl Broker {
             calls: volatile.calls,
             call_ends: volatile.call_ends,
             claimed: Map::new(),
-            answered: volatile.answered,
-            answered_bytes: volatile.answered_bytes,
+            answers: volatile.answers,
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
             peers_changed: false,

@@ -3,6 +3,7 @@
 //! one node, and would have it run their calls a second time.
 
 use crate::broker::Broker;
+use crate::broker::answers::Answers;
 use crate::broker::calls::PendingCall;
 use crate::broker::deadline::Deadlines;
 use crate::broker::services::Services;
@@ -10,23 +11,20 @@ use crate::sorted::Line;
 use crate::time::Instant;
 use crate::wire::frame::CallKey;
 
-use alloc::vec::Vec;
-
 #[derive(Debug, Default)]
 pub struct Volatile {
     pub(super) services: Services,
     pub(super) calls: Line<CallKey, PendingCall>,
     pub(super) call_ends: Deadlines<CallKey, Instant>,
-    pub(super) answered: Line<CallKey, Vec<u8>>,
-    pub(super) answered_bytes: usize,
+    pub(super) answers: Answers,
 }
 
 impl Broker {
     /// What the next broker of this node takes over.
     #[must_use]
     pub fn into_volatile(self) -> Volatile {
-        let Self { mut services, calls, call_ends, answered, answered_bytes, .. } = self;
+        let Self { mut services, calls, call_ends, answers, .. } = self;
         services.forget_servers();
-        Volatile { services, calls, call_ends, answered, answered_bytes }
+        Volatile { services, calls, call_ends, answers }
     }
 }

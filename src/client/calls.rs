@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::client::io::{CallOutcome, Event};
 use crate::error::{Code, Refused};
 use crate::id::{CallId, MethodId};
+use crate::limits::Limits;
 use crate::sorted::{Line, LineSet, Map};
 use crate::time::Instant;
 use crate::topic::Name;
@@ -18,8 +19,12 @@ use crate::wire::frame::Outcome;
 /// only because this client slept get this much time.
 const AFTER_PAUSE_MS: u64 = 100;
 
-/// The node is told of this many finished calls at a time.
+/// The node is told of this many finished calls at a time, and before each new call.
 const DONE_STEP: u32 = 32;
+
+// Clients that call no more leave less than a step of answers each with the node, which has to have
+// room for the calls of others.
+const _: () = assert!(Limits::DEFAULTS.sessions_max * DONE_STEP < Limits::DEFAULTS.replies_max);
 
 #[derive(Debug)]
 struct Call {
@@ -132,6 +137,9 @@ impl Client {
         let Some(method) = self.intern_method(id) else {
             return self.end_call(id, failed(Code::Full, false));
         };
+        if self.calls.done_below() > self.calls.told_below {
+            self.tell_calls_done();
+        }
         let now = self.now.mono;
         let Some(call) = self.calls.calls.get_mut(&id) else { return };
         let first_epoch = call.first_epoch;

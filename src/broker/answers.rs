@@ -1,0 +1,100 @@
+//! Results of calls, kept until their callers say that they have them: one that was lost with its
+//! link must not make its call run again. None is forgotten to make room; over a bound of bytes the
+//! oldest are cut to the fact that there was one.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::error::Code;
+use crate::id::{CallId, ClientId};
+use crate::sorted::Line;
+use crate::wire::Frame;
+use crate::wire::envelope::encode_frame;
+use crate::wire::frame::{CallKey, Outcome};
+
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Encoded `CallResult` frames.
+    results: Line<CallKey, Vec<u8>>,
+    /// Those that are not cut, the oldest first. Some may be forgotten meanwhile.
+    whole: VecDeque<CallKey>,
+    bytes: usize,
+}
+
+impl Answers {
+    pub fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    pub fn get(&self, key: &CallKey) -> Option<&Vec<u8>> {
+        self.results.get(key)
+    }
+
+    pub fn callers(&self) -> impl Iterator<Item = ClientId> + '_ {
+        self.results.keys().map(|key| key.caller)
+    }
+
+    /// Keeps a result; the first of a call counts.
+    pub fn keep(&mut self, key: CallKey, result: Vec<u8>, bytes_max: usize) {
+        if self.results.contains_key(&key) {
+            return;
+        }
+        self.bytes += result.len();
+        self.results.insert(key, result);
+        self.whole.push_back(key);
+        while self.bytes > bytes_max
+            && let Some(oldest) = self.whole.pop_front()
+        {
+            self.cut(oldest);
+        }
+    }
+
+    fn cut(&mut self, key: CallKey) {
+        let Some(result) = self.results.get_mut(&key) else { return };
+        let outcome = Outcome::Failed { code: Code::Unavailable, maybe_executed: true };
+        let mut short = Vec::new();
+        encode_frame(&Frame::CallResult { call: key.call, outcome }, &mut short);
+        if short.len() < result.len() {
+            self.bytes -= result.len() - short.len();
+            *result = short;
+        }
+    }
+
+    /// The caller has every result below `below`.
+    pub fn forget_below(&mut self, caller: ClientId, below: CallId) {
+        let first = CallKey { caller, call: CallId(0) };
+        let end = CallKey { caller, call: below };
+        let done: Vec<CallKey> = self.results.range(first..end).map(|(key, _)| *key).collect();
+        for key in done {
+            self.bytes -= self.results.remove(&key).map_or(0, |result| result.len());
+        }
+        if self.whole.len() > 2 * self.results.len() {
+            let results = &self.results;
+            self.whole.retain(|key| results.contains_key(key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(call: u32) -> CallKey {
+        CallKey { caller: ClientId([1; 16]), call: CallId(call) }
+    }
+
+    #[test]
+    fn over_the_bound_the_oldest_are_cut_and_none_is_forgotten() {
+        let mut answers = Answers::default();
+        for call in 1..=5 {
+            answers.keep(key(call), alloc::vec![0; 100], 250);
+        }
+        let lengths: Vec<usize> = (1..=5).map(|n| answers.get(&key(n)).unwrap().len()).collect();
+        assert!(lengths[..3].iter().all(|length| *length < 20), "{lengths:?}");
+        assert_eq!(lengths[3..], [100, 100]);
+        assert_eq!(answers.bytes, lengths.iter().sum());
+        answers.forget_below(ClientId([1; 16]), CallId(5));
+        assert_eq!((answers.len(), answers.bytes), (1, 100));
+        assert!(answers.whole.len() <= 2);
+    }
+}
