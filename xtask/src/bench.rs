@@ -4,12 +4,30 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::cli::BenchOptions;
-use crate::process;
+use crate::cli::{BenchOptions, Browser};
 use crate::workspace::cargo;
+use crate::{browsers, build, process};
 
-/// Runs the benchmarks of the crate and prints their times.
+const BROWSER: &str = "tests/browsers/bench.mjs";
+
+/// Runs the benchmarks of the crate and prints their times, or those of a browser.
 pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
+    match options.browser {
+        Some(browser) => in_browser(browser, options),
+        None => native(options),
+    }
+}
+
+fn in_browser(browser: Browser, options: &BenchOptions) -> Result<ExitCode> {
+    build::build()?;
+    let mut arguments: Vec<&str> = options.filters.iter().map(String::as_str).collect();
+    if options.json {
+        arguments.push("--json");
+    }
+    browsers::run_script(BROWSER, browser, &arguments)
+}
+
+fn native(options: &BenchOptions) -> Result<ExitCode> {
     let mut command = Command::new(cargo());
     command.args(["bench", "--locked", "--package", "tabmq", "--bench", "*", "--"]);
     command.args(&options.filters);

@@ -1,13 +1,16 @@
 //! The browsers of the tests. On Debian, as root, the missing ones are installed; anywhere else the
 //! tests of a missing browser fail and say what to install.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::unistd::geteuid;
 
 use crate::cli::Browser;
-use crate::process;
+use crate::{process, tools};
+
+/// Exit code when a child was ended by a signal.
+const EXIT_SIGNAL: u8 = 1;
 
 /// A Debian package and the programs it provides, of which one has to be there.
 struct Package {
@@ -50,6 +53,21 @@ pub fn describe_missing(browser: Browser) -> Option<String> {
         let packages = missing.join(" and ");
         format!("{} is missing: install {packages} (on Debian with apt-get).", browser.name())
     })
+}
+
+/// Runs a script of the browser harness and passes its exit code on.
+pub fn run_script(script: &str, browser: Browser, arguments: &[&str]) -> Result<ExitCode> {
+    install(&[browser])?;
+    if let Some(sentence) = describe_missing(browser) {
+        return Err(tools::missing(sentence));
+    }
+    let status = Command::new("node")
+        .args([script, "--browser", browser.name()])
+        .args(arguments)
+        .status()
+        .context("cannot start node")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(EXIT_SIGNAL);
+    Ok(ExitCode::from(code))
 }
 
 fn missing_of(browser: Browser) -> impl Iterator<Item = &'static str> {

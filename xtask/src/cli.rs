@@ -20,7 +20,7 @@ pub enum Verb {
     Test(TestOptions),
     /// Check the rules of the repository that no compiler checks
     Tidy(TidyOptions),
-    /// Run the benchmarks
+    /// Run the native benchmarks, or those between two tabs of a browser
     Bench(BenchOptions),
     /// Run the simulator over many seeds, or replay one
     Sim(SimOptions),
@@ -87,6 +87,12 @@ pub struct BenchOptions {
     /// Run only benchmarks whose names contain one of these
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
+    /// Between two tabs of this browser, each beside its raw peer; docs/benchmarks.md explains
+    #[arg(long, value_enum)]
+    pub browser: Option<Browser>,
+    /// Print JSON instead of the table
+    #[arg(long, requires = "browser")]
+    pub json: bool,
 }
 
 #[derive(Args)]

@@ -2,22 +2,22 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::cli::{Browser, DemoOptions};
-use crate::{browsers, build, process, tools};
+use crate::cli::DemoOptions;
+use crate::{browsers, build, process};
 
 const HEADLESS: &str = "tests/browsers/demo.mjs";
 const VITE: &str = "node_modules/vite/bin/vite.js";
-
-/// Exit code when a child was ended by a signal.
-const EXIT_SIGNAL: u8 = 1;
 
 /// Builds everything, then serves the playground until it is interrupted, or does the main job with
 /// no screen and passes its exit code on.
 pub fn demo(options: &DemoOptions) -> Result<ExitCode> {
     build::build()?;
-    if options.headless { run_headless(options.browser) } else { serve(options.port) }
+    if !options.headless {
+        return serve(options.port);
+    }
+    browsers::run_script(HEADLESS, options.browser, &[])
 }
 
 /// Vite serves the built files with the right types, takes the next port if this one is in use, and
@@ -27,17 +27,4 @@ fn serve(port: u16) -> Result<ExitCode> {
     server.args([VITE, "preview", "www", "--host", "127.0.0.1", "--port", &port.to_string()]);
     process::run(&mut server)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn run_headless(browser: Browser) -> Result<ExitCode> {
-    browsers::install(&[browser])?;
-    if let Some(sentence) = browsers::describe_missing(browser) {
-        return Err(tools::missing(sentence));
-    }
-    let status = Command::new("node")
-        .args([HEADLESS, "--browser", browser.name()])
-        .status()
-        .context("cannot start node")?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(EXIT_SIGNAL);
-    Ok(ExitCode::from(code))
 }
