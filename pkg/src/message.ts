@@ -53,6 +53,11 @@ export function decodeBody(codec: Codec, body: Uint8Array): unknown {
   }
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => (byte + 256).toString(16).slice(1));
+
+/** By a table: it runs once for each live message. */
 export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join("");
+  let text = "";
+  for (const byte of bytes) text += HEX[byte];
+  return text;
 }
