@@ -1,3 +1,4 @@
+import { setAlarm } from "./alarms.js";
 import { asyncDispose } from "./dispose.js";
 import type { Context } from "./context.js";
 import { NOTHING } from "./engine.js";
@@ -31,7 +32,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   readonly #controller = new AbortController();
   #settling: { kind: number; promise: Promise<void> } | undefined;
   #lost: TabmqError | undefined;
-  #renewal: ReturnType<typeof setTimeout> | undefined;
+  #renewNoMore: (() => void) | undefined;
 
   constructor(context: Context, queue: string, event: RawEventOf<"delivery">) {
     const [
@@ -134,7 +135,7 @@ export class LeasedDelivery implements Delivery<unknown> {
 
   /** Keeps the lease for as long as the delivery is not over. */
   renew(): void {
-    this.#renewal = setTimeout(() => {
+    this.#renewNoMore = setAlarm(this.lease_ms / 2, () => {
       if (this.over) return;
       this.#send("extend", { timeout: this.lease_ms }).then(
         () => this.renew(),
@@ -142,7 +143,7 @@ export class LeasedDelivery implements Delivery<unknown> {
           if (!isTabmqError(error, "STALE_LEASE")) this.renew();
         },
       );
-    }, this.lease_ms / 2);
+    });
   }
 
   #settleFailure(error: unknown): Promise<void> {
@@ -204,7 +205,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   }
 
   #end(): void {
-    clearTimeout(this.#renewal);
+    this.#renewNoMore?.();
     this.#context.engine.events.leases.delete(this.lease);
     this.onEnd?.();
     this.onEnd = undefined;

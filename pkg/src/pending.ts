@@ -1,3 +1,4 @@
+import { setAlarm } from "./alarms.js";
 import { TabmqError } from "./errors.js";
 
 /** How long a verb waits, checked. */
@@ -37,13 +38,11 @@ export class Pending<T> {
       this.reject(new TabmqError(code, `${verb}: ${text}`, { maybeExecuted: giveUp(), cause }));
     };
     const abort = () => this.#stop("CANCELLED", "the signal aborted", signal?.reason);
-    const timer =
-      timeout_ms > TIMER_MS_MAX
-        ? undefined
-        : setTimeout(this.#stop, timeout_ms, "TIMEOUT", `no answer within ${timeout_ms} ms`);
+    const expire = () => this.#stop("TIMEOUT", `no answer within ${timeout_ms} ms`);
+    const takeBack = timeout_ms > TIMER_MS_MAX ? undefined : setAlarm(timeout_ms, expire);
     signal?.addEventListener("abort", abort);
     this.#release = () => {
-      clearTimeout(timer);
+      takeBack?.();
       signal?.removeEventListener("abort", abort);
     };
     if (signal?.aborted) abort();

@@ -6,6 +6,7 @@ import { build } from "esbuild";
 
 const SRC = join(dirname(fileURLToPath(import.meta.url)), "../src");
 const MODULES = [
+  "alarms.ts",
   "codec/decode.ts",
   "codec/encode.ts",
   "duration.ts",

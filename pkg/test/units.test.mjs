@@ -219,6 +219,32 @@ test("pending: a signal ends it, also one that has aborted before", async () => 
   await assert.rejects(late.promise, { code: "CANCELLED" });
 });
 
+test("alarms: one timer serves all waits of one length, in order", async () => {
+  const { setTimeout: original } = globalThis;
+  let timers = 0;
+  globalThis.setTimeout = (...parameters) => {
+    timers += 1;
+    return original(...parameters);
+  };
+  try {
+    const rung = [];
+    const wanted = [0, 1, 2, 3];
+    const rings = (number) =>
+      new Promise((resolve) => internals.setAlarm(20, () => resolve(rung.push(number))));
+    const waits = wanted.map(rings);
+    internals.setAlarm(20, () => rung.push("taken back"))();
+    assert.equal(timers, 1);
+    await Promise.all(waits);
+    assert.deepEqual(rung, wanted);
+    // The line is open no more, so the next wait of that length begins another.
+    const before = timers;
+    internals.setAlarm(20, () => {})();
+    assert.equal(timers, before + 1);
+  } finally {
+    globalThis.setTimeout = original;
+  }
+});
+
 test("pending: an infinite wait has no timer", () => {
   const pending = new Pending(wait({ timeout_ms: Infinity }), () => false);
   assert.equal(pending.left_ms, Infinity);
