@@ -1,4 +1,4 @@
-// The same with what the browser has, BroadcastChannel and IndexedDB, as a careful user would do it.
+// The same with BroadcastChannel and IndexedDB alone, as a careful user would do it.
 import { Arrivals, bodyOf, burst, medianMs, perSecond, throughPerSecond } from "./measure.js";
 
 const channel = (name) => new BroadcastChannel(`bench-raw-${name}`);
