@@ -57,6 +57,9 @@ pub struct DemoOptions {
     /// Browser of the headless run
     #[arg(long, value_enum, default_value_t = Browser::Chromium, requires = "headless")]
     pub browser: Browser,
+    /// Repeat the mix of the main job for so many minutes instead of doing it once
+    #[arg(long, value_name = "N", requires = "headless")]
+    pub minutes: Option<u32>,
 }
 
 #[derive(Args)]

@@ -17,7 +17,9 @@ pub fn demo(options: &DemoOptions) -> Result<ExitCode> {
     if !options.headless {
         return serve(options.port);
     }
-    browsers::run_script(HEADLESS, options.browser, &[])
+    let minutes = options.minutes.map(|minutes| minutes.to_string());
+    let arguments: Vec<&str> = minutes.iter().flat_map(|minutes| ["--minutes", minutes]).collect();
+    browsers::run_script(HEADLESS, options.browser, &arguments)
 }
 
 /// Vite serves the built files with the right types, takes the next port if this one is in use, and

@@ -1,7 +1,8 @@
 // One tab of the demo. Which part it plays it is told through `globalThis.demo`.
+import { wasmBytes } from "./memory.js";
 import { createBus, isTabmqError } from "tabmq";
 import { drawProgress } from "./chart.js";
-import { addEffect, countEffects, effectIds, totalsOfEffects } from "./effects.js";
+import { addEffect, clearEffects, countEffects, effectIds, totalsOfEffects } from "./effects.js";
 
 const BATCH = 50;
 const BATCH_WAIT_MS = 4;
@@ -137,11 +138,13 @@ globalThis.demo = {
   epochs: () => [...epochs],
 
   /** Tab A: sends every flight, and goes on while it answers other orders. */
-  async produce(limit) {
+  async produce(limit, first_id = 0) {
     const answer = await fetch("/data/flights-20k.json");
     const flights = (await answer.json()).slice(0, limit);
-    const { length: records } = flights;
-    const bodies = flights.map((flight, id) => Object.assign(flight, { id, total: records }));
+    const total_then = first_id + flights.length;
+    const bodies = flights.map((flight, index) =>
+      Object.assign(flight, { id: first_id + index, total: total_then }),
+    );
     sending = { done: false, resent: 0, error: null };
     sendAll(bodies, confirmed).then(
       (resent) => Object.assign(sending, { done: true, resent }),
@@ -186,6 +189,19 @@ globalThis.demo = {
   queueInfo: () => queue.info(),
   effects: countEffects,
   totals: totalsOfEffects,
+  wasmBytes,
+  /** The node dies with no farewell, whichever tab it is in; the tab lives on. */
+  killNode: () => bus.admin.killHost(),
+  /** What came of the flights from `first_id` on. It is forgotten, so that nothing piles up. */
+  async takeStock(first_id) {
+    const ids = await effectIds();
+    const present = new Set(ids);
+    const lost = [...confirmed].filter((id) => !present.has(id)).length;
+    const stock = { effects: ids.length, lost, late: ids.filter((id) => id < first_id).length };
+    confirmed.clear();
+    await clearEffects();
+    return stock;
+  },
   /** Ids that were confirmed and have no effect. */
   async lost() {
     const present = new Set(await effectIds());

@@ -39,6 +39,10 @@ export function effectIds() {
   return promiseOf(database.transaction(STORE).objectStore(STORE).getAllKeys());
 }
 
+export function clearEffects() {
+  return promiseOf(database.transaction(STORE, "readwrite").objectStore(STORE).clear());
+}
+
 /** Walks over the rows and adds them up, in the form of the totals of the file. */
 export function totalsOfEffects() {
   const totals = { count: 0, delay: 0, distance: 0, origins: {} };
