@@ -1,148 +1,123 @@
-//! Sorted maps and sets over flat storage. Their order is part of the core's output, and their code
-//! is a tenth of that of a B-tree, which is compiled anew for every pair of types; the difference
-//! is paid for by every visitor.
+//! Sorted maps and sets. Their order is part of the core's output. Code that depends on the types
+//! of a map is compiled anew for each pair of them, and every visitor pays for it, so there is
+//! little of it: entries lie in slots that never move, and what is kept sorted are the numbers of
+//! the slots, by code that is the same for all.
 //!
-//! `Map` and `Set` shift what stands behind a change, so they are for what a device has few of:
-//! sessions, queues, handles. `Line` and `LineSet` shift the shorter side, so changes near either
-//! end are cheap: they are for messages, leases and requests, which come and go in order.
+//! A change shifts the numbers of the shorter side, so changes near either end are cheap: messages,
+//! leases and requests come and go in order.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
-use core::marker::PhantomData;
+use core::cmp::Ordering;
 use core::ops::{Bound, RangeBounds};
 
-/// A map of few entries.
-pub type Map<K, V> = Sorted<K, V, Vec<(K, V)>>;
-/// A map of many entries that come and go near its ends.
-pub type Line<K, V> = Sorted<K, V, VecDeque<(K, V)>>;
-/// A set of few elements.
-pub type Set<K> = SortedSet<K, Vec<(K, ())>>;
-/// A set of many elements that come and go near its ends.
-pub type LineSet<K> = SortedSet<K, VecDeque<(K, ())>>;
-
-/// Storage with places, such as a vector.
-pub trait Places<T>: Default + IntoIterator<Item = T> {
-    fn count(&self) -> usize;
-    fn at(&self, place: usize) -> Option<&T>;
-    fn at_mut(&mut self, place: usize) -> Option<&mut T>;
-    fn put(&mut self, place: usize, item: T);
-    fn take(&mut self, place: usize) -> Option<T>;
-    fn keep(&mut self, keep: impl FnMut(&mut T) -> bool);
-    fn between<'a>(&'a self, first: usize, end: usize) -> impl DoubleEndedIterator<Item = &'a T>
-    where
-        T: 'a;
-    fn between_mut<'a>(&'a mut self, first: usize, end: usize) -> impl Iterator<Item = &'a mut T>
-    where
-        T: 'a;
+/// The numbers of the slots in the order of their keys.
+#[derive(Clone, Debug, Default)]
+struct Order {
+    slots: VecDeque<usize>,
+    free: Vec<usize>,
 }
 
-impl<T> Places<T> for Vec<T> {
-    fn count(&self) -> usize {
-        self.len()
+impl Order {
+    /// The slot at a place.
+    #[inline(never)]
+    fn at(&self, place: usize) -> Option<usize> {
+        self.slots.get(place).copied()
     }
 
-    fn at(&self, place: usize) -> Option<&T> {
-        self.get(place)
+    /// The place of a key: where it is, or where it belongs.
+    #[inline(never)]
+    fn search(&self, sought: &dyn Sought) -> Result<usize, usize> {
+        let (mut first, mut end) = (0, self.slots.len());
+        // What comes in order belongs last, so that is looked at first.
+        let mut place = end.saturating_sub(1);
+        while first < end {
+            match sought.compare(self.at(place).unwrap_or_default()) {
+                Ordering::Less => first = place + 1,
+                Ordering::Equal => return Ok(place),
+                Ordering::Greater => end = place,
+            }
+            place = first + (end - first) / 2;
+        }
+        Err(first)
     }
 
-    fn at_mut(&mut self, place: usize) -> Option<&mut T> {
-        self.get_mut(place)
-    }
-
-    fn put(&mut self, place: usize, item: T) {
-        self.insert(place, item);
-    }
-
-    fn take(&mut self, place: usize) -> Option<T> {
-        (place < self.len()).then(|| self.remove(place))
-    }
-
-    fn keep(&mut self, keep: impl FnMut(&mut T) -> bool) {
-        self.retain_mut(keep);
-    }
-
-    fn between<'a>(&'a self, first: usize, end: usize) -> impl DoubleEndedIterator<Item = &'a T>
-    where
-        T: 'a,
-    {
-        self.get(first..end).unwrap_or_default().iter()
-    }
-
-    fn between_mut<'a>(&'a mut self, first: usize, end: usize) -> impl Iterator<Item = &'a mut T>
-    where
-        T: 'a,
-    {
-        self.get_mut(first..end).unwrap_or_default().iter_mut()
-    }
-}
-
-impl<T> Places<T> for VecDeque<T> {
-    fn count(&self) -> usize {
-        self.len()
-    }
-
-    fn at(&self, place: usize) -> Option<&T> {
-        self.get(place)
-    }
-
-    fn at_mut(&mut self, place: usize) -> Option<&mut T> {
-        self.get_mut(place)
-    }
-
-    fn put(&mut self, place: usize, item: T) {
-        if place == self.len() {
-            self.push_back(item);
-        } else {
-            self.insert(place, item);
+    /// The slot of a key that was searched. A new key gets one that is free, or else the next.
+    #[inline(never)]
+    fn slot(&mut self, found: Result<usize, usize>) -> usize {
+        match found {
+            Ok(place) => self.at(place).unwrap_or_default(),
+            Err(place) => {
+                let slot = self.free.pop().unwrap_or(self.slots.len());
+                self.slots.insert(place, slot);
+                slot
+            }
         }
     }
 
-    fn take(&mut self, place: usize) -> Option<T> {
-        if place == 0 { self.pop_front() } else { self.remove(place) }
+    /// Frees the slot at a place.
+    #[inline(never)]
+    fn close(&mut self, place: usize) -> Option<usize> {
+        let slot = self.slots.remove(place)?;
+        self.free.push(slot);
+        Some(slot)
     }
 
-    fn keep(&mut self, keep: impl FnMut(&mut T) -> bool) {
-        self.retain_mut(keep);
+    /// Frees every slot that `keep` does not want.
+    #[inline(never)]
+    fn retain(&mut self, keep: &mut dyn FnMut(usize) -> bool) {
+        let Self { slots, free } = self;
+        slots.retain(|slot| {
+            let kept = keep(*slot);
+            if !kept {
+                free.push(*slot);
+            }
+            kept
+        });
     }
+}
 
-    fn between<'a>(&'a self, first: usize, end: usize) -> impl DoubleEndedIterator<Item = &'a T>
-    where
-        T: 'a,
-    {
-        self.range(first.min(end)..end)
-    }
+/// The key that is looked for.
+trait Sought {
+    /// How the key in a slot stands to it.
+    fn compare(&self, slot: usize) -> Ordering;
+}
 
-    fn between_mut<'a>(&'a mut self, first: usize, end: usize) -> impl Iterator<Item = &'a mut T>
-    where
-        T: 'a,
-    {
-        self.range_mut(first.min(end)..end)
+impl<K: Borrow<Q>, V, Q: Ord + ?Sized> Sought for (&[Option<(K, V)>], &Q) {
+    fn compare(&self, slot: usize) -> Ordering {
+        match self.0.get(slot) {
+            Some(Some((key, _))) => key.borrow().cmp(self.1),
+            _ => Ordering::Less,
+        }
     }
 }
 
 /// A map in the order of its keys.
 #[derive(Clone, Debug)]
-pub struct Sorted<K, V, S> {
-    items: S,
-    types: PhantomData<(K, V)>,
+pub struct Map<K, V> {
+    order: Order,
+    entries: Vec<Option<(K, V)>>,
 }
 
-impl<K, V, S: PartialEq> PartialEq for Sorted<K, V, S> {
-    fn eq(&self, other: &Self) -> bool {
-        self.items == other.items
-    }
-}
+/// A map of many entries that come and go near its ends.
+pub type Line<K, V> = Map<K, V>;
 
-impl<K, V, S: Eq> Eq for Sorted<K, V, S> {}
-
-impl<K, V, S: Default> Default for Sorted<K, V, S> {
+impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
-        Self { items: S::default(), types: PhantomData }
+        Self { order: Order::default(), entries: Vec::new() }
     }
 }
 
-impl<K: Ord, V, S: Places<(K, V)>> Sorted<K, V, S> {
+impl<K: PartialEq, V: PartialEq> PartialEq for Map<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<K: Eq, V: Eq> Eq for Map<K, V> {}
+
+impl<K, V> Map<K, V> {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -150,45 +125,92 @@ impl<K: Ord, V, S: Places<(K, V)>> Sorted<K, V, S> {
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.items.count()
+        self.order.slots.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.items.count() == 0
+        self.order.slots.is_empty()
     }
 
-    /// The place of a key: where it is, or where it belongs. What comes in order belongs last, so
-    /// that is looked at first.
+    fn at(&self, place: usize) -> Option<(&K, &V)> {
+        let (key, value) = self.entries.get(self.order.at(place)?)?.as_ref()?;
+        Some((key, value))
+    }
+
+    fn at_mut(&mut self, place: usize) -> Option<(&K, &mut V)> {
+        let (key, value) = self.entries.get_mut(self.order.at(place)?)?.as_mut()?;
+        Some((key, value))
+    }
+
+    fn take(&mut self, place: usize) -> Option<(K, V)> {
+        let slot = self.order.close(place)?;
+        self.entries.get_mut(slot)?.take()
+    }
+
+    #[must_use]
+    pub fn first_key_value(&self) -> Option<(&K, &V)> {
+        self.at(0)
+    }
+
+    pub fn pop_first(&mut self) -> Option<(K, V)> {
+        self.take(0)
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        let entries = &mut self.entries;
+        self.order.retain(&mut |slot| {
+            let Some(entry) = entries.get_mut(slot) else { return false };
+            let kept = entry.as_mut().is_some_and(|(key, value)| keep(key, value));
+            if !kept {
+                *entry = None;
+            }
+            kept
+        });
+    }
+
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter { map: self, first: 0, end: self.len() }
+    }
+
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// Shows every value for a change, in the order of the keys.
+    pub fn for_each_mut(&mut self, mut change: impl FnMut(&K, &mut V)) {
+        for place in 0..self.len() {
+            if let Some((key, value)) = self.at_mut(place) {
+                change(key, value);
+            }
+        }
+    }
+}
+
+impl<K: Ord, V> Map<K, V> {
     fn place<Q: Ord + ?Sized>(&self, key: &Q) -> Result<usize, usize>
     where
         K: Borrow<Q>,
     {
-        let count = self.items.count();
-        match count.checked_sub(1).and_then(|last| self.items.at(last)) {
-            Some((last, _)) if last.borrow() < key => return Err(count),
-            None => return Err(0),
-            Some(_) => {}
-        }
-        let place = self.lower(|item| item < key);
-        let found = self.items.at(place).is_some_and(|(item, _)| item.borrow() == key);
-        if found { Ok(place) } else { Err(place) }
+        self.order.search(&(self.entries.as_slice(), key))
     }
 
-    /// The first place whose key is not before, which `before` tells.
-    fn lower<Q: ?Sized>(&self, before: impl Fn(&Q) -> bool) -> usize
-    where
-        K: Borrow<Q>,
-    {
-        let (mut first, mut end) = (0, self.items.count());
-        while first < end {
-            let middle = first + (end - first) / 2;
-            match self.items.at(middle) {
-                Some((item, _)) if before(item.borrow()) => first = middle + 1,
-                _ => end = middle,
-            }
+    /// The entry of a key, made empty if there is none.
+    fn entry(&mut self, key: &K) -> &mut Option<(K, V)> {
+        let slot = self.order.slot(self.place(key));
+        if slot == self.entries.len() {
+            self.entries.push(None);
         }
-        first
+        &mut self.entries[slot]
     }
 
     #[must_use]
@@ -196,16 +218,14 @@ impl<K: Ord, V, S: Places<(K, V)>> Sorted<K, V, S> {
     where
         K: Borrow<Q>,
     {
-        let place = self.place(key).ok()?;
-        self.items.at(place).map(|(_, value)| value)
+        self.at(self.place(key).ok()?).map(|(_, value)| value)
     }
 
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        let place = self.place(key).ok()?;
-        self.items.at_mut(place).map(|(_, value)| value)
+        self.at_mut(self.place(key).ok()?).map(|(_, value)| value)
     }
 
     #[must_use]
@@ -218,31 +238,14 @@ impl<K: Ord, V, S: Places<(K, V)>> Sorted<K, V, S> {
 
     /// Sets the value of a key and gives the one before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        match self.place(&key) {
-            Ok(place) => {
-                let before = self.items.at_mut(place)?;
-                Some(core::mem::replace(&mut before.1, value))
-            }
-            Err(place) => {
-                self.items.put(place, (key, value));
-                None
-            }
-        }
+        let before = self.entry(&key).replace((key, value));
+        before.map(|(_, value)| value)
     }
 
     /// The value of a key, made if there is none.
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        let place = match self.place(&key) {
-            Ok(place) => place,
-            Err(place) => {
-                self.items.put(place, (key, make()));
-                place
-            }
-        };
-        match self.items.at_mut(place) {
-            Some((_, value)) => value,
-            None => unreachable!("a key that was just found or put is there"),
-        }
+        let (_, value) = self.entry(&key).get_or_insert_with(|| (key, make()));
+        value
     }
 
     /// The value of a key, the default one if there was none.
@@ -257,76 +260,69 @@ impl<K: Ord, V, S: Places<(K, V)>> Sorted<K, V, S> {
     where
         K: Borrow<Q>,
     {
-        let place = self.place(key).ok()?;
-        self.items.take(place).map(|(_, value)| value)
-    }
-
-    #[must_use]
-    pub fn first_key_value(&self) -> Option<(&K, &V)> {
-        self.items.at(0).map(|(key, value)| (key, value))
-    }
-
-    pub fn pop_first(&mut self) -> Option<(K, V)> {
-        self.items.take(0)
-    }
-
-    pub fn clear(&mut self) {
-        self.items = S::default();
-    }
-
-    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        self.items.keep(|(key, value)| keep(key, value));
-    }
-
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        self.items.between(0, self.items.count()).map(|(key, value)| (key, value))
-    }
-
-    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
-        self.iter().map(|(key, _)| key)
-    }
-
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
-        self.iter().map(|(_, value)| value)
-    }
-
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        let count = self.items.count();
-        self.items.between_mut(0, count).map(|(_, value)| value)
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        let count = self.items.count();
-        self.items.between_mut(0, count).map(|(key, value)| (&*key, value))
+        self.take(self.place(key).ok()?).map(|(_, value)| value)
     }
 
     /// The entries of a range of keys; none if it ends before it starts.
-    pub fn range(&self, range: impl RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        let (first, end) = self.places(&range);
-        self.items.between(first, end).map(|(key, value)| (key, value))
-    }
-
-    pub fn range_mut(&mut self, range: impl RangeBounds<K>) -> impl Iterator<Item = (&K, &mut V)> {
-        let (first, end) = self.places(&range);
-        self.items.between_mut(first, end).map(|(key, value)| (&*key, value))
-    }
-
-    fn places(&self, range: &impl RangeBounds<K>) -> (usize, usize) {
+    pub fn range(&self, range: impl RangeBounds<K>) -> Iter<'_, K, V> {
+        let before = |key: &K| self.place(key).unwrap_or_else(|place| place);
+        let behind = |key: &K| self.place(key).map_or_else(|place| place, |place| place + 1);
         let first = match range.start_bound() {
-            Bound::Included(start) => self.lower(|key: &K| key < start),
-            Bound::Excluded(start) => self.lower(|key: &K| key <= start),
+            Bound::Included(start) => before(start),
+            Bound::Excluded(start) => behind(start),
             Bound::Unbounded => 0,
         };
         let end = match range.end_bound() {
-            Bound::Included(end) => self.lower(|key: &K| key <= end),
-            Bound::Excluded(end) => self.lower(|key: &K| key < end),
-            Bound::Unbounded => self.items.count(),
+            Bound::Included(end) => behind(end),
+            Bound::Excluded(end) => before(end),
+            Bound::Unbounded => self.len(),
         };
-        (first, end.max(first))
+        Iter { map: self, first, end: end.max(first) }
+    }
+
+    /// The first entry from a key on.
+    pub fn next_mut(&mut self, from: &K) -> Option<(&K, &mut V)> {
+        let place = self.place(from).unwrap_or_else(|place| place);
+        self.at_mut(place)
     }
 }
 
-impl<K: Ord, V, S: Places<(K, V)>> FromIterator<(K, V)> for Sorted<K, V, S> {
+/// The entries of a part of a map.
+#[derive(Debug)]
+pub struct Iter<'a, K, V> {
+    map: &'a Map<K, V>,
+    first: usize,
+    end: usize,
+}
+
+impl<'a, K, V> Iterator for Iter<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.first == self.end {
+            return None;
+        }
+        self.first += 1;
+        self.map.at(self.first - 1)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.end - self.first;
+        (left, Some(left))
+    }
+}
+
+impl<K, V> DoubleEndedIterator for Iter<'_, K, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        if self.first == self.end {
+            return None;
+        }
+        self.end -= 1;
+        self.map.at(self.end)
+    }
+}
+
+impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(items: I) -> Self {
         let mut map = Self::new();
         map.extend(items);
@@ -334,7 +330,7 @@ impl<K: Ord, V, S: Places<(K, V)>> FromIterator<(K, V)> for Sorted<K, V, S> {
     }
 }
 
-impl<K: Ord, V, S: Places<(K, V)>> Extend<(K, V)> for Sorted<K, V, S> {
+impl<K: Ord, V> Extend<(K, V)> for Map<K, V> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, items: I) {
         for (key, value) in items {
             self.insert(key, value);
@@ -342,34 +338,55 @@ impl<K: Ord, V, S: Places<(K, V)>> Extend<(K, V)> for Sorted<K, V, S> {
     }
 }
 
-impl<K, V, S: IntoIterator<Item = (K, V)>> IntoIterator for Sorted<K, V, S> {
-    type Item = (K, V);
-    type IntoIter = S::IntoIter;
+/// What was in a map.
+#[derive(Debug)]
+pub struct IntoIter<K, V>(Map<K, V>);
 
-    fn into_iter(self) -> S::IntoIter {
-        self.items.into_iter()
+impl<K, V> Iterator for IntoIter<K, V> {
+    type Item = (K, V);
+
+    fn next(&mut self) -> Option<(K, V)> {
+        self.0.pop_first()
+    }
+}
+
+impl<K, V> DoubleEndedIterator for IntoIter<K, V> {
+    fn next_back(&mut self) -> Option<(K, V)> {
+        self.0.take(self.0.len().checked_sub(1)?)
+    }
+}
+
+impl<K, V> IntoIterator for Map<K, V> {
+    type Item = (K, V);
+    type IntoIter = IntoIter<K, V>;
+
+    fn into_iter(self) -> IntoIter<K, V> {
+        IntoIter(self)
     }
 }
 
 /// A set in order.
 #[derive(Clone, Debug)]
-pub struct SortedSet<K, S>(Sorted<K, (), S>);
+pub struct Set<K>(Map<K, ()>);
 
-impl<K, S: PartialEq> PartialEq for SortedSet<K, S> {
+/// A set of many elements that come and go near its ends.
+pub type LineSet<K> = Set<K>;
+
+impl<K: PartialEq> PartialEq for Set<K> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl<K, S: Eq> Eq for SortedSet<K, S> {}
+impl<K: Eq> Eq for Set<K> {}
 
-impl<K, S: Default> Default for SortedSet<K, S> {
+impl<K> Default for Set<K> {
     fn default() -> Self {
-        Self(Sorted::default())
+        Self(Map::default())
     }
 }
 
-impl<K: Ord, S: Places<(K, ())>> SortedSet<K, S> {
+impl<K> Set<K> {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -383,27 +400,6 @@ impl<K: Ord, S: Places<(K, ())>> SortedSet<K, S> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    #[must_use]
-    pub fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-    {
-        self.0.contains_key(key)
-    }
-
-    /// True if it was not in the set.
-    pub fn insert(&mut self, key: K) -> bool {
-        self.0.insert(key, ()).is_none()
-    }
-
-    /// True if it was in the set.
-    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-    {
-        self.0.remove(key).is_some()
     }
 
     #[must_use]
@@ -428,7 +424,30 @@ impl<K: Ord, S: Places<(K, ())>> SortedSet<K, S> {
     }
 }
 
-impl<K: Ord, S: Places<(K, ())>> FromIterator<K> for SortedSet<K, S> {
+impl<K: Ord> Set<K> {
+    #[must_use]
+    pub fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.0.contains_key(key)
+    }
+
+    /// True if it was not in the set.
+    pub fn insert(&mut self, key: K) -> bool {
+        self.0.insert(key, ()).is_none()
+    }
+
+    /// True if it was in the set.
+    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.0.remove(key).is_some()
+    }
+}
+
+impl<K: Ord> FromIterator<K> for Set<K> {
     fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
         let mut set = Self::new();
         set.extend(keys);
@@ -436,7 +455,7 @@ impl<K: Ord, S: Places<(K, ())>> FromIterator<K> for SortedSet<K, S> {
     }
 }
 
-impl<K: Ord, S: Places<(K, ())>> Extend<K> for SortedSet<K, S> {
+impl<K: Ord> Extend<K> for Set<K> {
     fn extend<I: IntoIterator<Item = K>>(&mut self, keys: I) {
         for key in keys {
             self.insert(key);
@@ -444,9 +463,9 @@ impl<K: Ord, S: Places<(K, ())>> Extend<K> for SortedSet<K, S> {
     }
 }
 
-impl<K, S: IntoIterator<Item = (K, ())>> IntoIterator for SortedSet<K, S> {
+impl<K> IntoIterator for Set<K> {
     type Item = K;
-    type IntoIter = core::iter::Map<S::IntoIter, fn((K, ())) -> K>;
+    type IntoIter = core::iter::Map<IntoIter<K, ()>, fn((K, ())) -> K>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter().map(|(key, ())| key)

@@ -70,9 +70,7 @@ impl Services {
 
     /// Keeps the calls that wait, and forgets the servers: they declare themselves again.
     pub fn forget_servers(&mut self) {
-        for service in self.services.values_mut() {
-            service.servers.clear();
-        }
+        self.services.for_each_mut(|_, service| service.servers.clear());
         self.touch_all();
     }
 }

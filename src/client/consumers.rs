@@ -187,11 +187,12 @@ impl Client {
 
     pub(super) fn resend_settlements(&mut self) {
         let Some(writer) = self.link.writer() else { return };
-        let held = self.consumers.held.values_mut();
-        for settling in held.flat_map(|held| held.settling.iter_mut()) {
-            writer.push_encoded(&settling.frame);
-            settling.transmitted = true;
-        }
+        self.consumers.held.for_each_mut(|_, held| {
+            for settling in &mut held.settling {
+                writer.push_encoded(&settling.frame);
+                settling.transmitted = true;
+            }
+        });
     }
 
     pub(super) fn on_settled(&mut self, lease: LeaseNumber, refused: Option<Code>) {

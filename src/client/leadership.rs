@@ -101,10 +101,11 @@ impl Client {
     /// No term goes on: the log they were of is no more, or the client leaves.
     pub(super) fn depose_all(&mut self) {
         self.roles.candidates.retain(|_, candidate| !candidate.resigned);
-        for (candidate, deposed) in self.roles.candidates.iter_mut() {
+        let Self { roles, events, .. } = self;
+        roles.candidates.for_each_mut(|candidate, deposed| {
             if deposed.term.take().is_some() {
-                self.events.push_back(Event::Deposed { candidate: *candidate });
+                events.push_back(Event::Deposed { candidate: *candidate });
             }
-        }
+        });
     }
 }

@@ -96,18 +96,18 @@ impl Outbox {
         self.last = position;
         self.confirmed = Sequence(0);
         self.refusals_seen = Sequence(0);
-        for entry in self.entries.values_mut() {
+        self.entries.for_each_mut(|_, entry| {
             if let Entry::Send(send) = entry {
                 send.refusals_seen = Sequence(0);
             }
-        }
+        });
         in_doubt
     }
 
     /// Transmits what was not yet on this link, while unanswered bodies stay below
     /// `window_bytes_max`.
     fn pump(&mut self, writer: &mut MessageWriter, window_bytes_max: usize) {
-        for (request, entry) in self.entries.range_mut(self.link_next..) {
+        while let Some((request, entry)) = self.entries.next_mut(&self.link_next) {
             match entry {
                 Entry::Question(frame) => writer.push_encoded(frame),
                 Entry::Send(send) => {
