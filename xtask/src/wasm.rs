@@ -34,6 +34,7 @@ pub fn build() -> Result<()> {
     process::run(&mut compile)?;
     let inputs = Inputs::new()
         .text(BINDGEN_VERSION)
+        .text(&OPTIMIZATIONS.join(" "))
         .file(CARGO_OUTPUT)?
         .file("node_modules/binaryen/package.json")?;
     stamp::when_changed("wasm", inputs, &OUTPUTS, || {
@@ -64,15 +65,32 @@ fn generate_glue(cargo_output: &str, name: &str, folder: &str) -> Result<()> {
         .out_name(name)
         .typescript(true)
         .keep_debug(false)
-        .remove_name_section(true)
+        // The optimizer sorts by name and leaves the names out.
+        .remove_name_section(false)
         .remove_producers_section(true)
         .web(true)?
         .generate(folder)
         .with_context(|| format!("wasm-bindgen cannot read {cargo_output}"))
 }
 
+/// What counts is the compressed size, which these were measured by.
+///
 /// No feature flags: with `--all-features` the output holds types that Node refuses. Without them
 /// wasm-opt follows the features that the module itself names.
+const OPTIMIZATIONS: [&str; 5] = [
+    "-Oz",
+    // Functions with one caller stay functions: inlined, they give large ones whose many locals
+    // compress badly. It was a tenth of the module.
+    "--one-caller-inline-max-function-size",
+    "0",
+    "--converge",
+    // Puts the copies of one generic function beside each other, where gzip still sees them. The
+    // names are not written.
+    "--reorder-functions-by-name",
+];
+
 fn optimize() -> Result<()> {
-    process::run(Command::new("node").args([WASM_OPT, "-Oz", MODULE, "-o", MODULE]))
+    process::run(
+        Command::new("node").arg(WASM_OPT).args(OPTIMIZATIONS).args([MODULE, "-o", MODULE]),
+    )
 }
