@@ -14,7 +14,7 @@ use crate::js::dispatches::Dispatches;
 use crate::options::Durability;
 use crate::time::Now;
 use crate::web::driver::{HostKind, Telling};
-use crate::web::realm::Notice;
+use crate::web::realm::{HostNews, Notice};
 use crate::wire::frame::{QueueCounts, StorageReport};
 
 type Written = Result<(), Error<Infallible>>;
@@ -53,7 +53,7 @@ impl Batch<'_> {
     fn notice(&mut self, notice: &Notice, telling: &Telling) -> Written {
         match notice {
             Notice::Client(event) => self.client_event(event)?,
-            Notice::Host { epoch, here, storage } => {
+            Notice::Host(HostNews { epoch, here, storage }) => {
                 let StorageReport { persistent, fenced, durability_max } = *storage;
                 let evictable = persistent && !telling.persisted;
                 let kind = match telling.kind {

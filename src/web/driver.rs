@@ -27,7 +27,7 @@ use crate::web::names::Scope;
 use crate::web::page_lifecycle;
 pub use crate::web::platform::HostKind;
 use crate::web::platform::{Arrival, Platform};
-use crate::web::realm::{Effect, Fact, Notice, Realm, RealmConfig};
+use crate::web::realm::{Effect, Fact, HostNews, Notice, Realm, RealmConfig};
 use crate::web::runtime::{self, Clock};
 use crate::web::session_storage;
 use crate::web::timer::Timer;
@@ -86,7 +86,7 @@ struct Core {
     host: HostChoice,
     phase: Phase,
     persisted: bool,
-    last_host: Option<Notice>,
+    last_host: Option<HostNews>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -382,13 +382,15 @@ impl Core {
     fn learn(&mut self, persisted: bool) -> Vec<Effect> {
         let changed = self.persisted != persisted;
         self.persisted = persisted;
-        self.last_host.clone().filter(|_| changed).map(Effect::Tell).into_iter().collect()
+        let again = self.last_host.filter(|_| changed);
+        again.map(|host| Effect::Tell(Notice::Host(host))).into_iter().collect()
     }
 
     fn remember_host(&mut self, notices: &[Notice]) {
-        let host = notices.iter().rfind(|notice| matches!(notice, Notice::Host { .. }));
-        if let Some(host) = host {
-            self.last_host = Some(host.clone());
+        for notice in notices {
+            if let Notice::Host(host) = notice {
+                self.last_host = Some(*host);
+            }
         }
     }
 }

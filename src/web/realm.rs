@@ -127,15 +127,11 @@ pub enum Effect {
 }
 
 /// What the user must know.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub enum Notice {
     Client(Event),
-    /// The node that this realm follows. Comes before the client's `Ready`.
-    Host {
-        epoch: Epoch,
-        here: bool,
-        storage: StorageReport,
-    },
+    /// Comes before the client's `Ready`.
+    Host(HostNews),
     /// The storage is full (`true`) or has room again.
     StorageFull(bool),
     /// Another connection keeps the storage from being opened.
@@ -145,6 +141,15 @@ pub enum Notice {
         code: Code,
         reason: &'static str,
     },
+}
+
+/// The node that a realm follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostNews {
+    pub epoch: Epoch,
+    /// This realm hosts it.
+    pub here: bool,
+    pub storage: StorageReport,
 }
 
 /// What a realm is made with.
@@ -350,7 +355,7 @@ impl Realm {
             Event::Ready { epoch, storage, .. } => {
                 self.heard = self.heard.max(epoch);
                 let here = self.hosting.epoch() == Some(epoch);
-                self.tell(Notice::Host { epoch, here, storage });
+                self.tell(Notice::Host(HostNews { epoch, here, storage }));
                 self.tell(Notice::Client(event));
             }
             Event::Closed { code } => {

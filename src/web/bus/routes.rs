@@ -62,7 +62,7 @@ impl Routes {
             Notice::Error { code, reason } => {
                 self.fail_ready(&Error { code, reason: reason.into(), maybe_executed: false });
             }
-            Notice::Host { .. } | Notice::StorageFull(_) | Notice::StorageBlocked => {}
+            Notice::Host(_) | Notice::StorageFull(_) | Notice::StorageBlocked => {}
         }
     }
 
