@@ -36,6 +36,15 @@ macro_rules! codes {
             pub const TABLE: &'static [(Self, &'static str, &'static str)] =
                 &[$((Self::$name, $text, concat!($($doc, "\n"),+)),)+];
 
+            /// The code with this number. Not from `TABLE`, or its explanations would ship.
+            #[must_use]
+            pub const fn numbered(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+
             /// The number on the wire.
             #[must_use]
             pub const fn number(self) -> u8 {
@@ -137,6 +146,7 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         for (index, (code, text, explanation)) in Code::TABLE.iter().enumerate() {
             assert_eq!(code.text(), *text);
+            assert_eq!(Code::numbered(code.number()), Some(*code));
             assert!(!explanation.trim().is_empty());
             assert!(Code::TABLE[..index].iter().all(|(_, earlier, _)| earlier != text));
         }

@@ -358,9 +358,6 @@ struct Failure<'a> {
 
 /// The longest prefix of at most `bytes_max` bytes that ends between characters.
 fn shorten(text: &str, bytes_max: usize) -> &str {
-    if text.len() <= bytes_max {
-        return text;
-    }
-    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    &text[..end]
+    let mut prefixes = (0..=bytes_max.min(text.len())).rev().map(|end| text.get(..end));
+    prefixes.find_map(|prefix| prefix).unwrap_or_default()
 }

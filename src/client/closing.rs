@@ -1,12 +1,11 @@
 //! The ends of a client: parked with its page, or closed.
 
-use alloc::vec::Vec;
-
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::client::link::Link;
 use crate::error::{Code, Refused};
 use crate::id::RequestId;
+use crate::sorted::Set;
 use crate::wire::Frame;
 
 impl Client {
@@ -55,10 +54,9 @@ impl Client {
             self.events.push_back(event);
         }
         let undecided = self.consumers.undecided();
-        let mut pending: Vec<(RequestId, bool)> = self.outbox.drain();
+        let mut pending: Set<(RequestId, bool)> = self.outbox.drain().into_iter().collect();
         pending.extend(self.publishing.drain());
         pending.extend(self.consumers.drain());
-        pending.sort_unstable();
         for (request, maybe_executed) in pending {
             self.fail(request, code.into(), maybe_executed);
         }

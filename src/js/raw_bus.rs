@@ -265,9 +265,8 @@ fn millis(value: Option<f64>, reason: &'static str) -> Answer<Option<u64>> {
 }
 
 fn code_of(number: Option<u8>) -> Answer<Code> {
-    let code = Code::TABLE.iter().map(|(code, ..)| *code);
-    let mut named = code.filter(|code| Some(code.number()) == number);
-    named.next().ok_or_else(|| to_error(Refused::new(Code::Invalid, "code")))
+    let code = number.and_then(Code::numbered);
+    code.ok_or_else(|| to_error(Refused::new(Code::Invalid, "code")))
 }
 
 /// What the callback throws is a defect of its own: it is shown, and nothing here depends on it.
