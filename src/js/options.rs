@@ -1,9 +1,8 @@
 //! Options as they come from JavaScript. They are read by hand: `serde-wasm-bindgen` would cost
 //! more than the whole broker does.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
-use alloc::vec::Vec;
+use core::cell::Cell;
 
 use js_sys::{Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -16,9 +15,11 @@ use crate::web::driver::{DriverOptions, HostChoice};
 /// The first number that a JavaScript number can't tell from its neighbor.
 const NUMBERS_END: f64 = 9_007_199_254_740_992.0;
 
-/// An object whose fields are all known.
+/// An object whose fields are all known. It remembers the first one that is not as it should be
+/// and is asked once, at the end: what it gives in place of that one means nothing.
 struct Fields<'a> {
     object: &'a JsValue,
+    wrong: Cell<Option<&'static str>>,
 }
 
 fn invalid(reason: &'static str) -> Refused {
@@ -26,38 +27,77 @@ fn invalid(reason: &'static str) -> Refused {
 }
 
 impl<'a> Fields<'a> {
-    fn of(object: &'a JsValue, names: &[&str], reason: &'static str) -> Result<Self, Refused> {
-        let Some(record) = object.dyn_ref::<Object>() else { return Err(invalid(reason)) };
+    fn of(object: &'a JsValue, names: &[&str], reason: &'static str) -> Self {
         let known = |key: JsValue| names.iter().any(|name| key == **name);
-        if Object::keys(record).iter().all(known) {
-            Ok(Self { object })
-        } else {
-            Err(invalid(reason))
-        }
+        let keys = object.dyn_ref::<Object>().map(Object::keys);
+        let all_known = keys.is_some_and(|keys| keys.iter().all(known));
+        Self { object, wrong: Cell::new(Some(reason).filter(|_| !all_known)) }
+    }
+
+    /// What was read, if all of it was as it should be.
+    fn check<T>(&self, read: T) -> Result<T, Refused> {
+        self.wrong.get().map_or(Ok(read), |name| Err(invalid(name)))
     }
 
     /// `None` for an absent field and for an undefined one.
+    #[inline(never)]
     fn get(&self, name: &'static str) -> Option<JsValue> {
         let value = Reflect::get(self.object, &JsValue::from_str(name)).ok()?;
         (!value.is_undefined()).then_some(value)
     }
 
-    fn text(&self, name: &'static str) -> Result<Option<String>, Refused> {
-        let read = |value: JsValue| value.as_string().ok_or(invalid(name));
-        self.get(name).map(read).transpose()
+    /// A field that is there must have a meaning.
+    fn read<T>(&self, name: &'static str, read: impl FnOnce(&JsValue) -> Option<T>) -> Option<T> {
+        let value = read(&self.get(name)?);
+        if value.is_none() {
+            self.refuse(name);
+        }
+        value
     }
 
-    fn number(&self, name: &'static str) -> Result<Option<u64>, Refused> {
-        self.get(name).map(|value| whole(&value).ok_or(invalid(name))).transpose()
+    fn refuse(&self, name: &'static str) {
+        self.wrong.set(self.wrong.get().or(Some(name)));
     }
 
-    fn small(&self, name: &'static str) -> Result<Option<u32>, Refused> {
-        let read = |number| u32::try_from(number).map_err(|_| invalid(name));
-        self.number(name)?.map(read).transpose()
+    #[inline(never)]
+    fn text(&self, name: &'static str) -> Option<String> {
+        self.read(name, JsValue::as_string)
     }
 
-    fn durability(&self) -> Result<Option<Durability>, Refused> {
-        self.text("durability")?.map(|text| durability(&text)).transpose()
+    /// A whole number that is not above `max`.
+    #[inline(never)]
+    fn number(&self, name: &'static str, max: u64) -> Option<u64> {
+        self.read(name, |value| whole(value).filter(|number| *number <= max))
+    }
+
+    fn long(&self, name: &'static str) -> Option<u64> {
+        self.number(name, u64::MAX)
+    }
+
+    fn small(&self, name: &'static str) -> Option<u32> {
+        let number = self.number(name, u64::from(u32::MAX));
+        number.and_then(|number| number.try_into().ok())
+    }
+
+    #[inline(never)]
+    fn limit<N: TryFrom<u64>>(&self, name: &'static str, default: N) -> N {
+        let Some(number) = self.long(name) else { return default };
+        number.try_into().unwrap_or_else(|_| {
+            self.refuse(name);
+            default
+        })
+    }
+
+    fn durability(&self) -> Option<Durability> {
+        self.read("durability", |value| durability(&value.as_string()?).ok())
+    }
+
+    /// A field that must be there.
+    fn required<T: Default>(&self, name: &'static str, value: Option<T>) -> T {
+        if value.is_none() {
+            self.refuse(name);
+        }
+        value.unwrap_or_default()
     }
 }
 
@@ -87,37 +127,35 @@ pub fn number(value: f64, reason: &'static str) -> Result<u64, Refused> {
 /// `INVALID` with the name of the option.
 pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
     let names = ["storage", "durability", "host", "user", "peer", "limits"];
-    let fields = Fields::of(object, &names, "options")?;
-    let memory_only = match fields.text("storage")?.as_deref() {
-        None | Some("auto") => false,
-        Some("memory") => true,
-        Some(_) => return Err(invalid("storage")),
-    };
-    let host = match fields.text("host")?.as_deref() {
-        None | Some("auto") => HostChoice::Auto,
-        Some("tab") => HostChoice::Tab,
-        Some("inline") => HostChoice::Inline,
-        Some(_) => return Err(invalid("host")),
-    };
-    let peer = match fields.get("peer") {
-        None => Vec::new(),
-        Some(peer) => peer.dyn_ref::<Uint8Array>().ok_or(invalid("peer"))?.to_vec(),
-    };
+    let fields = Fields::of(object, &names, "options");
+    let memory_only = fields.read("storage", |storage| match storage.as_string()?.as_str() {
+        "auto" => Some(false),
+        "memory" => Some(true),
+        _ => None,
+    });
+    let host = fields.read("host", |host| match host.as_string()?.as_str() {
+        "auto" => Some(HostChoice::Auto),
+        "tab" => Some(HostChoice::Tab),
+        "inline" => Some(HostChoice::Inline),
+        _ => None,
+    });
+    let peer = fields.read("peer", |peer| peer.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec));
     let limits = match fields.get("limits") {
         None => Limits::DEFAULTS,
         Some(limits) => read_limits(&limits)?,
     };
-    if peer.len() > limits.headers_bytes_max as usize {
+    let options = fields.check(DriverOptions {
+        user: fields.text("user"),
+        host: host.unwrap_or_default(),
+        memory_only: memory_only.unwrap_or_default(),
+        durability: fields.durability().unwrap_or(Durability::Relaxed),
+        limits,
+        peer: peer.unwrap_or_default(),
+    })?;
+    if options.peer.len() > options.limits.headers_bytes_max as usize {
         return Err(Refused::new(Code::TooLarge, "headers_bytes_max"));
     }
-    Ok(DriverOptions {
-        user: fields.text("user")?,
-        host,
-        memory_only,
-        durability: fields.durability()?.unwrap_or(Durability::Relaxed),
-        limits,
-        peer,
-    })
+    Ok(options)
 }
 
 macro_rules! limits {
@@ -125,17 +163,11 @@ macro_rules! limits {
         const LIMIT_NAMES: &[&str] = &[$(stringify!($name),)+];
 
         fn read_limits(object: &JsValue) -> Result<Limits, Refused> {
-            let fields = Fields::of(object, LIMIT_NAMES, "limits")?;
-            // Without `..`, so that a new limit can't be forgotten here.
-            let Limits { $($name,)+ } = Limits::DEFAULTS;
-            let limits = Limits {
-                $($name: match fields.number(stringify!($name))? {
-                    None => $name,
-                    Some(number) => {
-                        number.try_into().map_err(|_| invalid(stringify!($name)))?
-                    }
-                },)+
-            };
+            let fields = Fields::of(object, LIMIT_NAMES, "limits");
+            let limits = fields.check(Limits {
+                // Without `..`, so that a new limit can't be forgotten here.
+                $($name: fields.limit(stringify!($name), Limits::DEFAULTS.$name),)+
+            })?;
             // A transport message must hold its own head.
             if limits.fragment_bytes_max < FRAGMENT_BYTES_MIN {
                 return Err(invalid("fragment_bytes_max"));
@@ -197,32 +229,33 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "messagesMax",
         "version",
     ];
-    let fields = Fields::of(object, &names, "options")?;
-    let dead_letter = match fields.get("deadLetter") {
-        None => None,
-        Some(value) if value == false => Some(DeadLetter::Discard),
-        Some(value) => {
-            Some(DeadLetter::Queue(value.as_string().ok_or(invalid("deadLetter"))?.to_owned()))
+    let fields = Fields::of(object, &names, "options");
+    let dead_letter = fields.read("deadLetter", |value| {
+        if *value == false {
+            return Some(DeadLetter::Discard);
         }
-    };
-    Ok(QueueOptions {
-        durability: fields.durability()?,
-        lease_ms: fields.number("leaseMs")?,
-        deliveries_max: fields.small("deliveriesMax")?,
+        value.as_string().map(DeadLetter::Queue)
+    });
+    fields.check(QueueOptions {
+        durability: fields.durability(),
+        lease_ms: fields.long("leaseMs"),
+        deliveries_max: fields.small("deliveriesMax"),
         backoff: fields.get("backoff").map(|value| backoff(&value)).transpose()?,
         dead_letter,
-        messages_max: fields.number("messagesMax")?,
-        version: fields.small("version")?,
+        messages_max: fields.long("messagesMax"),
+        version: fields.small("version"),
     })
 }
 
 fn backoff(object: &JsValue) -> Result<Backoff, Refused> {
     let names = ["firstMs", "factorPercent", "waitMsMax", "jitterPercent"];
-    let fields = Fields::of(object, &names, "backoff")?;
-    Ok(Backoff {
-        first_ms: fields.number("firstMs")?.ok_or(invalid("firstMs"))?,
-        factor_percent: fields.small("factorPercent")?.ok_or(invalid("factorPercent"))?,
-        wait_ms_max: fields.number("waitMsMax")?.ok_or(invalid("waitMsMax"))?,
-        jitter_percent: fields.small("jitterPercent")?.ok_or(invalid("jitterPercent"))?,
+    let fields = Fields::of(object, &names, "backoff");
+    let long = |name| fields.required(name, fields.long(name));
+    let small = |name| fields.required(name, fields.small(name));
+    fields.check(Backoff {
+        first_ms: long("firstMs"),
+        factor_percent: small("factorPercent"),
+        wait_ms_max: long("waitMsMax"),
+        jitter_percent: small("jitterPercent"),
     })
 }
