@@ -4,7 +4,7 @@
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{RefCell, RefMut};
 
 use js_sys::{Error, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -34,6 +34,7 @@ pub struct RawBus {
 type Answer<T> = Result<T, JsValue>;
 
 /// The one way an error takes to JavaScript.
+#[inline(never)]
 fn to_error(refused: Refused) -> JsValue {
     let error = Error::new(refused.code.text());
     let set = |name: &str, value: JsValue| {
@@ -242,12 +243,20 @@ impl RawBus {
         self.driver.as_ref().ok_or_else(|| to_error(Code::Closed.into()))
     }
 
+    #[inline(never)]
+    fn client(&self) -> Answer<(RefMut<'_, Client>, Now)> {
+        self.driver()?.client().map_err(to_error)
+    }
+
     fn tell(&self, verb: impl FnOnce(&mut Client, Now)) -> Answer<()> {
-        self.driver()?.with_client(verb).map_err(to_error)
+        let (mut client, now) = self.client()?;
+        verb(&mut client, now);
+        Ok(())
     }
 
     fn ask<T>(&self, verb: impl FnOnce(&mut Client, Now) -> Result<T, Refused>) -> Answer<T> {
-        self.driver()?.with_client(verb).and_then(|answer| answer).map_err(to_error)
+        let (mut client, now) = self.client()?;
+        verb(&mut client, now).map_err(to_error)
     }
 
     fn send_items(&self, queue: &str, items: &[Item<'_>], durability: Option<&str>) -> Answer<u32> {

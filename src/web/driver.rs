@@ -172,13 +172,19 @@ impl Driver {
         Ok(())
     }
 
-    /// Runs a verb of the client. What follows from it happens later.
-    pub fn with_client<R>(&self, verb: impl FnOnce(&mut Client, Now) -> R) -> Result<R, Refused> {
+    /// The client, for one verb. What follows from it happens later.
+    #[inline(never)]
+    pub fn client(&self) -> Result<(RefMut<'_, Client>, Now), Refused> {
         let mut core = self.shared.core()?;
         let now = core.clock.now();
-        let result = verb(&mut core.realm.client, now);
         self.shared.inbox.call();
-        Ok(result)
+        Ok((RefMut::map(core, |core| &mut core.realm.client), now))
+    }
+
+    /// Runs a verb of the client.
+    pub fn with_client<R>(&self, verb: impl FnOnce(&mut Client, Now) -> R) -> Result<R, Refused> {
+        let (mut client, now) = self.client()?;
+        Ok(verb(&mut client, now))
     }
 
     /// Closes the bus. `Closed` is the last notice.
