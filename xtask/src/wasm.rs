@@ -1,10 +1,10 @@
 //! The wasm module and its glue: cargo, wasm-bindgen, wasm-opt.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::process;
@@ -31,6 +31,9 @@ pub fn build() -> Result<()> {
     let mut compile = Command::new(cargo());
     compile.args(["build", "--locked", "--release", "--package", "tabmq", "--lib"]);
     compile.args(["--features", "npm", "--target", WASM_TARGET]);
+    for rustflags in crates_without_place()? {
+        compile.args(["--config", &rustflags]);
+    }
     process::run(&mut compile)?;
     let inputs = Inputs::new()
         .text(BINDGEN_VERSION)
@@ -41,6 +44,25 @@ pub fn build() -> Result<()> {
         generate_glue(CARGO_OUTPUT, OUT_NAME, OUT_DIR)?;
         optimize()
     })
+}
+
+/// Settings of cargo that keep the place of downloaded crates on this machine out of the messages
+/// of panics, so that every machine builds the same module.
+fn crates_without_place() -> Result<Vec<String>> {
+    let sources = cargo_home()?.join("registry/src");
+    let mut settings = Vec::new();
+    for registry in fs::read_dir(&sources).with_context(|| sources.display().to_string())? {
+        let path = registry?.path();
+        let flag = format!("--remap-path-prefix={}=", path.display());
+        settings.push(format!("target.{WASM_TARGET}.rustflags=[{flag:?}]"));
+    }
+    Ok(settings)
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let default = || Some(env::home_dir()?.join(".cargo"));
+    home.or_else(default).context("there is no home of cargo")
 }
 
 /// Builds the example app into `target/rust-app/`. It is run, not measured, so a quick build does.
@@ -90,7 +112,14 @@ const OPTIMIZATIONS: [&str; 5] = [
 ];
 
 fn optimize() -> Result<()> {
-    process::run(
-        Command::new("node").arg(WASM_OPT).args(OPTIMIZATIONS).args([MODULE, "-o", MODULE]),
-    )
+    let arguments = OPTIMIZATIONS.into_iter().chain([MODULE, "-o", MODULE]);
+    process::run(Command::new("node").arg(WASM_OPT).args(arguments))?;
+    let home = cargo_home()?.display().to_string();
+    let module = fs::read(MODULE)?;
+    if module.windows(home.len()).any(|bytes| bytes == home.as_bytes()) {
+        bail!(
+            "{MODULE} names {home}: do not set RUSTFLAGS, it replaces the flags that prevent that"
+        );
+    }
+    Ok(())
 }
