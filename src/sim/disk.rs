@@ -255,6 +255,10 @@ impl Disk {
             // Some media give the file its length first.
             torn.resize(bytes.len(), 0);
         }
+        if torn == *bytes {
+            // What was cut off was zeros, too: without this the chunk would be whole.
+            torn.truncate(kept);
+        }
         // It comes last: should power be lost before the next flush, it goes first.
         self.store.values_mut().insert(*key, torn);
     }
