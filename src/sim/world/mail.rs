@@ -10,6 +10,7 @@ use crate::id::{ClientId, ConnId};
 use crate::sim::check::{Violation, violated};
 use crate::sim::fact::{Fact, NodeId, ProcessId, Tag};
 use crate::sim::network::{Kind, Party, Way};
+use crate::sim::schedule::MILLI;
 use crate::sim::world::{Action, World};
 use crate::wire::frame::Frame;
 use crate::wire::{Message, Summary, envelope};
@@ -198,6 +199,8 @@ impl World {
             Letter::Everyone(bytes) => client::Input::Heard { bytes },
             Letter::Cut(socket) if receiver.socket == Some(*socket) => {
                 receiver.socket = None;
+                // A page that slept may have been told to dial before it hears that it has to.
+                self.schedule.after(20 * MILLI, Action::Redial { process });
                 client::Input::Disconnected
             }
             Letter::Reachable => client::Input::Reachable,
