@@ -22,8 +22,13 @@ export const ours = {
       bus.subscribe("ping", ({ body }) => back.post(body)),
       bus.serve("calc@1", { add: (a, b) => a + b }),
     ];
-    open.push(bus.queue("through").process({ concurrency: 32 }, () => processed.add()));
-    for (const handle of open) await handle.ready();
+    // What is processed is acknowledged: it must be as gone as what the raw side deletes.
+    const handle = async (job) => {
+      await job.ack();
+      processed.add();
+    };
+    open.push(bus.queue("through").process({ concurrency: 32 }, handle));
+    for (const live of open) await live.ready();
   },
   /** The tab that publishes, sends and calls. */
   async ask() {
