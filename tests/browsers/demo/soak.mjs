@@ -27,10 +27,9 @@ export class Soak {
     this.E = await this.#open("E");
     for (const role of ["C", "D"]) await this.#openWorker(role);
     await this.E.evaluate(() => globalThis.demo.serve());
-    await this.#takeTurn();
-    const first = await this.#memory();
-    while (performance.now() < end_ms) await this.#takeTurn();
-    const last = await this.#memory();
+    const first = await this.#takeTurn();
+    let last = first;
+    while (performance.now() < end_ms) last = await this.#takeTurn();
     const seconds = (performance.now() - started_ms) / 1_000;
     return {
       ...this.#account,
@@ -59,6 +58,7 @@ export class Soak {
     this.#workers.set(role, tab);
   }
 
+  /** Resolves with the memory that is used after it. */
   async #takeTurn() {
     const first_id = this.#account.messages;
     // Now, because no process stands out while all of them work.
@@ -78,6 +78,9 @@ export class Soak {
     if (killed !== undefined) await this.#openWorker(killed);
     this.say("a worker was closed, and those that are gone were opened anew");
     await this.#settle(first_id);
+    const memory = await this.#memory();
+    this.say(`A uses ${JSON.stringify(memory)}`);
+    return memory;
   }
 
   async #reach(wanted) {
