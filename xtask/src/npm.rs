@@ -34,7 +34,8 @@ pub fn npm(arguments: &[&str]) -> Command {
     command
 }
 
-/// `npm run <script>` in one workspace.
+/// `npm run <script>` in one workspace. What it tells is progress: standard output is for the
+/// result of the verb, which a program may read.
 pub fn run_script(workspace: &str, script: &str) -> Result<()> {
-    process::run(&mut npm(&["run", "--silent", script, "-w", workspace]))
+    process::run(npm(&["run", "--silent", script, "-w", workspace]).stdout(std::io::stderr()))
 }
