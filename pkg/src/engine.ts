@@ -314,8 +314,8 @@ export class Engine {
     const raw = this.#raw;
     this.#raw = undefined;
     this.#forget();
-    // Not now: the module may be in the middle of telling us that it is over. But no later than that:
-    // buses that open and close within one task would all keep their memory until its end.
+    // Not now: the module may be in the middle of telling us that it is over. But no later: buses
+    // that open and close within one task would all keep their memory until its end.
     queueMicrotask(() => raw?.free());
     // The browser takes a turn to let go of locks.
     setTimeout(this.#resolveEnded);
