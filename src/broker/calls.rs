@@ -144,7 +144,7 @@ impl Broker {
         self.call_ends.set(key, deadline);
     }
 
-    /// No answer is forgotten to make room for another, or its call would run again if it came again.
+    /// No answer is forgotten to make room for another: its call would run again if it came again.
     fn has_no_room_for_calls(&self) -> bool {
         let to_answer = self.calls.len() + self.answers.len();
         self.calls.len() >= self.limits.calls_max as usize
