@@ -21,30 +21,28 @@ struct Order {
 
 impl Order {
     /// The slot at a place.
-    #[inline(never)]
     fn at(&self, place: usize) -> Option<usize> {
         self.slots.get(place).copied()
     }
 
-    /// The place of a key: where it is, or where it belongs.
-    #[inline(never)]
-    fn search(&self, sought: &dyn Sought) -> Result<usize, usize> {
+    /// The place of a key: where it is, or where it belongs. `compare` tells how the key in a slot
+    /// stands to it. Compiled for each type of key, for it is what most time is spent in.
+    fn search(&self, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
         let (mut first, mut end) = (0, self.slots.len());
-        // What comes in order belongs last, so that is looked at first.
-        let mut place = end.saturating_sub(1);
+        // What comes in order belongs last and goes first, so these are looked at before others.
+        let mut ends = [end.saturating_sub(1), 0].into_iter();
         while first < end {
-            match sought.compare(self.at(place).unwrap_or_default()) {
+            let place = ends.next().unwrap_or(first + (end - first) / 2);
+            match compare(self.slots.get(place).copied().unwrap_or_default()) {
                 Ordering::Less => first = place + 1,
                 Ordering::Equal => return Ok(place),
                 Ordering::Greater => end = place,
             }
-            place = first + (end - first) / 2;
         }
         Err(first)
     }
 
     /// The slot of a key that was searched. A new key gets one that is free, or else the next.
-    #[inline(never)]
     fn slot(&mut self, found: Result<usize, usize>) -> usize {
         match found {
             Ok(place) => self.at(place).unwrap_or_default(),
@@ -57,7 +55,6 @@ impl Order {
     }
 
     /// Frees the slot at a place.
-    #[inline(never)]
     fn close(&mut self, place: usize) -> Option<usize> {
         let slot = self.slots.remove(place)?;
         self.free.push(slot);
@@ -75,21 +72,6 @@ impl Order {
             }
             kept
         });
-    }
-}
-
-/// The key that is looked for.
-trait Sought {
-    /// How the key in a slot stands to it.
-    fn compare(&self, slot: usize) -> Ordering;
-}
-
-impl<K: Borrow<Q>, V, Q: Ord + ?Sized> Sought for (&[Option<(K, V)>], &Q) {
-    fn compare(&self, slot: usize) -> Ordering {
-        match self.0.get(slot) {
-            Some(Some((key, _))) => key.borrow().cmp(self.1),
-            _ => Ordering::Less,
-        }
     }
 }
 
@@ -201,7 +183,10 @@ impl<K: Ord, V> Map<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.order.search(&(self.entries.as_slice(), key))
+        self.order.search(|slot| match self.entries.get(slot) {
+            Some(Some((found, _))) => found.borrow().cmp(key),
+            _ => Ordering::Less,
+        })
     }
 
     /// The entry of a key, made empty if there is none.
