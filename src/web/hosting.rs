@@ -26,6 +26,9 @@ const FAILURES_MAX: usize = 3;
 const FAILURE_WINDOW_MS: u64 = 60_000;
 /// Longest that a planned hand-over may take; then the node is dropped as in a crash.
 const DRAIN_MS_MAX: u64 = 5_000;
+/// A client whose lock is free may have said goodbye: messages and news of locks travel on
+/// different ways, and what it said last may come after.
+const LAST_WORDS_MS: u64 = 100;
 
 #[derive(Debug)]
 pub struct Hosting {
@@ -36,6 +39,8 @@ pub struct Hosting {
     failures: Vec<Instant>,
     /// When a hidden host looks for a visible realm.
     look_at: Option<Instant>,
+    /// Clients whose locks are free, and until when their last words may come.
+    departing: Vec<(Instant, ClientId)>,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,7 @@ impl Hosting {
             rng: Rng::new(seed),
             failures: Vec::new(),
             look_at: None,
+            departing: Vec::new(),
         }
     }
 
@@ -157,9 +163,8 @@ impl Realm {
                 self.node_input(now, Input::Present { clients: &clients });
             }
             Fact::Gone { client } => {
-                self.close_client(client);
                 self.effects.push(Effect::Unwatch(client));
-                self.node_input(now, Input::Gone { client });
+                self.hosting.departing.push((now.mono.after_ms(LAST_WORDS_MS), client));
             }
             Fact::VisiblePeer(true) if self.page.hidden_since.is_some() => self.hand_over(now),
             Fact::KillNode if self.hosting.is_here() => {
@@ -209,6 +214,11 @@ impl Realm {
     }
 
     fn accept(&mut self, now: Now, client: ClientId, link: LinkNonce) -> Option<ConnId> {
+        if self.hosting.departing.iter().any(|(_, departing)| *departing == client) {
+            // It came back meanwhile, as a page does that is made anew.
+            self.hosting.departing.retain(|(_, departing)| *departing != client);
+            self.effects.push(Effect::Watch(client));
+        }
         let full = self.hosting.links.count() >= self.config.limits.sessions_max as usize;
         let running = self.hosting.running()?;
         let conn = running.node.accept(now);
@@ -234,6 +244,7 @@ impl Realm {
 
     /// Polls the node until it is idle. Returns whether it said anything, and when it must wake.
     pub(super) fn pump_node(&mut self, now: Now) -> (bool, Option<Instant>) {
+        self.let_go(now);
         let mut spoke = false;
         loop {
             let tenure = self.hosting.tenure;
@@ -295,6 +306,18 @@ impl Realm {
                     running.drain = Drain::Done;
                 }
             }
+        }
+    }
+
+    /// The clients whose time for last words is over are gone.
+    fn let_go(&mut self, now: Now) {
+        let due = |(until, _): &(Instant, ClientId)| *until <= now.mono;
+        let departing = core::mem::take(&mut self.hosting.departing);
+        let (gone, departing): (Vec<_>, Vec<_>) = departing.into_iter().partition(due);
+        self.hosting.departing = departing;
+        for (_, client) in gone {
+            self.close_client(client);
+            self.node_input(now, Input::Gone { client });
         }
     }
 
@@ -367,6 +390,7 @@ impl Realm {
         if self.hosting.is_here() {
             self.hosting.rest();
             self.hosting.links.clear();
+            self.hosting.departing.clear();
             self.effects.push(Effect::EndHosting);
         }
     }
@@ -413,7 +437,8 @@ impl Realm {
                     Drain::Until(until) => Some(until),
                     Drain::No | Drain::Done => None,
                 };
-                [beat, look, drain].into_iter().flatten().min()
+                let departing = self.hosting.departing.iter().map(|(until, _)| *until).min();
+                [beat, look, drain, departing].into_iter().flatten().min()
             }
             _ => None,
         }
