@@ -31,7 +31,8 @@ pub enum LogEvent {
     Durable(ChunkNumber),
     /// The chunk's messages can be read again.
     Loaded(ChunkNumber),
-    /// The chunk is not what was written.
+    /// The chunk is not what was written, though no other node has the log. Nothing more is
+    /// written.
     Unreadable(ChunkNumber),
     /// A commit failed for good; nothing more is written.
     Failed(StorageFault),
@@ -52,6 +53,15 @@ struct Commit {
     op: OpId,
     last: ChunkNumber,
     action: StorageAction,
+    tries: u32,
+}
+
+/// A chunk that is not what was written. A node that took over may have deleted it or used its
+/// number again, so the fence is read before anything is said.
+#[derive(Debug)]
+struct Doubt {
+    chunk: ChunkNumber,
+    asked: Option<OpId>,
     tries: u32,
 }
 
@@ -91,6 +101,7 @@ pub struct Log {
     again: Option<Commit>,
     batch_depth: u32,
     failed: bool,
+    doubt: Option<Doubt>,
     next_op: OpId,
     /// Chunks to read, and which try it is.
     wanted: Map<ChunkNumber, u32>,
@@ -122,6 +133,7 @@ impl Log {
             again: None,
             batch_depth: 0,
             failed: false,
+            doubt: None,
             next_op: start.next_op,
             wanted: Map::new(),
             reads: Map::new(),
@@ -216,6 +228,11 @@ impl Log {
 
     /// The next thing that the host has to read.
     pub fn poll_read(&mut self) -> Option<(OpId, StorageAction)> {
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.asked.is_none()) {
+            let op = self.take_op();
+            self.doubt.as_mut()?.asked = Some(op);
+            return Some((op, StorageAction::ReadFence));
+        }
         if self.failed || self.reads.len() >= READS_MAX {
             return None;
         }
@@ -272,6 +289,9 @@ impl Log {
         if let Some((chunk, tries)) = self.reads.remove(&op) {
             return self.handle_read(chunk, tries, result);
         }
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.asked == Some(op)) {
+            return self.resolve_doubt(&result);
+        }
         let Some(mut commit) = self.commit.take_if(|commit| commit.op == op) else {
             return LogEvent::Nothing;
         };
@@ -302,17 +322,14 @@ impl Log {
             return LogEvent::Nothing;
         }
         match result {
-            Ok(Stored::Values(values)) => {
-                let Some(Some(bytes)) = values.into_iter().next() else {
-                    return LogEvent::Unreadable(number);
-                };
-                if !chunk::open(&bytes).is_ok_and(|(head, _)| head.number == number) {
-                    return LogEvent::Unreadable(number);
+            Ok(Stored::Values(mut values)) => match values.pop().flatten() {
+                Some(bytes) if self.is_chunk(number, &bytes) => {
+                    self.chunks.set_bytes(number, bytes);
+                    self.chunks.evict(self.durable);
+                    LogEvent::Loaded(number)
                 }
-                self.chunks.set_bytes(number, bytes);
-                self.chunks.evict(self.durable);
-                LogEvent::Loaded(number)
-            }
+                _ => self.doubt(number),
+            },
             Err(StorageFault::Aborted) if tries < TRIES_MAX => {
                 self.wanted.insert(number, tries + 1);
                 LogEvent::Nothing
@@ -321,7 +338,35 @@ impl Log {
                 self.failed = true;
                 LogEvent::Failed(fault)
             }
-            Ok(_) => LogEvent::Unreadable(number),
+            Ok(_) => self.doubt(number),
+        }
+    }
+
+    fn is_chunk(&self, number: ChunkNumber, bytes: &[u8]) -> bool {
+        let mut head = chunk::open(bytes).map(|(head, _)| head).into_iter();
+        head.any(|head| head.number == number && head.epoch_counter <= self.epoch.counter)
+    }
+
+    fn doubt(&mut self, chunk: ChunkNumber) -> LogEvent {
+        self.failed = true;
+        self.doubt.get_or_insert(Doubt { chunk, asked: None, tries: 1 });
+        LogEvent::Nothing
+    }
+
+    fn resolve_doubt(&mut self, fence: &StorageResult) -> LogEvent {
+        let Some(mut doubt) = self.doubt.take() else { return LogEvent::Nothing };
+        match fence {
+            Ok(Stored::Fence(Some(fence))) if *fence == self.epoch => {
+                LogEvent::Unreadable(doubt.chunk)
+            }
+            Ok(_) => LogEvent::Failed(StorageFault::Fenced),
+            Err(StorageFault::Aborted) if doubt.tries < TRIES_MAX => {
+                doubt.tries += 1;
+                doubt.asked = None;
+                self.doubt = Some(doubt);
+                LogEvent::Nothing
+            }
+            Err(fault) => LogEvent::Failed(*fault),
         }
     }
 

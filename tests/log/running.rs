@@ -169,22 +169,63 @@ fn only_some_chunks_are_read_at_a_time() {
     assert_eq!(bench.drain().len(), 50);
 }
 
-#[test]
-fn a_chunk_that_is_not_what_was_written_is_unreadable() {
+/// A log whose first chunks are in storage alone.
+fn spilled() -> Bench {
     let mut bench = Bench::new();
     for _ in 0..40 {
         bench.send(200);
         bench.drain();
     }
-    let (one, two, three) = (ChunkNumber(1), ChunkNumber(2), ChunkNumber(3));
-    bench.store.values_mut().get_mut(&Key::Chunk(one)).unwrap()[60] ^= 1;
-    bench.store.values_mut().remove(&Key::Chunk(two));
-    let other = bench.store.values_mut().get(&Key::Chunk(ChunkNumber(4))).unwrap().clone();
-    bench.store.values_mut().insert(Key::Chunk(three), other);
-    for chunk in [one, two, three] {
-        bench.log.load(chunk);
-        assert_eq!(bench.drain(), [LogEvent::Unreadable(chunk)]);
+    bench
+}
+
+#[test]
+fn a_chunk_that_is_not_what_was_written_is_unreadable() {
+    const CHUNK: ChunkNumber = ChunkNumber(1);
+    let flip = |bench: &mut Bench| {
+        bench.store.values_mut().get_mut(&Key::Chunk(CHUNK)).unwrap()[60] ^= 1;
+    };
+    let lose = |bench: &mut Bench| {
+        bench.store.values_mut().remove(&Key::Chunk(CHUNK));
+    };
+    let mistake = |bench: &mut Bench| {
+        let other = bench.store.values_mut().get(&Key::Chunk(ChunkNumber(4))).unwrap().clone();
+        bench.store.values_mut().insert(Key::Chunk(CHUNK), other);
+    };
+    for damage in [flip as fn(&mut Bench), lose, mistake] {
+        let mut bench = spilled();
+        damage(&mut bench);
+        bench.log.load(CHUNK);
+        assert_eq!(bench.drain(), [LogEvent::Nothing, LogEvent::Unreadable(CHUNK)]);
+        bench.send(10);
+        assert_eq!(bench.drain(), [], "nothing more is written");
     }
+}
+
+#[test]
+fn a_node_that_was_replaced_finds_no_damage_in_what_its_successor_deleted() {
+    let mut bench = spilled();
+    recover(&mut bench.store, 2).unwrap();
+    bench.store.values_mut().remove(&Key::Chunk(ChunkNumber(1)));
+    bench.log.load(ChunkNumber(1));
+    bench.ask();
+    assert_eq!(bench.perform(), Some(LogEvent::Nothing));
+    assert_eq!(bench.answer(Err(StorageFault::Aborted)), LogEvent::Nothing);
+    assert_eq!(bench.drain(), [LogEvent::Failed(StorageFault::Fenced)]);
+}
+
+#[test]
+fn a_chunk_of_a_later_epoch_is_not_the_one_that_was_written() {
+    let mut later = Bench::new();
+    later.restart().unwrap();
+    later.send(200);
+    later.drain();
+    let chunk = Key::Chunk(ChunkNumber(1));
+    let bytes = later.store.values_mut().remove(&chunk).unwrap();
+    let mut bench = spilled();
+    bench.store.values_mut().insert(chunk, bytes);
+    bench.log.load(ChunkNumber(1));
+    assert_eq!(bench.drain(), [LogEvent::Nothing, LogEvent::Unreadable(ChunkNumber(1))]);
 }
 
 #[test]
