@@ -58,6 +58,20 @@ variants! {
     }
 }
 
+variants! {
+    /// What happens at the limits of a queue. With the last two, leased messages do not count: one
+    /// that is given back to a full queue stands among the others, and the oldest leaves.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Overflow {
+        /// A send that does not fit is refused with `FULL`, as a whole.
+        1 => Reject,
+        /// The oldest messages are discarded until the rest fits: a ring.
+        2 => DropOldest,
+        /// The oldest messages go to the dead-letter queue.
+        3 => DeadLetter,
+    }
+}
+
 structure! {
     /// What a declaration of a queue says. An absent option is not compared with the queue that
     /// exists and takes its default on a new one.
@@ -77,5 +91,9 @@ structure! {
         pub messages_max: Option<u64>,
         /// Tunables of the highest version win. Default 0.
         pub version: Option<u32>,
+        /// Bodies of the messages that count for `messages_max`. Default: no limit.
+        pub bytes_max: Option<u64>,
+        /// Default: reject.
+        pub overflow: Option<Overflow>,
     }
 }

@@ -187,12 +187,14 @@ const QUEUE = {
   maxDeliver: count,
   backoff,
   maxLength: count,
+  maxBytes: count,
+  overflow: oneOf("reject", "drop-oldest", "dead-letter"),
   deadLetter: ((value, name) => (value === false ? false : text(value, name))) as Rule<
     string | false
   >,
 };
 const QUEUE_LATER =
-  "order onFailure singleActive priorities lastValue ttl expired maxBytes overflow rate dedupe "
+  "order onFailure singleActive priorities lastValue ttl expired rate dedupe "
   + "autoDelete offlineLease keepResults schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>

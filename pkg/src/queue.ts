@@ -48,8 +48,14 @@ export class QueueClient implements Queue<unknown, unknown> {
     this.name = name;
     this.#context = context;
     this.#options = checkQueue(options);
-    const { lease, maxDeliver, maxLength, ...same } = this.#options;
-    this.#wire = { ...same, leaseMs: lease, deliveriesMax: maxDeliver, messagesMax: maxLength };
+    const { lease, maxDeliver, maxLength, maxBytes, ...same } = this.#options;
+    this.#wire = {
+      ...same,
+      leaseMs: lease,
+      deliveriesMax: maxDeliver,
+      messagesMax: maxLength,
+      bytesMax: maxBytes,
+    };
   }
 
   get deadLetters(): Queue<unknown, unknown> {

@@ -82,6 +82,23 @@ test("send: past maxLength it rejects with FULL", async (t) => {
   await assert.rejects(jobs.send(3), { code: "FULL", retryable: true, maybeExecuted: false });
 });
 
+test("overflow: a ring keeps the newest, and what a queue sheds can be kept", async (t) => {
+  const bus = await connectBus(t);
+  const ring = bus.queue("ring", { maxLength: 2, overflow: "drop-oldest" });
+  for (const body of [1, 2, 3]) await ring.send(body);
+  const kept = await take(ring.consume({ prefetch: 2 }), 2);
+  assert.deepEqual(
+    kept.map(({ body }) => body),
+    [2, 3],
+  );
+  assert.equal((await ring.info()).discardedTotal, 1);
+  const spills = bus.queue("spills", { maxBytes: 10, overflow: "dead-letter" });
+  for (const body of ["first", "second"]) await spills.send(body);
+  const [dead] = await spills.deadLetters.receive();
+  assert.deepEqual([dead.body, dead.deadReason], ["first", "overflow"]);
+  assert.throws(() => bus.queue("q", { overflow: "lose" }), { code: "INVALID" });
+});
+
 test("a declaration: compares only the options it gives", async (t) => {
   const bus = await connectBus(t);
   await bus.queue("q", { deadLetter: "graves" }).ready();

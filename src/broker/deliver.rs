@@ -336,6 +336,7 @@ impl Broker {
         let Some(lease) = self.state.leases.get(&number).copied() else { return };
         self.commit(&Record::Ended { lease: number, end, by_holder });
         self.lease_ends.remove(number);
+        self.make_room(lease.queue);
         self.dirty_queues.insert(lease.queue);
         self.watch_delayed(lease.queue);
         let session = self.sessions.get_mut(&lease.client);

@@ -15,6 +15,7 @@ mod lanes;
 mod link;
 mod live;
 mod numbers;
+mod overflow;
 mod peers;
 mod queue;
 mod roles;

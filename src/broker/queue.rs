@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
-use crate::options::{Backoff, QueueOptions};
+use crate::options::{Backoff, Overflow, QueueOptions};
 use crate::rng::Rng;
 use crate::sorted::{Line, LineSet};
 use crate::time::UnixMillis;
@@ -40,6 +40,8 @@ pub struct Settings {
     pub deliveries_max: u32,
     pub backoff: Backoff,
     pub messages_max: u64,
+    pub bytes_max: u64,
+    pub overflow: Overflow,
 }
 
 const LEASE_MS_DEFAULT: u64 = 30_000;
@@ -54,6 +56,8 @@ impl Settings {
             deliveries_max: options.deliveries_max.unwrap_or(DELIVERIES_MAX_DEFAULT).max(1),
             backoff: options.backoff.clone().unwrap_or(BACKOFF_DEFAULT),
             messages_max: options.messages_max.unwrap_or(u64::from(messages_max)),
+            bytes_max: options.bytes_max.unwrap_or(u64::MAX),
+            overflow: options.overflow.unwrap_or(Overflow::Reject),
         }
     }
 
@@ -84,7 +88,10 @@ pub struct Queue {
     ready: Line<MessageNumber, Entry>,
     delayed: Line<MessageNumber, (UnixMillis, Entry)>,
     due: LineSet<(UnixMillis, MessageNumber)>,
-    pub leased: LineSet<LeaseNumber>,
+    /// Bodies of ready and delayed messages.
+    waiting_bytes: u64,
+    leased: LineSet<LeaseNumber>,
+    leased_bytes: u64,
     /// Why messages are here, if this is a dead-letter queue.
     pub dead_reasons: Line<MessageNumber, Box<str>>,
     /// Totals since the log began; the momentary numbers in it are not kept up.
@@ -101,7 +108,9 @@ impl Queue {
             ready: Line::new(),
             delayed: Line::new(),
             due: LineSet::new(),
+            waiting_bytes: 0,
             leased: LineSet::new(),
+            leased_bytes: 0,
             dead_reasons: Line::new(),
             totals: QueueCounts::default(),
         }
@@ -109,10 +118,26 @@ impl Queue {
 
     /// Ready, delayed and leased messages.
     pub fn messages(&self) -> u64 {
-        (self.ready.len() + self.delayed.len() + self.leased.len()) as u64
+        self.waiting() + self.leased.len() as u64
+    }
+
+    /// Ready and delayed messages.
+    pub fn waiting(&self) -> u64 {
+        (self.ready.len() + self.delayed.len()) as u64
+    }
+
+    /// Bodies of ready and delayed messages.
+    pub const fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    /// Bodies of ready, delayed and leased messages.
+    pub const fn bytes(&self) -> u64 {
+        self.waiting_bytes + self.leased_bytes
     }
 
     pub fn put(&mut self, number: MessageNumber, entry: Entry, due_at: Option<UnixMillis>) {
+        self.waiting_bytes += u64::from(entry.body_bytes);
         let Some(due_at) = due_at else {
             self.ready.insert(number, entry);
             return;
@@ -126,15 +151,33 @@ impl Queue {
         self.ready.first_key_value().map(|(number, entry)| (*number, *entry))
     }
 
-    pub fn take_ready(&mut self, number: MessageNumber) -> Option<Entry> {
-        self.ready.remove(&number)
+    /// The message that makes room: the first, or if none is ready, the one that comes due first.
+    pub fn oldest_waiting(&self) -> Option<MessageNumber> {
+        let first = self.ready.first_key_value().map(|(number, _)| *number);
+        first.or_else(|| self.due.first().map(|(_, number)| *number))
     }
 
     /// Takes a message that is ready or delayed. Replay needs it: time has no say there.
     pub fn take(&mut self, number: MessageNumber) -> Option<Entry> {
-        if let Some(entry) = self.ready.remove(&number) {
-            return Some(entry);
+        let entry = self.ready.remove(&number).or_else(|| self.take_delayed(number))?;
+        self.waiting_bytes -= u64::from(entry.body_bytes);
+        Some(entry)
+    }
+
+    /// Notes that a message which was taken is leased.
+    pub fn hold(&mut self, lease: LeaseNumber, entry: Entry) {
+        self.leased.insert(lease);
+        self.leased_bytes += u64::from(entry.body_bytes);
+    }
+
+    /// Notes that its lease ended.
+    pub fn let_go(&mut self, lease: LeaseNumber, entry: Entry) {
+        if self.leased.remove(&lease) {
+            self.leased_bytes -= u64::from(entry.body_bytes);
         }
+    }
+
+    fn take_delayed(&mut self, number: MessageNumber) -> Option<Entry> {
         let (due_at, entry) = self.delayed.remove(&number)?;
         self.due.remove(&(due_at, number));
         Some(entry)

@@ -85,6 +85,7 @@ impl Broker {
         let merged = merge(&existing.options, options)?;
         if merged != existing.options {
             self.commit(&Record::Declared { queue: id, name, options: merged });
+            self.make_room(id);
             self.dirty_queues.insert(id);
         }
         Ok(id)
@@ -134,12 +135,7 @@ impl Broker {
         }
         self.admit_items(send.items)?;
         let queue = self.declare(send.queue, &QueueOptions::default())?;
-        let Some(existing) = self.state.queues.get(&queue) else {
-            return Err(Code::Internal.into());
-        };
-        if existing.messages() + send.items.len() as u64 > existing.settings.messages_max {
-            return Err(Refused::new(Code::Full, "messages_max"));
-        }
+        self.admit_room(queue, send.items)?;
         Ok(queue)
     }
 
@@ -179,6 +175,7 @@ impl Broker {
                 properties: item.properties,
             }));
         }
+        self.make_room(queue);
         self.dirty_queues.insert(queue);
         self.watch_delayed(queue);
     }
@@ -267,5 +264,7 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
         backoff: declared.backoff.or_else(|| existing.backoff.clone()),
         messages_max: declared.messages_max.or(existing.messages_max),
         version: declared.version.or(existing.version),
+        bytes_max: declared.bytes_max.or(existing.bytes_max),
+        overflow: declared.overflow.or(existing.overflow),
     })
 }

@@ -9,7 +9,7 @@ use crate::broker::queue::{Entry, Lease, Queue, Settings};
 use crate::error::Code;
 use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
 use crate::log::record::StoredMessage;
-use crate::log::{LeaseEnd, Place, Record};
+use crate::log::{LeaseEnd, Place, Record, Removal};
 use crate::sorted::{Line, Map};
 
 /// Settled leases remembered per client; more can't be outstanding than a client may prefetch.
@@ -138,6 +138,9 @@ impl State {
             Record::TermEnded { role } => {
                 self.leaders.remove(*role);
             }
+            Record::Removed { queue, number, removal } => {
+                return self.apply_removed(*queue, *number, removal);
+            }
             Record::Kept { .. } => return self.apply_kept(record),
             Record::Counters { queue, lane, message, lease, term } => {
                 self.next = Counters {
@@ -193,7 +196,7 @@ impl State {
         self.next.lease = self.next.lease.max(LeaseNumber(lease.0 + 1));
         let Some(queue) = self.queues.get_mut(id) else { return };
         let Some(entry) = queue.take(*number) else { return };
-        queue.leased.insert(*lease);
+        queue.hold(*lease, entry);
         if *attempt > 1 {
             queue.totals.redelivered_total += 1;
         }
@@ -226,7 +229,7 @@ impl State {
             }
         }
         let Some(queue) = self.queues.get_mut(&lease.queue) else { return Liveness::Same };
-        queue.leased.remove(&number);
+        queue.let_go(number, lease.entry);
         let failed = Entry { attempts: lease.attempt, ..lease.entry };
         match end {
             LeaseEnd::Acked => queue.totals.acked_total += 1,
@@ -246,6 +249,27 @@ impl State {
         }
         queue.dead_reasons.remove(&lease.number);
         Liveness::Release(lease.entry.place)
+    }
+
+    fn apply_removed(
+        &mut self,
+        id: QueueId,
+        number: MessageNumber,
+        removal: &Removal<'_>,
+    ) -> Liveness {
+        let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
+        let Some(entry) = queue.take(number) else { return Liveness::Same };
+        queue.dead_reasons.remove(&number);
+        match removal {
+            Removal::Discarded { .. } => {
+                queue.totals.discarded_total += 1;
+                Liveness::Release(entry.place)
+            }
+            Removal::DeadLettered { into, reason } => {
+                queue.totals.dead_lettered_total += 1;
+                self.bury(*into, number, entry, reason)
+            }
+        }
     }
 
     #[cfg(feature = "sim")]

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::{Code, Refused};
 use crate::limits::Limits;
-use crate::options::{Backoff, DeadLetter, Durability, QueueOptions};
+use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
 use crate::web::driver::{DriverOptions, HostChoice};
 
 /// The first number that a JavaScript number can't tell from its neighbor.
@@ -228,6 +228,8 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "deadLetter",
         "messagesMax",
         "version",
+        "bytesMax",
+        "overflow",
     ];
     let fields = Fields::of(object, &names, "options");
     let dead_letter = fields.read("deadLetter", |value| {
@@ -235,6 +237,12 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
             return Some(DeadLetter::Discard);
         }
         value.as_string().map(DeadLetter::Queue)
+    });
+    let overflow = fields.read("overflow", |value| match value.as_string()?.as_str() {
+        "reject" => Some(Overflow::Reject),
+        "drop-oldest" => Some(Overflow::DropOldest),
+        "dead-letter" => Some(Overflow::DeadLetter),
+        _ => None,
     });
     fields.check(QueueOptions {
         durability: fields.durability(),
@@ -244,6 +252,8 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         dead_letter,
         messages_max: fields.long("messagesMax"),
         version: fields.small("version"),
+        bytes_max: fields.long("bytesMax"),
+        overflow,
     })
 }
 

@@ -15,7 +15,7 @@ pub use journal::{Log, LogEvent};
 #[cfg(feature = "sim")]
 pub use manifest::Manifest;
 pub use memory::MemoryStore;
-pub use record::{LeaseEnd, Place, Record};
+pub use record::{LeaseEnd, Place, Record, Removal};
 pub use recovery::{NewIdentity, Recovery, RecoveryFault};
 
 use crate::limits::Limits;

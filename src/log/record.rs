@@ -45,6 +45,22 @@ variants! {
 }
 
 variants! {
+    /// How a message that nobody held left its queue.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Removal<'a> {
+        /// Gone, by the rule that the reason names.
+        1 => Discarded {
+            reason: &'a str,
+        },
+        /// Moved to the queue `into`, in the same record.
+        2 => DeadLettered {
+            into: QueueId,
+            reason: &'a str,
+        },
+    }
+}
+
+variants! {
     /// One entry of the log.
     #[derive(Clone, PartialEq, Eq, Debug)]
     pub enum Record<'a> {
@@ -105,6 +121,12 @@ variants! {
         /// Nobody leads the role.
         10 => TermEnded {
             role: &'a str,
+        },
+        /// A message that was ready or delayed left its queue without a delivery.
+        11 => Removed {
+            queue: QueueId,
+            number: MessageNumber,
+            removal: Removal<'a>,
         },
         /// Checkpoint: a live message whose body is at `place`.
         20 => Kept {

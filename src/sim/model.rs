@@ -10,8 +10,8 @@ use crate::id::{
     ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
 };
 use crate::log::record::StoredMessage;
-use crate::log::{LeaseEnd, Record};
-use crate::options::{DeadLetter, QueueOptions};
+use crate::log::{LeaseEnd, Record, Removal};
+use crate::options::{DeadLetter, Overflow, QueueOptions};
 use crate::sim::check::{Violation, violated};
 use crate::sim::fact::{ProcessId, Tag};
 use crate::time::UnixMillis;
@@ -35,11 +35,29 @@ pub struct Message {
     pub lane: LaneId,
     pub sequence: Sequence,
     pub index: u32,
+    pub body_bytes: u64,
     /// Failed deliveries, since it came to its queue.
     pub attempts: u32,
     pub whereabouts: Whereabouts,
     /// It was asked to wait, or was leased before, so others may be served before it.
     pub out_of_line: bool,
+}
+
+impl Message {
+    /// Puts the message into the dead-letter queue that its queue wants.
+    fn bury(
+        &mut self,
+        into: QueueId,
+        target: Option<String>,
+        wanted: Option<String>,
+    ) -> Result<(), Violation> {
+        if target != wanted || wanted.is_none() {
+            return violated(KEPT, format!("{} died into the wrong queue", self.tag));
+        }
+        self.queue = into;
+        self.attempts = 0;
+        Ok(())
+    }
 }
 
 /// How a lease ended.
@@ -76,6 +94,17 @@ pub struct Lane {
 pub struct Queue {
     pub name: String,
     pub options: QueueOptions,
+}
+
+impl Queue {
+    /// The name of its dead-letter queue.
+    fn dead_letters(&self) -> Option<String> {
+        match &self.options.dead_letter {
+            Some(DeadLetter::Queue(name)) => Some(name.clone()),
+            Some(DeadLetter::Discard) => None,
+            None => Some(format!("{}.dead", self.name)),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -132,6 +161,7 @@ impl Model {
                 Some(_) => Ok(()),
                 None => violated(RECORDS, format!("role {role} has no leader to end")),
             },
+            Record::Removed { queue, number, removal } => self.remove(*queue, *number, removal),
             Record::Kept { .. }
             | Record::Counters { .. }
             | Record::SettledLately { .. }
@@ -176,6 +206,7 @@ impl Model {
             lane: stored.lane,
             sequence: stored.sequence,
             index: stored.index,
+            body_bytes: stored.body.len() as u64,
             attempts: 0,
             whereabouts: Whereabouts::Waiting { due_at: stored.due_at },
             out_of_line: stored.due_at.is_some(),
@@ -296,27 +327,62 @@ impl Model {
         if how == End::Failed {
             message.attempts = attempt;
         }
-        let declared = self.queues.get(&message.queue);
-        let dead_letter = declared.and_then(|queue| queue.options.dead_letter.clone());
+        let wanted = self.queues.get(&message.queue).and_then(Queue::dead_letters);
         match end {
             LeaseEnd::DeadLettered { into, .. } => {
-                let target = self.queues.get(into).map(|queue| &queue.name);
-                let wanted = match dead_letter {
-                    Some(DeadLetter::Queue(name)) => Some(name),
-                    Some(DeadLetter::Discard) => None,
-                    None => declared.map(|queue| format!("{}.dead", queue.name)),
-                };
-                if target != wanted.as_ref() {
-                    return violated(KEPT, format!("{} died into the wrong queue", message.tag));
-                }
-                message.queue = *into;
-                message.attempts = 0;
-                Ok(())
+                let target = self.queues.get(into).map(|queue| queue.name.clone());
+                message.bury(*into, target, wanted)
             }
-            LeaseEnd::Discarded { .. } if dead_letter != Some(DeadLetter::Discard) => {
+            LeaseEnd::Discarded { .. } if wanted.is_some() => {
                 violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Only a full queue lets a message go that nobody holds, and only as it declares.
+    fn remove(
+        &mut self,
+        id: QueueId,
+        number: MessageNumber,
+        removal: &Removal<'_>,
+    ) -> Result<(), Violation> {
+        let waiting = self.messages.iter().filter(|(_, message)| {
+            message.queue == id && matches!(message.whereabouts, Whereabouts::Waiting { .. })
+        });
+        let (count, bytes, oldest) =
+            waiting.fold((0, 0, None), |(count, bytes, oldest), (n, m)| {
+                let ready = m.whereabouts == Whereabouts::Waiting { due_at: None };
+                (count + 1, bytes + m.body_bytes, oldest.or_else(|| ready.then_some(*n)))
+            });
+        let Some((queue, message)) = self.queues.get(&id).zip(self.messages.get_mut(&number))
+        else {
+            return violated(RECORDS, format!("message {} leaves no queue", number.0));
+        };
+        let options = &queue.options;
+        let over = options.messages_max.is_some_and(|max| count > max)
+            || options.bytes_max.is_some_and(|max| bytes > max);
+        let declared =
+            matches!(options.overflow, Some(Overflow::DropOldest | Overflow::DeadLetter));
+        if !over || !declared || message.queue != id || oldest.is_some_and(|first| first < number) {
+            return violated(KEPT, format!("{} leaves a queue that has room for it", message.tag));
+        }
+        let wanted = queue.dead_letters().filter(|name| *name != queue.name);
+        let wanted = wanted.filter(|_| options.overflow == Some(Overflow::DeadLetter));
+        match removal {
+            Removal::DeadLettered { into, .. } => {
+                let target = self.queues.get(into).map(|queue| queue.name.clone());
+                message.whereabouts = Whereabouts::Waiting { due_at: None };
+                message.out_of_line = true;
+                message.bury(*into, target, wanted)
+            }
+            Removal::Discarded { .. } if wanted.is_some() => {
+                violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
+            }
+            Removal::Discarded { .. } => {
+                message.whereabouts = Whereabouts::Discarded;
+                Ok(())
+            }
         }
     }
 

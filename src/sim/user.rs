@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::id::{CallId, CandidateId, ConsumerId, LeaseNumber, ServiceId, SubscriptionId};
-use crate::options::{Backoff, DeadLetter, Durability, QueueOptions};
+use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
 use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
@@ -46,7 +46,10 @@ pub struct Done {
     pub chores: Vec<(Micros, Chore)>,
 }
 
-pub const QUEUES: [&str; 6] = ["plain", "brief", "discards", "strict", "small", "brief.dead"];
+pub const QUEUES: [&str; 8] =
+    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "brief.dead"];
+/// Those that are declared and sent to.
+const OWN_QUEUES: [&str; 7] = ["plain", "brief", "discards", "strict", "small", "ring", "spills"];
 const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
 const FILTERS: [&str; 6] = ["a.*", "a.#", "#", "d", "*.b", "#.c"];
 const SERVICES: [&str; 2] = ["sums", "names"];
@@ -80,6 +83,18 @@ pub fn queue_options(name: &str) -> QueueOptions {
             ..brief
         },
         "strict" => QueueOptions { durability: Some(Durability::Strict), ..brief },
+        "ring" => QueueOptions {
+            lease_ms: Some(1500),
+            messages_max: Some(8),
+            overflow: Some(Overflow::DropOldest),
+            ..brief
+        },
+        "spills" => QueueOptions {
+            lease_ms: Some(1500),
+            bytes_max: Some(2000),
+            overflow: Some(Overflow::DeadLetter),
+            ..brief
+        },
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }
@@ -182,7 +197,7 @@ impl User {
             }
             4 => client.flush(now).ok().map(|request| Ask::Flush { request }),
             5 => {
-                let queue = *self.dice.choose(&QUEUES[..5]);
+                let queue = *self.dice.choose(&OWN_QUEUES);
                 self.declare(client, now, queue)
             }
             6 => self.subscribe(client, now),
@@ -216,7 +231,7 @@ impl User {
     }
 
     fn send(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
-        let queue = *self.dice.choose(&QUEUES[..5]);
+        let queue = *self.dice.choose(&OWN_QUEUES);
         let count = if self.one_in(5) { self.dice.between(2, 6) } else { 1 };
         let delayed = self.one_in(8);
         let tags: Vec<Tag> = (0..count).map(|_| self.tag()).collect();

@@ -6,6 +6,7 @@ mod full_storage;
 mod harness;
 mod hostile;
 mod live;
+mod overflow;
 mod queues;
 mod recovery;
 mod roles;

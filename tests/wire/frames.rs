@@ -5,7 +5,7 @@ use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, MethodId,
     PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
-use tabmq::options::{Backoff, DeadLetter, Durability, QueueOptions};
+use tabmq::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
@@ -205,6 +205,11 @@ impl<'a> Dice<'a> {
             }),
             messages_max: self.maybe(Self::number),
             version: self.maybe(Self::short),
+            bytes_max: self.maybe(Self::number),
+            overflow: self.maybe(|dice| match dice.flag() {
+                true => Overflow::DropOldest,
+                false => Overflow::DeadLetter,
+            }),
         }
     }
 

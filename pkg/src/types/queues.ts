@@ -15,8 +15,17 @@ export interface QueueOptions {
   backoff?: Backoff;
   /** Structural. Default `<name>.dead`; `false` discards. */
   deadLetter?: string | false;
-  /** Ready, delayed and leased messages together; past it a send rejects with `FULL`. */
+  /** Messages of the queue; see `overflow`. */
   maxLength?: number;
+  /** Their bodies, encoded, in bytes. */
+  maxBytes?: number;
+  /**
+   * What happens at `maxLength` and `maxBytes`. `reject` (the default): a send or batch that does
+   * not fit rejects with `FULL`; ready, delayed and leased messages count. `drop-oldest`: the
+   * oldest are discarded until the rest fits, as in a ring. `dead-letter`: they go to the
+   * dead-letter queue with the reason `overflow`. With these two, leased messages do not count.
+   */
+  overflow?: "reject" | "drop-oldest" | "dead-letter";
 }
 
 export type Backoff =
