@@ -7,6 +7,7 @@ use tabmq::id::{ClientId, ConnId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNo
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::node::{Node, NodeConfig};
+use tabmq::options::ConsumeOptions;
 use tabmq::options::Durability;
 use tabmq::rules::Rules;
 use tabmq::time::{Instant, Now, UnixMillis};
@@ -75,8 +76,8 @@ impl Bench {
 
     fn settle_all(&mut self) {
         let (consumer, queue) = (ConsumerId(1), "work");
-        let (prefetch, prefetch_bytes) = (u32::try_from(BATCH).unwrap(), 1 << 20);
-        self.say(&[Frame::Consume { consumer, queue, prefetch, prefetch_bytes }]);
+        let options = ConsumeOptions::new(u32::try_from(BATCH).unwrap(), 1 << 20);
+        self.say(&[Frame::Consume { consumer, queue, options }]);
         while !self.leases.is_empty() {
             let settle = |lease| Frame::Settle { lease, settlement: Settlement::Ack };
             let frames: Vec<_> = self.leases.drain(..).map(settle).collect();

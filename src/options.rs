@@ -95,5 +95,38 @@ structure! {
         pub bytes_max: Option<u64>,
         /// Default: reject.
         pub overflow: Option<Overflow>,
+        /// Structural. One consumer is served; another takes over when it is gone, or one of a
+        /// higher priority comes, and nothing of it is out. Default: all are served.
+        pub single_active: Option<bool>,
+        /// Nobody is served until so many consumers came; then all are until none is left.
+        pub consumers_min: Option<u32>,
+        /// The first of them waits at most this long for the others. Default: for ever.
+        pub consumers_wait_ms: Option<u64>,
+    }
+}
+
+structure! {
+    /// What a consumer asks for.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct ConsumeOptions {
+        /// Deliveries without a settlement; at least 1.
+        pub prefetch: u32,
+        /// Their bodies; one delivery may always come.
+        pub prefetch_bytes: u32,
+        /// A higher one is served first, as long as it has credit. Default 0. Among equals those
+        /// come first whose page is visible.
+        pub priority: Option<u32>,
+        /// Deliveries come without their bodies and tell how long these are.
+        pub headers_only: Option<bool>,
+        /// Nothing comes until a change says otherwise.
+        pub paused: Option<bool>,
+    }
+}
+
+impl ConsumeOptions {
+    /// Credit, and nothing special.
+    #[must_use]
+    pub const fn new(prefetch: u32, prefetch_bytes: u32) -> Self {
+        Self { prefetch, prefetch_bytes, priority: None, headers_only: None, paused: None }
     }
 }

@@ -1,99 +1,19 @@
 //! Deliveries: which ready message goes to which consumer, and how a lease ends.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use crate::broker::Broker;
 use crate::broker::gate::Gated;
 use crate::broker::queue::{Entry, Lease};
-use crate::broker::session::{Consumer, Leaving};
+use crate::broker::session::Leaving;
 use crate::error::Code;
 use crate::id::{ChunkNumber, ClientId, ConnId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::{LeaseEnd, Record};
-use crate::options::QueueOptions;
 use crate::time::{Now, UnixMillis};
 use crate::wire::Frame;
 use crate::wire::frame::{Delivery, Settlement};
 
-/// The consumers of one queue; the next in turn is served first.
-#[derive(Debug, Default)]
-pub struct Consumers {
-    members: Vec<(ClientId, ConsumerId)>,
-    turn: usize,
-}
-
-impl Consumers {
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-}
-
-/// What a consumer asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    pub consumer: ConsumerId,
-    pub queue: &'a str,
-    pub prefetch: u32,
-    pub prefetch_bytes: u32,
-}
-
 impl Broker {
-    pub(super) fn on_consume(&mut self, conn: ConnId, client: ClientId, wanted: Wanted<'_>) {
-        let consumer = wanted.consumer;
-        let refused = self.start_consumer(client, wanted).err();
-        self.gated(conn, &Frame::Consuming { consumer, refused });
-    }
-
-    fn start_consumer(&mut self, client: ClientId, wanted: Wanted<'_>) -> Result<(), Code> {
-        let queue =
-            self.declare(wanted.queue, &QueueOptions::default()).map_err(|refused| refused.code)?;
-        let held = self.state.leases.values().filter(|lease| {
-            lease.client == client && lease.consumer == wanted.consumer && lease.queue == queue
-        });
-        let (in_flight, in_flight_bytes) =
-            held.fold((0, 0), |(n, bytes), l| (n + 1, bytes + u64::from(l.entry.body_bytes)));
-        let Some(session) = self.sessions.get_mut(&client) else { return Err(Code::Closed) };
-        let handles_max = self.limits.handles_max as usize;
-        let new = !session.consumers.contains_key(&wanted.consumer);
-        if new && session.consumers.len() >= handles_max {
-            return Err(Code::Full);
-        }
-        let consumer = Consumer {
-            queue,
-            prefetch: wanted.prefetch.max(1),
-            prefetch_bytes: wanted.prefetch_bytes,
-            in_flight,
-            in_flight_bytes,
-        };
-        session.consumers.insert(wanted.consumer, consumer);
-        if new {
-            let members = &mut self.consumers.get_or_default(queue).members;
-            members.push((client, wanted.consumer));
-        }
-        self.dirty_queues.insert(queue);
-        Ok(())
-    }
-
-    pub(super) fn on_cancel_consumer(&mut self, client: ClientId, consumer: ConsumerId) {
-        let Some(session) = self.sessions.get_mut(&client) else { return };
-        if let Some(cancelled) = session.consumers.remove(&consumer) {
-            self.remove_consumer(client, consumer, cancelled.queue);
-        }
-    }
-
-    pub(super) fn remove_consumer(
-        &mut self,
-        client: ClientId,
-        consumer: ConsumerId,
-        queue: QueueId,
-    ) {
-        let Some(consumers) = self.consumers.get_mut(&queue) else { return };
-        consumers.members.retain(|member| *member != (client, consumer));
-        if consumers.members.is_empty() {
-            self.consumers.remove(&queue);
-        }
-    }
-
     /// Leases ready messages of the queues that changed, as far as credit goes.
     pub(super) fn deliver(&mut self, now: Now) {
         while let Some(queue) = self.dirty_queues.pop_first() {
@@ -119,24 +39,6 @@ impl Broker {
         }
         self.lease(now, queue, number, entry, client, consumer);
         true
-    }
-
-    /// The next consumer in turn that is attached and has credit.
-    fn next_consumer(&mut self, queue: QueueId, body_bytes: u32) -> Option<(ClientId, ConsumerId)> {
-        let consumers = self.consumers.get_mut(&queue)?;
-        for _ in 0..consumers.members.len() {
-            consumers.turn = (consumers.turn + 1) % consumers.members.len();
-            let (client, consumer) = consumers.members[consumers.turn];
-            let Some(session) = self.sessions.get(&client) else { continue };
-            let attached = session.conn.is_some_and(|conn| {
-                self.links.waiting_bytes(conn) < self.limits.link_bytes_max as usize
-            });
-            let credit = session.consumers.get(&consumer).is_some_and(|c| c.has_credit(body_bytes));
-            if attached && credit {
-                return Some((client, consumer));
-            }
-        }
-        None
     }
 
     fn lease(
@@ -189,6 +91,9 @@ impl Broker {
         let dead_reasons = self.state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
         let dead_reason =
             dead_reasons.and_then(|reasons| reasons.get(&lease.number)).map(|reason| &**reason);
+        let session = self.sessions.get(&lease.client);
+        let consumer = session.and_then(|session| session.consumers.get(&lease.consumer));
+        let headers_only = consumer.is_some_and(|c| c.options.headers_only == Some(true));
         let delivery = Delivery {
             consumer: lease.consumer,
             lease: number,
@@ -199,9 +104,10 @@ impl Broker {
             index: message.index,
             stored_at: message.stored_at,
             lease_ms: lease.lease_ms,
-            body: message.body,
+            body: if headers_only { &[] } else { message.body },
             properties: message.properties,
             dead_reason,
+            body_bytes: headers_only.then_some(lease.entry.body_bytes),
         };
         self.links.push(conn, &Frame::Deliver(delivery));
         Ok(())
@@ -289,8 +195,21 @@ impl Broker {
             self.log.begin_batch();
             let failure = Failure { after_ms: Some(0), reason: "lease expired", by_holder: false };
             self.fail_lease(now, number, lease, failure);
+            self.tell_lease_lost(number, lease.client);
             self.log.end_batch();
         }
+    }
+
+    /// Tells the holder that its lease ran out. A holder that stands still would let the next one
+    /// run out as well, so it is served again only once it was heard.
+    fn tell_lease_lost(&mut self, lease: LeaseNumber, client: ClientId) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        session.silent = true;
+        if let Some(conn) = session.conn {
+            self.gated(conn, &Frame::Settled { lease, refused: Some(Code::StaleLease) });
+            self.links.push(conn, &Frame::Ping { nonce: 0 });
+        }
+        self.elect_active_around(client);
     }
 
     /// Ends every lease of a client: given back, or failed if it died with them.
@@ -336,6 +255,7 @@ impl Broker {
         let Some(lease) = self.state.leases.get(&number).copied() else { return };
         self.commit(&Record::Ended { lease: number, end, by_holder });
         self.lease_ends.remove(number);
+        self.foreign_lease_ended(lease.queue, number);
         self.make_room(lease.queue);
         self.dirty_queues.insert(lease.queue);
         self.watch_delayed(lease.queue);

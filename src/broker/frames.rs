@@ -2,7 +2,6 @@
 
 use crate::broker::Broker;
 use crate::broker::calls::Calling;
-use crate::broker::deliver::Wanted;
 use crate::broker::sends::Sending;
 use crate::broker::session::Leaving;
 use crate::error::Code;
@@ -30,6 +29,7 @@ impl Broker {
         if !in_order && self.rules.order_per_producer() {
             return self.hang_up(now, conn, Code::Protocol);
         }
+        self.hear(head.client);
         for frame in message.frames() {
             let Ok(frame) = frame else { return self.hang_up(now, conn, Code::Protocol) };
             self.on_link_frame(now, conn, head.client, frame);
@@ -140,10 +140,10 @@ impl Broker {
                 let send = Sending { sequence, queue, refusals_seen, durability, items };
                 self.on_send(now, conn, client, send);
             }
-            Frame::Consume { consumer, queue, prefetch, prefetch_bytes } => {
-                let wanted = Wanted { consumer, queue, prefetch, prefetch_bytes };
-                self.on_consume(conn, client, wanted);
+            Frame::Consume { consumer, queue, options } => {
+                self.on_consume(conn, client, consumer, queue, options);
             }
+            Frame::Visible { visible } => self.on_visible(client, visible),
             Frame::CancelConsumer { consumer } => self.on_cancel_consumer(client, consumer),
             Frame::Settle { lease, settlement } => {
                 self.on_settle(now, conn, client, lease, settlement);

@@ -6,6 +6,7 @@
 mod answers;
 mod calls;
 mod checkpoint;
+mod consumers;
 mod deadline;
 mod deliver;
 mod frames;
@@ -32,8 +33,8 @@ use alloc::vec::Vec;
 
 use crate::broker::answers::Answers;
 use crate::broker::calls::PendingCall;
+use crate::broker::consumers::Consumers;
 use crate::broker::deadline::Deadlines;
-use crate::broker::deliver::Consumers;
 use crate::broker::gate::{Gate, Gated};
 use crate::broker::io::{Event, Input, Output};
 use crate::broker::link::Links;
@@ -104,6 +105,8 @@ pub struct Broker {
     gate: Gate,
     consumers: Map<QueueId, Consumers>,
     dirty_queues: Set<QueueId>,
+    /// When queues are served for which not enough consumers came.
+    gatherings: Deadlines<QueueId, Instant>,
     /// Queues whose first message is in a chunk that is being read back.
     awaiting_chunk: Map<ChunkNumber, Set<QueueId>>,
     /// Deliveries in order, the first of which waits for its body.
@@ -157,6 +160,7 @@ impl Broker {
             gate: Gate::default(),
             consumers: Map::new(),
             dirty_queues: state.queues.keys().copied().collect(),
+            gatherings: Deadlines::new(),
             awaiting_chunk: Map::new(),
             stalled: Map::new(),
             lease_ends: Deadlines::new(),
@@ -268,6 +272,7 @@ impl Broker {
         }
         self.settle_down(now);
         self.wake_delayed(now);
+        self.end_gatherings(now);
         if !self.draining {
             self.deliver(now);
             self.dispatch_calls();
@@ -448,6 +453,7 @@ impl Broker {
         let settling = self.settling.as_ref().map(Settling::until);
         [
             self.lease_ends.first(),
+            self.gatherings.first(),
             self.call_ends.first(),
             self.live.wake_at(),
             delayed,

@@ -86,6 +86,8 @@ impl Broker {
         if merged != existing.options {
             self.commit(&Record::Declared { queue: id, name, options: merged });
             self.make_room(id);
+            self.gather(id);
+            self.elect_active(id, None);
             self.dirty_queues.insert(id);
         }
         Ok(id)
@@ -252,6 +254,9 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
     if declared.dead_letter.is_some() && declared.dead_letter != existing.dead_letter {
         return Err(Refused::new(Code::DuplicateDeclare, "dead_letter"));
     }
+    if declared.single_active.is_some() && declared.single_active != existing.single_active {
+        return Err(Refused::new(Code::DuplicateDeclare, "single_active"));
+    }
     if declared.version.unwrap_or(0) < existing.version.unwrap_or(0) {
         return Ok(existing.clone());
     }
@@ -266,5 +271,8 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
         version: declared.version.or(existing.version),
         bytes_max: declared.bytes_max.or(existing.bytes_max),
         overflow: declared.overflow.or(existing.overflow),
+        single_active: existing.single_active,
+        consumers_min: declared.consumers_min.or(existing.consumers_min),
+        consumers_wait_ms: declared.consumers_wait_ms.or(existing.consumers_wait_ms),
     })
 }

@@ -11,6 +11,7 @@ use crate::id::{
     CandidateId, ClientId, ConnId, ConsumerId, LaneId, LeaseNumber, LinkNonce, MethodId, QueueId,
     Sequence, ServiceId, SubscriptionId,
 };
+use crate::options::ConsumeOptions;
 use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
 use crate::wire::frame::{Hello, Welcome};
@@ -20,8 +21,7 @@ use crate::wire::{Frame, VERSION, VERSION_MIN};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Consumer {
     pub queue: QueueId,
-    pub prefetch: u32,
-    pub prefetch_bytes: u32,
+    pub options: ConsumeOptions,
     pub in_flight: u32,
     pub in_flight_bytes: u64,
 }
@@ -30,11 +30,15 @@ impl Consumer {
     /// Whether one more delivery of this size may go. One always may, or a body over the byte
     /// credit would never arrive.
     pub fn has_credit(&self, body_bytes: u32) -> bool {
+        if self.options.paused == Some(true) {
+            return false;
+        }
         if self.in_flight == 0 {
             return true;
         }
         let bytes = self.in_flight_bytes + u64::from(body_bytes);
-        self.in_flight < self.prefetch && bytes <= u64::from(self.prefetch_bytes)
+        let ConsumeOptions { prefetch, prefetch_bytes, .. } = self.options;
+        self.in_flight < prefetch && bytes <= u64::from(prefetch_bytes)
     }
 }
 
@@ -47,6 +51,10 @@ pub struct Session {
     pub peer: Vec<u8>,
     /// When the link was lost; the session is given up after `limits.park_ms`.
     pub detached_at: Option<Instant>,
+    /// The page of the client is out of view.
+    pub hidden: bool,
+    /// A lease ran out, and nothing was heard of the client since.
+    pub silent: bool,
     pub consumers: Map<ConsumerId, Consumer>,
     pub groups: Set<SubscriptionId>,
     pub services: Map<ServiceId, String>,
@@ -126,8 +134,17 @@ impl Broker {
         session.detached_at = None;
         session.peer = hello.peer.to_vec();
         session.methods.clear();
+        session.hidden = false;
         if !known {
             self.events.push_back(Event::Watch { client });
+        }
+    }
+
+    /// Something came from the client: it does not stand still.
+    pub(super) fn hear(&mut self, client: ClientId) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if core::mem::take(&mut session.silent) {
+            self.elect_active_around(client);
         }
     }
 
@@ -146,6 +163,7 @@ impl Broker {
         if session.conn == Some(conn) {
             session.conn = None;
             session.detached_at = Some(now.mono);
+            self.elect_active_around(client);
         }
     }
 

@@ -74,5 +74,6 @@ impl Broker {
         }
         self.end_terms_of_absent();
         self.services.touch_all();
+        self.elect_all_active();
     }
 }

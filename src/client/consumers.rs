@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
 use crate::id::{ConsumerId, LeaseNumber, RequestId};
+use crate::options::ConsumeOptions;
 use crate::sorted::{Line, Map};
 use crate::topic::Name;
 use crate::wire::Frame;
@@ -18,8 +19,7 @@ use crate::wire::frame::{Delivery, Settlement};
 #[derive(Debug)]
 struct Consumer {
     queue: String,
-    prefetch: u32,
-    prefetch_bytes: u32,
+    options: ConsumeOptions,
 }
 
 /// A settlement without an answer.
@@ -80,21 +80,44 @@ impl Client {
     pub(super) fn begin_consume(
         &mut self,
         queue: &str,
-        prefetch: u32,
-        prefetch_bytes: u32,
+        options: ConsumeOptions,
     ) -> Result<ConsumerId, Refused> {
         Name::parse(queue, &self.limits)?;
         self.check_handles(self.consumers.consumers.len())?;
-        if prefetch == 0 {
+        if options.prefetch == 0 {
             return Err(Refused::new(Code::Invalid, "prefetch"));
         }
         self.consumers.last = self.consumers.last.saturating_add(1);
         let consumer = ConsumerId(self.consumers.last);
-        self.push(&Frame::Consume { consumer, queue, prefetch, prefetch_bytes });
+        self.push(&Frame::Consume { consumer, queue, options });
         let queue = queue.to_owned();
-        self.consumers.consumers.insert(consumer, Consumer { queue, prefetch, prefetch_bytes });
+        self.consumers.consumers.insert(consumer, Consumer { queue, options });
         self.awaited.insert(Handle::Consumer(consumer));
         Ok(consumer)
+    }
+
+    pub(super) fn begin_change_consumer(
+        &mut self,
+        consumer: ConsumerId,
+        options: ConsumeOptions,
+    ) -> Result<(), Refused> {
+        if options.prefetch == 0 {
+            return Err(Refused::new(Code::Invalid, "prefetch"));
+        }
+        let known = self.consumers.consumers.get_mut(&consumer);
+        let known = known.ok_or(Refused::new(Code::NotFound, "consumer"))?;
+        known.options = options;
+        if let Some(writer) = self.link.writer() {
+            writer.push(&Frame::Consume { consumer, queue: &known.queue, options });
+        }
+        Ok(())
+    }
+
+    /// The page came into view, or went out of it.
+    pub(super) fn change_visible(&mut self, visible: bool) {
+        if core::mem::replace(&mut self.hidden, !visible) == visible {
+            self.push(&Frame::Visible { visible });
+        }
     }
 
     /// Deliveries that are out stay with the client until it settles them.
@@ -107,10 +130,17 @@ impl Client {
 
     pub(super) fn declare_consumers(&mut self) {
         let Some(writer) = self.link.writer() else { return };
-        for (id, consumer) in self.consumers.consumers.iter() {
-            let Consumer { queue, prefetch, prefetch_bytes } = consumer;
-            let (prefetch, prefetch_bytes) = (*prefetch, *prefetch_bytes);
-            writer.push(&Frame::Consume { consumer: *id, queue, prefetch, prefetch_bytes });
+        if self.hidden {
+            writer.push(&Frame::Visible { visible: false });
+        }
+        for (id, Consumer { queue, options }) in self.consumers.consumers.iter() {
+            writer.push(&Frame::Consume { consumer: *id, queue, options: *options });
+        }
+    }
+
+    pub(super) fn on_consumer_active(&mut self, consumer: ConsumerId, active: bool) {
+        if self.consumers.consumers.contains_key(&consumer) {
+            self.events.push_back(Event::ConsumerActive { consumer, active });
         }
     }
 
@@ -153,6 +183,7 @@ impl Client {
             body: delivery.body.to_owned(),
             properties: delivery.properties.map(ToOwned::to_owned),
             dead_reason: delivery.dead_reason.map(ToOwned::to_owned),
+            body_bytes: delivery.body_bytes,
         });
         true
     }
@@ -197,7 +228,10 @@ impl Client {
 
     pub(super) fn on_settled(&mut self, lease: LeaseNumber, refused: Option<Code>) {
         let Some(held) = self.consumers.held.get_mut(&lease) else { return };
-        let Some(settled) = held.settling.pop_front() else { return };
+        let Some(settled) = held.settling.pop_front() else {
+            // Not an answer: the lease ran out.
+            return self.lose_lease(lease);
+        };
         let request = settled.request;
         if !settled.extends {
             self.consumers.held.remove(&lease);

@@ -53,6 +53,9 @@ impl Client {
                 return self.on_send_refused(sequence, code, reason);
             }
             Frame::Consuming { consumer, refused } => self.on_consuming(consumer, refused),
+            Frame::ConsumerActive { consumer, active } => {
+                self.on_consumer_active(consumer, active);
+            }
             Frame::Deliver(delivery) => return self.on_deliver(&delivery),
             Frame::Settled { lease, refused } => self.on_settled(lease, refused),
             _ => return false,

@@ -106,7 +106,12 @@ pub enum Event {
         body: Vec<u8>,
         properties: Option<Vec<u8>>,
         dead_reason: Option<String>,
+        /// How long the body is, for a consumer that takes headers only.
+        body_bytes: Option<u32>,
     },
+    /// Whether this consumer is the one that its queue serves. Said for queues with a single active
+    /// consumer alone.
+    ConsumerActive { consumer: ConsumerId, active: bool },
     /// The settlement is stored.
     Settled { request: RequestId },
     /// The lease was found dead before it was settled: stop working on the message.

@@ -64,6 +64,8 @@ pub struct Client {
     rng: Rng,
     now: Now,
     peer: Vec<u8>,
+    /// The page is out of view.
+    hidden: bool,
     /// The node has an older `peer` than this.
     peer_changed: bool,
     log: Option<LogId>,
@@ -107,6 +109,7 @@ impl Client {
             rng: Rng::new(seed),
             now,
             peer: config.peer,
+            hidden: false,
             peer_changed: false,
             log: kept.and_then(|kept| kept.log),
             fresh: true,

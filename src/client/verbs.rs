@@ -5,7 +5,7 @@ use crate::error::{Code, Refused};
 use crate::id::{
     CallId, CandidateId, ConsumerId, LeaseNumber, RequestId, ServiceId, SubscriptionId,
 };
-use crate::options::{Durability, QueueOptions};
+use crate::options::{ConsumeOptions, Durability, QueueOptions};
 use crate::time::Now;
 use crate::wire::frame::{CallKey, Item, Outcome, Settlement};
 
@@ -104,13 +104,36 @@ impl Client {
         &mut self,
         now: Now,
         queue: &str,
-        prefetch: u32,
-        prefetch_bytes: u32,
+        options: ConsumeOptions,
     ) -> Result<ConsumerId, Refused> {
         self.start_verb(now)?;
-        let consumer = self.begin_consume(queue, prefetch, prefetch_bytes);
+        let consumer = self.begin_consume(queue, options);
         self.settle_forward();
         consumer
+    }
+
+    /// Changes credit, priority or pause of a consumer. What is out stays out.
+    ///
+    /// # Errors
+    /// As for every verb, and `NOT_FOUND` if it was ended.
+    pub fn change_consumer(
+        &mut self,
+        now: Now,
+        consumer: ConsumerId,
+        options: ConsumeOptions,
+    ) -> Result<(), Refused> {
+        self.start_verb(now)?;
+        let changed = self.begin_change_consumer(consumer, options);
+        self.settle_forward();
+        changed
+    }
+
+    /// The page came into view, or went out of it. Among consumers of the same priority those of
+    /// visible pages are served first.
+    pub fn set_visible(&mut self, now: Now, visible: bool) {
+        self.begin(now);
+        self.change_visible(visible);
+        self.settle_forward();
     }
 
     /// Deliveries that are out stay with the client until it settles them.

@@ -123,6 +123,9 @@ impl Batch<'_> {
         match event {
             Event::Subscribed { subscription } => drop(self.event(7, 1)?.u32(subscription.0)?),
             Event::Consuming { consumer } => drop(self.event(11, 1)?.u32(consumer.0)?),
+            Event::ConsumerActive { consumer, active } => {
+                self.event(28, 2)?.u32(consumer.0)?.bool(*active)?;
+            }
             Event::Serving { service } => drop(self.event(15, 1)?.u32(service.0)?),
             Event::Dispatch { key, service, method, deadline, arguments } => {
                 let dispatch = self.dispatches.insert(*key);
@@ -177,13 +180,18 @@ impl Batch<'_> {
                 body,
                 properties,
                 dead_reason,
+                body_bytes,
             } => {
-                let event = self.event(12, 12)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
+                let event = self.event(12, 13)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
                 let event = event.u64(number.0)?.u64(lane.0)?.u64(sequence.0)?.u32(*index)?;
                 let event = event.u64(stored_at.0)?.u64(*lease_ms)?.bytes(body)?;
                 optional_bytes(event, properties.as_deref())?;
                 match dead_reason {
                     Some(reason) => event.str(reason)?,
+                    None => event.null()?,
+                };
+                match body_bytes {
+                    Some(bytes) => event.u32(*bytes)?,
                     None => event.null()?,
                 };
             }

@@ -18,7 +18,7 @@ use crate::id::{
 use crate::js::batch;
 use crate::js::dispatches::Dispatches;
 use crate::js::options;
-use crate::options::Durability;
+use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
 use crate::wire::frame::{Item, Outcome, Settlement};
@@ -111,14 +111,15 @@ impl RawBus {
         self.send_items(queue, &items, durability.as_deref())
     }
 
-    pub fn consume(
-        &self,
-        queue: &str,
-        prefetch: u32,
-        #[wasm_bindgen(js_name = prefetchBytes)] prefetch_bytes: u32,
-    ) -> Answer<u32> {
-        self.ask(|client, now| client.consume(now, queue, prefetch, prefetch_bytes))
-            .map(|consumer| consumer.0)
+    pub fn consume(&self, queue: &str, options: &[u8]) -> Answer<u32> {
+        let options = consume_options(options)?;
+        self.ask(|client, now| client.consume(now, queue, options)).map(|consumer| consumer.0)
+    }
+
+    #[wasm_bindgen(js_name = changeConsumer)]
+    pub fn change_consumer(&self, consumer: u32, options: &[u8]) -> Answer<()> {
+        let options = consume_options(options)?;
+        self.ask(|client, now| client.change_consumer(now, ConsumerId(consumer), options))
     }
 
     #[wasm_bindgen(js_name = cancelConsumer)]
@@ -267,6 +268,11 @@ impl RawBus {
         };
         self.ask(|client, now| client.send(now, queue, items, durability)).map(|request| request.0)
     }
+}
+
+/// An encoded `ConsumeOptions`.
+fn consume_options(bytes: &[u8]) -> Answer<ConsumeOptions> {
+    cbor::decode(bytes).map_err(|_| to_error(Refused::new(Code::Invalid, "options")))
 }
 
 fn millis(value: Option<f64>, reason: &'static str) -> Answer<Option<u64>> {

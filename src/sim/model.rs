@@ -126,6 +126,7 @@ const DUPLICATE: &str = "no-duplicate";
 const ONE_LEASE: &str = "one-live-lease";
 const KEPT: &str = "confirmed-is-kept";
 const ONE_LEADER: &str = "one-leader-per-term";
+const ONE_ACTIVE: &str = "one-active-consumer";
 const RECORDS: &str = "records-make-sense";
 
 impl Model {
@@ -242,6 +243,7 @@ impl Model {
             return violated(ONE_LEASE, format!("lease {} was issued before", lease.0));
         }
         self.first_in_line(*number, *queue)?;
+        self.is_active(*queue, (*client, *consumer))?;
         let Some(message) = self.messages.get_mut(number) else {
             return violated(RECORDS, format!("lease {} is for no message", lease.0));
         };
@@ -268,6 +270,26 @@ impl Model {
         };
         self.leases.insert(*lease, leased);
         Ok(())
+    }
+
+    /// A queue with a single active consumer serves another only when nothing of the first is out.
+    fn is_active(&self, queue: QueueId, consumer: (ClientId, ConsumerId)) -> Result<(), Violation> {
+        let declared = self.queues.get(&queue).map(|queue| queue.options.single_active);
+        if declared != Some(Some(true)) {
+            return Ok(());
+        }
+        let other = self.leases.iter().rev().find(|(_, lease)| {
+            lease.end.is_none()
+                && (lease.client, lease.consumer) != consumer
+                && self.messages.get(&lease.number).is_some_and(|message| message.queue == queue)
+        });
+        match other {
+            Some((other, _)) => violated(
+                ONE_ACTIVE,
+                format!("queue {} serves two consumers: lease {} is out", queue.0, other.0),
+            ),
+            None => Ok(()),
+        }
     }
 
     /// A message that never left its line is served in the order of numbers.

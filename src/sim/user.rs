@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::id::{CallId, CandidateId, ConsumerId, LeaseNumber, ServiceId, SubscriptionId};
-use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
+use crate::options::{Backoff, ConsumeOptions, DeadLetter, Durability, Overflow, QueueOptions};
 use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
@@ -46,10 +46,11 @@ pub struct Done {
     pub chores: Vec<(Micros, Chore)>,
 }
 
-pub const QUEUES: [&str; 8] =
-    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "brief.dead"];
+pub const QUEUES: [&str; 9] =
+    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "brief.dead"];
 /// Those that are declared and sent to.
-const OWN_QUEUES: [&str; 7] = ["plain", "brief", "discards", "strict", "small", "ring", "spills"];
+const OWN_QUEUES: [&str; 8] =
+    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single"];
 const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
 const FILTERS: [&str; 6] = ["a.*", "a.#", "#", "d", "*.b", "#.c"];
 const SERVICES: [&str; 2] = ["sums", "names"];
@@ -93,8 +94,11 @@ pub fn queue_options(name: &str) -> QueueOptions {
             lease_ms: Some(1500),
             bytes_max: Some(2000),
             overflow: Some(Overflow::DeadLetter),
+            consumers_min: Some(2),
+            consumers_wait_ms: Some(400),
             ..brief
         },
+        "single" => QueueOptions { lease_ms: Some(1000), single_active: Some(true), ..brief },
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }
@@ -276,7 +280,11 @@ impl User {
 
     fn consume(&mut self, client: &mut Client, now: Now, queue: &str) -> Option<Ask> {
         let prefetch = u32::try_from(self.dice.between(1, 5)).unwrap_or(1);
-        let consumer = client.consume(now, queue, prefetch, 10_000).ok()?;
+        let options = ConsumeOptions {
+            priority: self.one_in(4).then_some(1),
+            ..ConsumeOptions::new(prefetch, 10_000)
+        };
+        let consumer = client.consume(now, queue, options).ok()?;
         self.consumers.push(consumer);
         Some(Ask::Consume { consumer, queue: queue.to_owned() })
     }

@@ -223,6 +223,7 @@ impl Realm {
             self.effects.push(Effect::HoldVisible(true));
         } else {
             self.page.hidden_since = Some(now.mono);
+            self.client.set_visible(now, false);
         }
         self.request_lock(false);
     }
@@ -393,12 +394,13 @@ impl Realm {
                 self.page.hidden_since = None;
                 self.look_later(now);
                 self.effects.push(Effect::HoldVisible(true));
-                self.client.handle_input(now, Input::Tick);
+                self.client.set_visible(now, true);
             }
             PageFact::Hidden => {
                 self.page.hidden_since = Some(now.mono);
                 self.look_later(now);
                 self.effects.push(Effect::HoldVisible(false));
+                self.client.set_visible(now, false);
                 // To the end of the line: those that are visible come first, and if there is
                 // nobody else a hidden page is better than none.
                 if self.hosting.is_waiting() {

@@ -13,7 +13,7 @@ use crate::id::{
     CallId, CandidateId, ClientId, ConsumerId, LeaseNumber, LogId, MethodId, PublishNumber,
     RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
-use crate::options::QueueOptions;
+use crate::options::{ConsumeOptions, QueueOptions};
 pub use crate::wire::parts::{
     CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties, QueueCounts,
     Reached, Settlement, StorageReport, Welcome,
@@ -149,10 +149,7 @@ variants! {
         35 => Consume {
             consumer: ConsumerId,
             queue: &'a str,
-            /// Deliveries without a settlement.
-            prefetch: u32,
-            /// Their bodies; one delivery may always go.
-            prefetch_bytes: u32,
+            options: ConsumeOptions,
         },
         /// N. Answers `Consume`; a code says why not.
         36 => Consuming {
@@ -163,6 +160,16 @@ variants! {
         37 => CancelConsumer {
             consumer: ConsumerId,
         },
+        /// N. Whether this consumer is the one that a queue with a single active consumer serves.
+        /// Said after `Consuming` and whenever it changes.
+        51 => ConsumerActive {
+            consumer: ConsumerId,
+            active: bool,
+        },
+        /// C. The page of the client is in view, or not. Said after a resume if it is not.
+        50 => Visible {
+            visible: bool,
+        },
         /// N. One message under one lease. The lease is stored.
         14 => Deliver(Delivery<'a>),
         /// C.
@@ -170,7 +177,8 @@ variants! {
             lease: LeaseNumber,
             settlement: Settlement<'a>,
         },
-        /// N. The settlement is stored, or was refused with `StaleLease`.
+        /// N. The settlement is stored, or was refused with `StaleLease`. Said with `StaleLease`
+        /// also without a settlement, when the lease has ended.
         16 => Settled {
             lease: LeaseNumber,
             refused: Option<Code>,

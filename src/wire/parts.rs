@@ -232,6 +232,8 @@ structure! {
         pub properties: Option<&'a [u8]>,
         /// Why the message is in a dead-letter queue.
         pub dead_reason: Option<&'a str>,
+        /// How long the body is, if it stays at the node.
+        pub body_bytes: Option<u32>,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use core::fmt::{Display, Formatter, Result};
 
+use crate::options::ConsumeOptions;
 use crate::wire::frame::{CallKey, Frame, Outcome, Settlement};
 
 /// Shows a frame by its name, its numbers and the lengths of its byte strings.
@@ -125,12 +126,17 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::SendRefused { sequence, code, reason } => {
             write!(out, "SendRefused {} {} {reason}", sequence.0, code.text())
         }
-        Frame::Consume { consumer, queue, prefetch, prefetch_bytes } => {
+        Frame::Consume { consumer, queue, options } => {
+            let ConsumeOptions { prefetch, prefetch_bytes, .. } = options;
             write!(out, "Consume {} {queue} {prefetch}/{prefetch_bytes}B", consumer.0)
         }
         Frame::Consuming { consumer, refused } => {
             write!(out, "Consuming {} {}", consumer.0, text(*refused))
         }
+        Frame::ConsumerActive { consumer, active } => {
+            write!(out, "ConsumerActive {} {active}", consumer.0)
+        }
+        Frame::Visible { visible } => write!(out, "Visible {visible}"),
         Frame::CancelConsumer { consumer } => write!(out, "CancelConsumer {}", consumer.0),
         Frame::Deliver(delivery) => {
             let (lease, number, lane) = (delivery.lease.0, delivery.number.0, delivery.lane.0);

@@ -1,6 +1,7 @@
 //! The node as its peers see it: frames in, frames out, over a store in memory.
 
 mod calls;
+mod consumers;
 mod full_storage;
 #[allow(dead_code, reason = "the test of many producers uses the rest")]
 mod harness;

@@ -2,7 +2,7 @@
 
 use tabmq::error::Code;
 use tabmq::id::{ConsumerId, RequestId, Sequence};
-use tabmq::options::{DeadLetter, Overflow, QueueOptions};
+use tabmq::options::{ConsumeOptions, DeadLetter, Overflow, QueueOptions};
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Delivery, QueueCounts, Settlement};
 
@@ -16,8 +16,8 @@ fn declare(bench: &mut Bench, peer: &mut Peer, queue: &str, options: QueueOption
 
 fn take(bench: &mut Bench, peer: &mut Peer, queue: &str, prefetch: u32) -> Vec<Delivery<'static>> {
     bench.frames(peer);
-    let (consumer, prefetch_bytes) = (ConsumerId(prefetch), 1 << 20);
-    bench.say(peer, &[Frame::Consume { consumer, queue, prefetch, prefetch_bytes }]);
+    let (consumer, options) = (ConsumerId(prefetch), ConsumeOptions::new(prefetch, 1 << 20));
+    bench.say(peer, &[Frame::Consume { consumer, queue, options }]);
     deliveries(bench, peer)
 }
 

@@ -1,15 +1,15 @@
 use tabmq::broker::io::Input;
 use tabmq::error::Code;
 use tabmq::id::{ConsumerId, LeaseNumber, RequestId, Sequence};
-use tabmq::options::{Backoff, DeadLetter, Durability, QueueOptions};
+use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, QueueOptions};
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Delivery, Item, QueueCounts, Settlement};
 
 use crate::harness::{Bench, Peer, client, item};
 
 fn consume(bench: &mut Bench, peer: &mut Peer, queue: &str, prefetch: u32) {
-    let (consumer, prefetch_bytes) = (ConsumerId(1), 1 << 20);
-    bench.say(peer, &[Frame::Consume { consumer, queue, prefetch, prefetch_bytes }]);
+    let (consumer, options) = (ConsumerId(1), ConsumeOptions::new(prefetch, 1 << 20));
+    bench.say(peer, &[Frame::Consume { consumer, queue, options }]);
 }
 
 fn deliveries(bench: &mut Bench, peer: &Peer) -> Vec<Delivery<'static>> {
@@ -137,7 +137,10 @@ fn byte_credit_lets_one_large_message_through_at_a_time() {
         bench.send(&mut producer, "work", &[0; 1000]);
     }
     let (consumer, queue) = (ConsumerId(1), "work");
-    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch: 9, prefetch_bytes: 10 }]);
+    bench.say(
+        &mut worker,
+        &[Frame::Consume { consumer, queue, options: ConsumeOptions::new(9, 10) }],
+    );
     assert_eq!(deliveries(&mut bench, &worker).len(), 1);
 }
 
@@ -248,7 +251,10 @@ fn a_retry_waits_for_the_backoff_and_then_for_the_dead_letter_queue() {
     settle(&mut bench, &mut worker, last.lease, retry);
     assert_eq!(counts(&mut bench, &mut worker, "work.dead").ready, 1);
     let (consumer, queue) = (ConsumerId(2), "work.dead");
-    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch: 1, prefetch_bytes: 9 }]);
+    bench.say(
+        &mut worker,
+        &[Frame::Consume { consumer, queue, options: ConsumeOptions::new(1, 9) }],
+    );
     let dead = deliveries(&mut bench, &worker)[0];
     assert_eq!((dead.body, dead.attempt, dead.dead_reason), (&b"a"[..], 1, Some("boom")));
 }
@@ -264,8 +270,8 @@ fn a_rejected_message_is_dead_at_once_or_discarded_if_the_queue_says_so() {
         assert_eq!(declare(&mut bench, &mut worker, queue, options), None);
         bench.send(&mut worker, queue, b"a");
         let consumer = ConsumerId(if dead == 1 { 1 } else { 2 });
-        let (prefetch, prefetch_bytes) = (1, 100);
-        bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch, prefetch_bytes }]);
+        let options = ConsumeOptions::new(1, 100);
+        bench.say(&mut worker, &[Frame::Consume { consumer, queue, options }]);
         let lease = deliveries(&mut bench, &worker)[0].lease;
         settle(&mut bench, &mut worker, lease, Settlement::Reject { reason: Some("no") });
         let counts = counts(&mut bench, &mut worker, queue);
@@ -282,7 +288,10 @@ fn what_fails_in_a_dead_letter_queue_stays_there() {
     let lease = deliveries(&mut bench, &worker)[0].lease;
     settle(&mut bench, &mut worker, lease, Settlement::Reject { reason: None });
     let (consumer, queue) = (ConsumerId(2), "work.dead");
-    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch: 1, prefetch_bytes: 9 }]);
+    bench.say(
+        &mut worker,
+        &[Frame::Consume { consumer, queue, options: ConsumeOptions::new(1, 9) }],
+    );
     let lease = deliveries(&mut bench, &worker)[0].lease;
     settle(&mut bench, &mut worker, lease, Settlement::Reject { reason: None });
     let dead = counts(&mut bench, &mut worker, "work.dead");

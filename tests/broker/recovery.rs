@@ -3,6 +3,7 @@ use tabmq::error::Code;
 use tabmq::id::{ConsumerId, Epoch, LaneId, LeaseNumber, LogId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
+use tabmq::options::ConsumeOptions;
 use tabmq::store::{Key, StorageFault};
 use tabmq::wire::Frame;
 use tabmq::wire::frame::Settlement;
@@ -16,7 +17,8 @@ const FULL_MS: u64 = 10_000;
 
 fn leased(bench: &mut Bench, worker: &mut Peer) -> Vec<(LeaseNumber, Vec<u8>)> {
     let (consumer, queue) = (ConsumerId(1), "work");
-    bench.say(worker, &[Frame::Consume { consumer, queue, prefetch: 10, prefetch_bytes: 1000 }]);
+    bench
+        .say(worker, &[Frame::Consume { consumer, queue, options: ConsumeOptions::new(10, 1000) }]);
     delivered(bench, worker)
 }
 
@@ -304,7 +306,10 @@ fn checkpoints_delete_dead_chunks_and_recovery_gives_the_same_state() {
     assert_eq!(bench.node.broker().unwrap().digest(), before);
     let mut worker = bench.join(3);
     let (consumer, queue) = (ConsumerId(1), "old");
-    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch: 1, prefetch_bytes: 9 }]);
+    bench.say(
+        &mut worker,
+        &[Frame::Consume { consumer, queue, options: ConsumeOptions::new(1, 9) }],
+    );
     assert_eq!(delivered(&mut bench, &worker)[0].1, b"stays");
 }
 
@@ -317,7 +322,10 @@ fn bodies_over_the_memory_budget_come_back_in_order() {
         bench.send(&mut producer, "work", body);
     }
     let (consumer, queue) = (ConsumerId(1), "work");
-    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch: 3, prefetch_bytes: 999 }]);
+    bench.say(
+        &mut worker,
+        &[Frame::Consume { consumer, queue, options: ConsumeOptions::new(3, 999) }],
+    );
     let mut got = Vec::new();
     while got.len() < bodies.len() {
         let batch = delivered(&mut bench, &worker);

@@ -1,6 +1,7 @@
 use tabmq::client::io::{CallOutcome, Event};
 use tabmq::error::Code;
 use tabmq::id::{LeaseNumber, PublishNumber, RequestId, Sequence, Term};
+use tabmq::options::ConsumeOptions;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::Settlement;
 
@@ -97,7 +98,9 @@ fn an_idle_client_drains_at_once() {
 /// A tab with a lease, a term, an outstanding send and a call.
 fn busy() -> (Tab, RequestId) {
     let mut tab = Tab::open();
-    let consumer = tab.ask(|client, now| client.consume(now, "q", 10, 1000)).expect("consumes");
+    let consumer = tab
+        .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
+        .expect("consumes");
     let candidate = tab.ask(|client, now| client.stand(now, "role")).expect("stands");
     let delivery = tabmq::wire::frame::Delivery {
         consumer,
@@ -112,6 +115,7 @@ fn busy() -> (Tab, RequestId) {
         body: b"",
         properties: None,
         dead_reason: None,
+        body_bytes: None,
     };
     let confirmed = Frame::Consuming { consumer, refused: None };
     tab.node(&[confirmed, Frame::Deliver(delivery), Frame::Lead { candidate, term: Term(1) }]);

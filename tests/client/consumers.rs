@@ -1,6 +1,7 @@
 use tabmq::client::io::Event;
 use tabmq::error::Code;
 use tabmq::id::{ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, RequestId, Sequence};
+use tabmq::options::ConsumeOptions;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Delivery, Settlement, Welcome};
@@ -21,13 +22,16 @@ fn delivery(consumer: ConsumerId, lease: u64) -> Frame<'static> {
         body: b"body",
         properties: None,
         dead_reason: None,
+        body_bytes: None,
     })
 }
 
 /// A tab with a consumer that holds leases 1 and 2.
 fn consuming() -> (Tab, ConsumerId) {
     let mut tab = Tab::open();
-    let consumer = tab.ask(|client, now| client.consume(now, "q", 10, 1000)).expect("consumes");
+    let consumer = tab
+        .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
+        .expect("consumes");
     tab.node(&[Frame::Consuming { consumer, refused: None }]);
     tab.node(&[delivery(consumer, 1), delivery(consumer, 2)]);
     tab.forget();
@@ -172,7 +176,9 @@ fn a_node_that_delivers_without_end_is_hung_up() {
     let mut config = crate::harness::config();
     config.limits.requests_max = 2;
     let mut tab = Tab::open_with(config);
-    let consumer = tab.ask(|client, now| client.consume(now, "q", 10, 1000)).expect("consumes");
+    let consumer = tab
+        .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
+        .expect("consumes");
     tab.node(&[delivery(consumer, 1), delivery(consumer, 2)]);
     tab.forget();
     tab.node(&[delivery(consumer, 3)]);

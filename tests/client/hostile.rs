@@ -6,6 +6,7 @@ use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LinkNonce, MessageNumber,
     PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
+use tabmq::options::ConsumeOptions;
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::frame::{
@@ -93,6 +94,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
             body: b"b",
             properties: None,
             dead_reason: None,
+            body_bytes: None,
         }),
         19 | 20 => Frame::Settled { lease: LeaseNumber(few(rng)), refused },
         21 => Frame::Serving { service: ServiceId(few32(rng)), refused },
@@ -129,7 +131,7 @@ fn verb(tab: &mut Tab, rng: &mut Rng) {
             3 => client.declare(now, "q", tabmq::options::QueueOptions::default()).err(),
             4 => client.inspect(now, "q").err(),
             5 | 6 => client.send(now, "q", &[item(b"x")], None).err(),
-            7 => client.consume(now, "q", 3, 100).err(),
+            7 => client.consume(now, "q", ConsumeOptions::new(3, 100)).err(),
             8 => client.settle(now, LeaseNumber(number), Settlement::Ack).err(),
             9 => {
                 let extend = Settlement::Extend { lease_ms: None };

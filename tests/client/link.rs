@@ -2,6 +2,7 @@ use tabmq::client::ClientConfig;
 use tabmq::client::io::{Event, Handle, Input, Keepsake, Output};
 use tabmq::error::Code;
 use tabmq::id::{CallId, LaneId, LogId, Sequence};
+use tabmq::options::ConsumeOptions;
 use tabmq::wire::frame::Welcome;
 use tabmq::wire::{Frame, Message};
 
@@ -264,13 +265,15 @@ fn a_change_of_peer_info_reaches_the_node_also_over_a_lost_link() {
 #[test]
 fn handles_are_declared_on_each_link_and_take_effect_once() {
     let mut tab = Tab::open();
-    let consumer = tab.ask(|client, now| client.consume(now, "q", 4, 100)).expect("consumes");
+    let consumer = tab
+        .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(4, 100)))
+        .expect("consumes");
     let service = tab.ask(|client, now| client.serve(now, "calc", 2)).expect("serves");
     let group = tab.ask(|client, now| client.subscribe(now, "a.*", Some("g"))).expect("joins");
     let declared = [
         Frame::JoinGroup { subscription: group, filter: "a.*", group: "g" },
         Frame::Serve { service, name: "calc", concurrency: 2 },
-        Frame::Consume { consumer, queue: "q", prefetch: 4, prefetch_bytes: 100 },
+        Frame::Consume { consumer, queue: "q", options: ConsumeOptions::new(4, 100) },
     ];
     let mut frames = tab.frames();
     frames.reverse();
@@ -300,7 +303,9 @@ fn handles_are_declared_on_each_link_and_take_effect_once() {
 #[test]
 fn a_refused_handle_is_not_declared_again() {
     let mut tab = Tab::open();
-    let consumer = tab.ask(|client, now| client.consume(now, "q", 4, 100)).expect("consumes");
+    let consumer = tab
+        .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(4, 100)))
+        .expect("consumes");
     tab.node(&[Frame::Consuming { consumer, refused: Some(Code::Full) }]);
     let handle = Handle::Consumer(consumer);
     assert_eq!(tab.events(), [Event::HandleRefused { handle, code: Code::Full }]);
@@ -319,7 +324,9 @@ fn verbs_refuse_bad_arguments_and_change_nothing() {
         tab.ask(|client, now| client.inspect(now, &long)).err().map(|refused| refused.code),
         tab.ask(|client, now| client.publish(now, "a..b", b"", None)).err().map(|r| r.code),
         tab.ask(|client, now| client.subscribe(now, "a.", None)).err().map(|r| r.code),
-        tab.ask(|client, now| client.consume(now, "q", 0, 0)).err().map(|r| r.code),
+        tab.ask(|client, now| client.consume(now, "q", ConsumeOptions::new(0, 0)))
+            .err()
+            .map(|r| r.code),
         tab.ask(|client, now| client.serve(now, "s", 0)).err().map(|r| r.code),
         tab.ask(|client, now| client.stand(now, "")).err().map(|r| r.code),
     ];

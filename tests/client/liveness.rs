@@ -1,4 +1,5 @@
 use tabmq::client::io::{Event, Input};
+use tabmq::options::ConsumeOptions;
 use tabmq::wire::Frame;
 
 use crate::harness::{Tab, config, epoch, first_welcome, resumed_at};
@@ -65,7 +66,9 @@ fn alarms_come_less_and_less_often() {
 #[test]
 fn a_client_that_only_waits_for_deliveries_asks_rarely() {
     let mut tab = Tab::open();
-    let consumer = tab.ask(|client, now| client.consume(now, "q", 1, 1)).expect("consumes");
+    let consumer = tab
+        .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(1, 1)))
+        .expect("consumes");
     tab.node(&[Frame::Consuming { consumer, refused: None }]);
     tab.forget();
     tab.pass_ms(29_999);

@@ -1,7 +1,7 @@
 use tabmq::client::io::{CallOutcome, Event};
 use tabmq::error::Code;
 use tabmq::id::{ClientId, LeaseNumber, RequestId};
-use tabmq::options::QueueOptions;
+use tabmq::options::{ConsumeOptions, QueueOptions};
 use tabmq::wire::frame::{Outcome, Settlement};
 
 use crate::harness::item;
@@ -52,7 +52,9 @@ fn two_tabs_exchange_all_three_kinds() {
     let mut world = World::new();
     let (a, b) = (world.open(1), world.open(2));
     world.ask(b, |client, now| client.subscribe(now, "news.*", None)).expect("subscribes");
-    world.ask(b, |client, now| client.consume(now, "q", 10, 1000)).expect("consumes");
+    world
+        .ask(b, |client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
+        .expect("consumes");
     world.ask(b, |client, now| client.serve(now, "calc", 1)).expect("serves");
     world.run();
     let published =
@@ -88,7 +90,9 @@ fn two_tabs_exchange_all_three_kinds() {
 fn survive(breaks: impl FnOnce(&mut World)) -> (Vec<Vec<u8>>, u64) {
     let mut world = World::new();
     let (a, b) = (world.open(1), world.open(2));
-    world.ask(b, |client, now| client.consume(now, "q", 4, 1000)).expect("consumes");
+    world
+        .ask(b, |client, now| client.consume(now, "q", ConsumeOptions::new(4, 1000)))
+        .expect("consumes");
     world.ask(b, |client, now| client.subscribe(now, "#", None)).expect("subscribes");
     world.ask(b, |client, now| client.serve(now, "calc", 2)).expect("serves");
     world.run();
@@ -272,7 +276,9 @@ fn a_parked_tab_gives_its_messages_back_and_learns_what_it_missed() {
     let mut world = World::new();
     let (a, b) = (world.open(1), world.open(2));
     for tab in [a, b] {
-        world.ask(tab, |client, now| client.consume(now, "q", 10, 1000)).expect("consumes");
+        world
+            .ask(tab, |client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
+            .expect("consumes");
         world.ask(tab, |client, now| client.subscribe(now, "#", None)).expect("subscribes");
     }
     world.run();

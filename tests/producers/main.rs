@@ -11,6 +11,7 @@ use peak_alloc::PeakAlloc;
 use tabmq::broker::io::Input;
 use tabmq::id::{ClientId, ConsumerId, Sequence};
 use tabmq::limits::Limits;
+use tabmq::options::ConsumeOptions;
 use tabmq::wire::frame::Settlement;
 use tabmq::wire::{Frame, Message};
 
@@ -92,8 +93,8 @@ fn memory_stays_flat_over_a_hundred_thousand_producers() {
     bench.pass_ms(bench.limits.settle_ms);
     let mut worker = bench.join(2);
     let (consumer, queue) = (ConsumerId(1), "work");
-    let (prefetch, prefetch_bytes) = (64, 1 << 20);
-    bench.say(&mut worker, &[Frame::Consume { consumer, queue, prefetch, prefetch_bytes }]);
+    let options = ConsumeOptions::new(64, 1 << 20);
+    bench.say(&mut worker, &[Frame::Consume { consumer, queue, options }]);
     let mut seen = vec![0_u8; PRODUCERS as usize];
     let mut early = None;
     for number in 0..PRODUCERS {

@@ -5,7 +5,7 @@ use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, MethodId,
     PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
-use tabmq::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
+use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, Overflow, QueueOptions};
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
@@ -15,7 +15,7 @@ use tabmq::wire::frame::{
 };
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 49;
+pub const TAG_MAX: u64 = 51;
 
 /// The tag of a frame. A new kind of frame does not compile until it is here, and then `frame`
 /// below has to make it.
@@ -70,6 +70,8 @@ pub const fn tag_of(frame: &Frame<'_>) -> u64 {
         Frame::Peers { .. } => 47,
         Frame::Resumed => 48,
         Frame::CallsDone { .. } => 49,
+        Frame::Visible { .. } => 50,
+        Frame::ConsumerActive { .. } => 51,
     }
 }
 
@@ -210,6 +212,9 @@ impl<'a> Dice<'a> {
                 true => Overflow::DropOldest,
                 false => Overflow::DeadLetter,
             }),
+            single_active: self.maybe(Self::flag),
+            consumers_min: self.maybe(Self::short),
+            consumers_wait_ms: self.maybe(Self::number),
         }
     }
 
@@ -282,6 +287,7 @@ impl<'a> Dice<'a> {
             body: self.bytes(),
             properties: self.maybe(Self::bytes),
             dead_reason: self.maybe(Self::text),
+            body_bytes: self.maybe(Self::short),
         }
     }
 
@@ -297,7 +303,7 @@ impl<'a> Dice<'a> {
             7 => Frame::Announce { log: LogId(self.rng.bytes16()) },
             8 => Frame::Fragment { last: self.flag(), bytes: self.bytes() },
             9..=11 | 24..=29 => self.live_frame(tag),
-            12..=16 | 30..=37 => self.queue_frame(tag),
+            12..=16 | 30..=37 | 50..=51 => self.queue_frame(tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),
@@ -360,11 +366,19 @@ impl<'a> Dice<'a> {
                 Frame::SendRefused { sequence, code: self.code(), reason }
             }
             35 => {
-                let (prefetch, prefetch_bytes) = (self.short(), self.short());
-                Frame::Consume { consumer, queue, prefetch, prefetch_bytes }
+                let options = ConsumeOptions {
+                    prefetch: self.short(),
+                    prefetch_bytes: self.short(),
+                    priority: self.maybe(Self::short),
+                    headers_only: self.maybe(Self::flag),
+                    paused: self.maybe(Self::flag),
+                };
+                Frame::Consume { consumer, queue, options }
             }
             36 => Frame::Consuming { consumer, refused: self.maybe(Self::code) },
-            _ => Frame::CancelConsumer { consumer },
+            37 => Frame::CancelConsumer { consumer },
+            50 => Frame::Visible { visible: self.flag() },
+            _ => Frame::ConsumerActive { consumer, active: self.flag() },
         }
     }
 

@@ -16,7 +16,7 @@ use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
     MessageNumber, MethodId, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
-use tabmq::options::{Backoff, DeadLetter, Durability, QueueOptions};
+use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::{
@@ -225,6 +225,7 @@ fn delivery() -> Vec<Golden> {
         body: FIVE,
         properties: None,
         dead_reason: None,
+        body_bytes: None,
     };
     let retry = Settlement::Retry { after_ms: Some(250), reason: Some("busy") };
     let reject = Settlement::Reject { reason: None };
@@ -232,8 +233,24 @@ fn delivery() -> Vec<Golden> {
         (
             "consume",
             "at most 16 messages or 1 MiB",
-            Frame::Consume { consumer, queue: "jobs", prefetch: 16, prefetch_bytes: 1 << 20 },
+            Frame::Consume { consumer, queue: "jobs", options: ConsumeOptions::new(16, 1 << 20) },
         ),
+        (
+            "consume-more",
+            "served first, without bodies, paused",
+            Frame::Consume {
+                consumer,
+                queue: "jobs",
+                options: ConsumeOptions {
+                    priority: Some(7),
+                    headers_only: Some(true),
+                    paused: Some(true),
+                    ..ConsumeOptions::new(16, 1 << 20)
+                },
+            },
+        ),
+        ("visible", "the page went out of view", Frame::Visible { visible: false }),
+        ("consumer-active", "", Frame::ConsumerActive { consumer, active: true }),
         ("consuming", "accepted", Frame::Consuming { consumer, refused: None }),
         ("cancel-consumer", "", Frame::CancelConsumer { consumer }),
         ("deliver", "the second attempt", Frame::Deliver(delivery)),

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use crate::client::io::Handle;
 use crate::error::Code;
 use crate::id::{ConsumerId, LaneId, LeaseNumber, Sequence};
-use crate::options::QueueOptions;
+use crate::options::{ConsumeOptions, QueueOptions};
 use crate::web::bus::routes::Answer;
 use crate::web::bus::{Bus, Error};
 use crate::wire::frame::{Item, QueueCounts, Settlement};
@@ -77,7 +77,7 @@ impl Queue {
     /// As for every verb.
     pub async fn consume(&self, prefetch: u32) -> Result<Consumer, Error> {
         let verb = |client: &mut crate::client::Client, now| {
-            client.consume(now, &self.name, prefetch, PREFETCH_BYTES)
+            client.consume(now, &self.name, ConsumeOptions::new(prefetch, PREFETCH_BYTES))
         };
         let id = self.bus.verb(verb)?;
         let (sender, leased) = mpsc::unbounded();
