@@ -55,6 +55,8 @@ pub struct Limits {
     pub publishers_max: u32,
     /// A node settles at most this long after recovery before absence counts.
     pub settle_ms: u64,
+    /// Pages of browsers that wait for a chunk to be read back.
+    pub browses_max: u32,
     /// Silence of the node, with work outstanding, before a client probes it; after two probes it
     /// may take the lock.
     pub node_silence_ms: u64,
@@ -101,6 +103,7 @@ impl Limits {
         gap_messages_max: 1000,
         publishers_max: 10_000,
         settle_ms: 2000,
+        browses_max: 1000,
         node_silence_ms: 3000,
         hello_retry_ms: 250,
         pause_ms_max: 2000,

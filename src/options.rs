@@ -102,6 +102,12 @@ structure! {
         pub consumers_min: Option<u32>,
         /// The first of them waits at most this long for the others. Default: for ever.
         pub consumers_wait_ms: Option<u64>,
+        /// Structural. The queue belongs to the client that declares it first: no other may take
+        /// from it, look into it or delete it, and it goes when that client is gone for good.
+        pub exclusive: Option<bool>,
+        /// The queue is deleted once it had neither messages nor consumers for so long. For an
+        /// exclusive one: once its owner was gone for so long, by default `park_ms`.
+        pub idle_ms_max: Option<u64>,
     }
 }
 

@@ -61,7 +61,11 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
 
 fn write_queue(id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
     let options = queue.options.clone();
-    write(&Record::Declared { queue: id, name: &queue.name, options });
+    let owner = queue.owner;
+    write(&Record::Declared { queue: id, name: &queue.name, options, owner });
+    if let Some(pause) = queue.paused {
+        write(&Record::Paused { queue: id, paused: true, until: pause.until });
+    }
     let ready = queue.ready().map(|(number, entry)| (number, entry, None));
     let delayed = queue.delayed().map(|(due_at, number, entry)| (number, entry, Some(due_at)));
     for (number, entry, due_at) in ready.chain(delayed) {

@@ -89,7 +89,7 @@ impl Broker {
         name: &str,
         options: ConsumeOptions,
     ) -> Result<QueueId, Refused> {
-        let queue = self.declare(name, &QueueOptions::default())?;
+        let queue = self.declare(client, name, &QueueOptions::default())?;
         let mine = |lease: &&crate::broker::queue::Lease| {
             (lease.client, lease.consumer, lease.queue) == (client, id, queue)
         };

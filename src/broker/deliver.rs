@@ -24,10 +24,11 @@ impl Broker {
     /// Leases the first ready message; false if there is none, no credit, or its body must be
     /// read first.
     fn deliver_first(&mut self, now: Now, queue: QueueId) -> bool {
-        let Some(first) = self.state.queues.get(&queue).and_then(|queue| queue.first_ready())
-        else {
+        let Some(source) = self.state.queues.get(&queue) else { return false };
+        if source.paused.is_some_and(|pause| pause.holds(now)) {
             return false;
-        };
+        }
+        let Some(first) = source.first_ready() else { return false };
         let (number, entry) = first;
         let Some((client, consumer)) = self.next_consumer(queue, entry.body_bytes) else {
             return false;
@@ -116,6 +117,7 @@ impl Broker {
     /// A chunk was read back: what waited for it goes on.
     pub(super) fn chunk_loaded(&mut self, chunk: ChunkNumber) {
         self.dirty_queues.extend(self.awaiting_chunk.remove(&chunk).unwrap_or_default());
+        self.show_pages_of(chunk);
         for (conn, waiting) in core::mem::take(&mut self.stalled) {
             for lease in waiting {
                 self.transmit_delivery(conn, lease);

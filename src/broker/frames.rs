@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::broker::calls::Calling;
+use crate::broker::operate::Deleting;
 use crate::broker::sends::Sending;
 use crate::broker::session::Leaving;
 use crate::error::Code;
@@ -132,7 +133,7 @@ impl Broker {
     fn on_queue_frame(&mut self, now: Now, conn: ConnId, client: ClientId, frame: Frame<'_>) {
         match frame {
             Frame::Declare { request, queue, options } => {
-                self.on_declare(conn, request, queue, &options);
+                self.on_declare(conn, client, request, queue, &options);
             }
             Frame::Inspect { request, queue } => self.on_inspect(conn, request, queue),
             Frame::Send { sequence, queue, refusals_seen, durability, items } => {
@@ -142,6 +143,19 @@ impl Broker {
             }
             Frame::Consume { consumer, queue, options } => {
                 self.on_consume(conn, client, consumer, queue, options);
+            }
+            Frame::Pause { request, queue, paused, for_ms } => {
+                self.on_pause(conn, client, request, queue, paused, for_ms);
+            }
+            Frame::Purge { request, queue, through } => {
+                self.on_purge(conn, client, request, queue, through);
+            }
+            Frame::DeleteQueue { request, queue, id, if_unused, if_empty } => {
+                let deleting = Deleting { queue, id, if_unused, if_empty };
+                self.on_delete_queue(conn, client, request, deleting);
+            }
+            Frame::Browse { request, queue, browse } => {
+                self.on_browse(conn, client, request, queue, browse);
             }
             Frame::Visible { visible } => self.on_visible(client, visible),
             Frame::CancelConsumer { consumer } => self.on_cancel_consumer(client, consumer),

@@ -4,10 +4,12 @@
 //! dispatches, confirmations), then outputs are polled until `Idle`. The rules are in the parts.
 
 mod answers;
+mod browse;
 mod calls;
 mod checkpoint;
 mod consumers;
 mod deadline;
+mod declare;
 mod deliver;
 mod frames;
 mod gate;
@@ -16,6 +18,7 @@ mod lanes;
 mod link;
 mod live;
 mod numbers;
+mod operate;
 mod overflow;
 mod peers;
 mod queue;
@@ -32,6 +35,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::broker::answers::Answers;
+use crate::broker::browse::Browsing;
 use crate::broker::calls::PendingCall;
 use crate::broker::consumers::Consumers;
 use crate::broker::deadline::Deadlines;
@@ -109,6 +113,12 @@ pub struct Broker {
     gatherings: Deadlines<QueueId, Instant>,
     /// Queues whose first message is in a chunk that is being read back.
     awaiting_chunk: Map<ChunkNumber, Set<QueueId>>,
+    /// Pages of browsers that wait for a chunk.
+    browsing: Map<ChunkNumber, Vec<Browsing>>,
+    /// When the pause of each queue is over.
+    pauses: Deadlines<QueueId, UnixMillis>,
+    /// Since when the queues are unused that are not kept then.
+    idle_queues: Map<QueueId, Instant>,
     /// Deliveries in order, the first of which waits for its body.
     stalled: Map<ConnId, VecDeque<LeaseNumber>>,
     lease_ends: Deadlines<LeaseNumber, Instant>,
@@ -162,6 +172,9 @@ impl Broker {
             dirty_queues: state.queues.keys().copied().collect(),
             gatherings: Deadlines::new(),
             awaiting_chunk: Map::new(),
+            browsing: Map::new(),
+            pauses: Deadlines::new(),
+            idle_queues: Map::new(),
             stalled: Map::new(),
             lease_ends: Deadlines::new(),
             delayed: Deadlines::new(),
@@ -194,6 +207,7 @@ impl Broker {
         broker.rest_all_lanes(now);
         for queue in broker.dirty_queues.clone() {
             broker.watch_delayed(queue);
+            broker.watch_pause(queue);
         }
         let (epoch, log) = (broker.log.epoch(), broker.log.id());
         broker.broadcast(&Frame::Announce { log });
@@ -269,10 +283,12 @@ impl Broker {
             self.retire_lanes(now);
             self.end_parked_sessions(now);
             self.hang_up_without_lane(now);
+            self.delete_idle_queues(now);
         }
         self.settle_down(now);
         self.wake_delayed(now);
         self.end_gatherings(now);
+        self.end_pauses(now);
         if !self.draining {
             self.deliver(now);
             self.dispatch_calls();
@@ -356,6 +372,15 @@ impl Broker {
         let mut bytes = Vec::new();
         crate::wire::envelope::encode_frame(frame, &mut bytes);
         self.hold(conn, Gated::Frame(bytes));
+    }
+
+    /// The same for a frame that was encoded because it borrows from here.
+    fn gated_encoded(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        if self.may_leave() && self.gate.is_empty() {
+            self.links.push_encoded(conn, &bytes);
+        } else {
+            self.hold(conn, Gated::Frame(bytes));
+        }
     }
 
     fn hold(&mut self, conn: ConnId, gated: Gated) {
@@ -449,6 +474,7 @@ impl Broker {
         let wall =
             |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
         let delayed = self.delayed.first().map(wall);
+        let pauses = self.pauses.first().map(wall);
         let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
         let settling = self.settling.as_ref().map(Settling::until);
         [
@@ -457,6 +483,7 @@ impl Broker {
             self.call_ends.first(),
             self.live.wake_at(),
             delayed,
+            pauses,
             housekeeping,
             settling,
             self.paused_until().filter(|_| self.log.appended() > self.log.durable()),
@@ -475,5 +502,6 @@ pub fn apply(state: &mut State, log: &mut Log, place: Place, record: &Record<'_>
         Liveness::Same => {}
         Liveness::Retain(place) => log.retain(place),
         Liveness::Release(place) => log.release(place),
+        Liveness::ReleaseAll(places) => places.into_iter().for_each(|place| log.release(place)),
     }
 }

@@ -3,7 +3,9 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
+use crate::broker::operate::Pause;
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
 use crate::options::{Backoff, Overflow, QueueOptions};
@@ -85,6 +87,9 @@ pub struct Queue {
     pub name: String,
     pub options: QueueOptions,
     pub settings: Settings,
+    /// The only client that may take from it.
+    pub owner: Option<ClientId>,
+    pub paused: Option<Pause>,
     ready: Line<MessageNumber, Entry>,
     delayed: Line<MessageNumber, (UnixMillis, Entry)>,
     due: LineSet<(UnixMillis, MessageNumber)>,
@@ -105,6 +110,8 @@ impl Queue {
             name,
             options,
             settings,
+            owner: None,
+            paused: None,
             ready: Line::new(),
             delayed: Line::new(),
             due: LineSet::new(),
@@ -201,6 +208,47 @@ impl Queue {
         self.due.first().map(|(due_at, _)| *due_at)
     }
 
+    /// Ready messages behind a number.
+    pub fn ready_after(
+        &self,
+        number: MessageNumber,
+    ) -> impl Iterator<Item = (MessageNumber, Entry)> + '_ {
+        let behind = self.ready.range(MessageNumber(number.0.saturating_add(1))..);
+        behind.map(|(number, entry)| (*number, *entry))
+    }
+
+    /// Delayed messages behind a number.
+    pub fn delayed_after(
+        &self,
+        number: MessageNumber,
+    ) -> impl Iterator<Item = (UnixMillis, MessageNumber, Entry)> + '_ {
+        let behind = self.delayed.range(MessageNumber(number.0.saturating_add(1))..);
+        behind.map(|(number, (due_at, entry))| (*due_at, *number, *entry))
+    }
+
+    /// Leases of its messages.
+    pub fn leases(&self) -> impl Iterator<Item = LeaseNumber> + '_ {
+        self.leased.iter().copied()
+    }
+
+    /// Takes every ready and delayed message up to a number and gives their places.
+    pub fn take_through(&mut self, through: MessageNumber) -> Vec<Place> {
+        let ready = self.ready.range(..=through).map(|(number, _)| *number);
+        let delayed = self.delayed.range(..=through).map(|(number, _)| *number);
+        let numbers: Vec<MessageNumber> = ready.chain(delayed).collect();
+        let mut places = Vec::new();
+        for number in numbers {
+            self.dead_reasons.remove(&number);
+            places.extend(self.take(number).map(|entry| entry.place));
+        }
+        places
+    }
+
+    /// How long it may stay unused, if it is not kept for ever.
+    pub fn idle_ms_max(&self, park_ms: u64) -> Option<u64> {
+        self.options.idle_ms_max.or(self.owner.map(|_| park_ms))
+    }
+
     pub fn ready(&self) -> impl Iterator<Item = (MessageNumber, Entry)> + '_ {
         self.ready.iter().map(|(number, entry)| (*number, *entry))
     }
@@ -209,12 +257,12 @@ impl Queue {
         self.delayed.iter().map(|(number, (due_at, entry))| (*due_at, *number, *entry))
     }
 
-    pub fn counts(&self, consumers: u32) -> QueueCounts {
+    /// What can be counted here.
+    pub fn counts(&self) -> QueueCounts {
         QueueCounts {
             ready: self.ready.len() as u64,
             delayed: self.delayed.len() as u64,
             leased: self.leased.len() as u64,
-            consumers,
             ..self.totals
         }
     }

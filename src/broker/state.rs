@@ -4,12 +4,15 @@
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 
+use crate::broker::operate::Pause;
 use crate::broker::queue::{Entry, Lease, Queue, Settings};
 use crate::error::Code;
 use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
 use crate::log::record::StoredMessage;
 use crate::log::{LeaseEnd, Place, Record, Removal};
+use crate::options::QueueOptions;
 use crate::sorted::{Line, Map};
 
 /// Settled leases remembered per client; more can't be outstanding than a client may prefetch.
@@ -42,11 +45,12 @@ pub struct Counters {
 }
 
 /// What became of a place in the log, for the log's count of live messages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Liveness {
     Same,
     Retain(Place),
     Release(Place),
+    ReleaseAll(Vec<Place>),
 }
 
 #[derive(Debug)]
@@ -113,7 +117,9 @@ impl State {
                     lease.lease_ms = *lease_ms;
                 }
             }
-            Record::Declared { queue, name, options } => self.declare(*queue, name, options),
+            Record::Declared { queue, name, options, owner } => {
+                self.declare(*queue, name, options, *owner);
+            }
             Record::LaneOpened { lane, client, position } => {
                 let (client, position) = (*client, *position);
                 let refused = Map::new();
@@ -141,6 +147,19 @@ impl State {
             Record::Removed { queue, number, removal } => {
                 return self.apply_removed(*queue, *number, removal);
             }
+            Record::Deleted { queue } => return self.apply_deleted(*queue),
+            Record::Paused { queue, paused, until } => {
+                if let Some(queue) = self.queues.get_mut(queue) {
+                    queue.paused = Some(Pause { until: *until }).filter(|_| *paused);
+                }
+            }
+            Record::Purged { queue, through } => {
+                let Some(queue) = self.queues.get_mut(queue) else { return Liveness::Same };
+                let before = queue.waiting();
+                let places = queue.take_through(*through);
+                queue.totals.discarded_total += before - queue.waiting();
+                return Liveness::ReleaseAll(places);
+            }
             Record::Kept { .. } => return self.apply_kept(record),
             Record::Counters { queue, lane, message, lease, term } => {
                 self.next = Counters {
@@ -159,16 +178,34 @@ impl State {
         Liveness::Same
     }
 
-    fn declare(&mut self, id: QueueId, name: &str, options: &crate::options::QueueOptions) {
+    fn declare(
+        &mut self,
+        id: QueueId,
+        name: &str,
+        options: &QueueOptions,
+        owner: Option<ClientId>,
+    ) {
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.options = options.clone();
             queue.settings = Settings::new(options, self.queue_messages_max);
+            queue.owner = owner;
             return;
         }
-        let queue = Queue::new(name.to_owned(), options.clone(), self.queue_messages_max);
+        let mut queue = Queue::new(name.to_owned(), options.clone(), self.queue_messages_max);
+        queue.owner = owner;
         self.queues.insert(id, queue);
         self.queue_names.insert(name.to_owned(), id);
         self.next.queue = self.next.queue.max(QueueId(id.0 + 1));
+    }
+
+    fn apply_deleted(&mut self, id: QueueId) -> Liveness {
+        let Some(mut queue) = self.queues.remove(&id) else { return Liveness::Same };
+        self.queue_names.remove(&queue.name);
+        let mut places = queue.take_through(MessageNumber(u64::MAX));
+        for lease in queue.leases() {
+            places.extend(self.leases.remove(&lease).map(|lease| lease.entry.place));
+        }
+        Liveness::ReleaseAll(places)
     }
 
     fn move_lane(&mut self, lane: LaneId, position: Sequence) {

@@ -45,6 +45,11 @@ impl Client {
     fn on_queue_frame(&mut self, frame: Frame<'_>) -> bool {
         match frame {
             Frame::QueueState { request, state } => self.on_queue_state(request, state),
+            Frame::Counted { request, count } => self.on_counted(request, count),
+            Frame::Browsed { request, messages, more } => {
+                self.on_browsed(request, &messages, more);
+            }
+            Frame::QueueDeleted { queue } => self.on_queue_deleted(queue),
             Frame::RequestRefused { request, code, reason } => {
                 self.on_request_refused(request, code, reason);
             }

@@ -86,6 +86,13 @@ pub enum Event {
 
     /// Answers `declare` and `inspect`.
     QueueState { request: RequestId, state: QueueCounts },
+    /// Answers `purge` and `delete_queue`: how many messages went. After a resume it may count
+    /// fewer, because they went before.
+    Counted { request: RequestId, count: u64 },
+    /// Answers `browse`: an encoded list of `QueueMessage`, and whether there may be more.
+    Browsed { request: RequestId, page: Vec<u8>, more: bool },
+    /// The queue is gone. A send makes another of that name, with the default options.
+    QueueDeleted { queue: String },
     /// The items are stored. Item `i` has the id (lane, sequence, i).
     Sent { request: RequestId, lane: LaneId, sequence: Sequence },
     /// A request failed. `maybe_executed` tells whether it may have happened all the same.

@@ -15,6 +15,7 @@ mod leadership;
 mod link;
 mod live;
 mod liveness;
+mod operate;
 mod publish;
 mod requests;
 mod resume;

@@ -38,7 +38,7 @@ struct Outgoing {
 
 #[derive(Debug)]
 enum Entry {
-    /// An encoded `Declare` or `Inspect`.
+    /// An encoded question about a queue, or something to do to it.
     Question(Vec<u8>),
     Send(Outgoing),
 }
@@ -199,7 +199,7 @@ impl Client {
         self.ask(|request| Frame::Inspect { request, queue })
     }
 
-    fn ask<'a>(
+    pub(super) fn ask<'a>(
         &mut self,
         frame: impl FnOnce(RequestId) -> Frame<'a>,
     ) -> Result<RequestId, Refused> {
@@ -321,7 +321,7 @@ impl Client {
         }
     }
 
-    fn take_question(&mut self, request: RequestId) -> bool {
+    pub(super) fn take_question(&mut self, request: RequestId) -> bool {
         let asked = matches!(self.outbox.entries.get(&request), Some(Entry::Question(_)));
         asked && self.outbox.take(request).is_some()
     }

@@ -97,6 +97,15 @@ impl Batch<'_> {
             }
             Event::Peers { peers } => self.peers(peers)?,
             Event::QueueState { request, state } => self.queue_state(request.0, state)?,
+            Event::Counted { request, count } => {
+                self.event(29, 2)?.u32(request.0)?.u64(*count)?;
+            }
+            Event::Browsed { request, page, more } => {
+                let event = self.event(30, 3)?.u32(request.0)?;
+                event.writer_mut().extend_from_slice(page);
+                event.bool(*more)?;
+            }
+            Event::QueueDeleted { queue } => drop(self.event(31, 1)?.str(queue)?),
             Event::Sent { request, lane, sequence } => {
                 self.event(9, 3)?.u32(request.0)?.u64(lane.0)?.u64(sequence.0)?;
             }

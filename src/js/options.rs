@@ -88,6 +88,10 @@ impl<'a> Fields<'a> {
         })
     }
 
+    fn flag(&self, name: &'static str) -> Option<bool> {
+        self.read(name, JsValue::as_bool)
+    }
+
     fn durability(&self) -> Option<Durability> {
         self.read("durability", |value| durability(&value.as_string()?).ok())
     }
@@ -205,6 +209,7 @@ limits! {
     gap_messages_max,
     publishers_max,
     settle_ms,
+    browses_max,
     node_silence_ms,
     hello_retry_ms,
     pause_ms_max,
@@ -230,6 +235,11 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "version",
         "bytesMax",
         "overflow",
+        "singleActive",
+        "consumersMin",
+        "consumersWaitMs",
+        "exclusive",
+        "idleMsMax",
     ];
     let fields = Fields::of(object, &names, "options");
     let dead_letter = fields.read("deadLetter", |value| {
@@ -254,6 +264,11 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         version: fields.small("version"),
         bytes_max: fields.long("bytesMax"),
         overflow,
+        single_active: fields.flag("singleActive"),
+        consumers_min: fields.small("consumersMin"),
+        consumers_wait_ms: fields.long("consumersWaitMs"),
+        exclusive: fields.flag("exclusive"),
+        idle_ms_max: fields.long("idleMsMax"),
     })
 }
 

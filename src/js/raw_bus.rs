@@ -13,7 +13,8 @@ use crate::cbor;
 use crate::client::Client;
 use crate::error::{Code, Refused};
 use crate::id::{
-    CallId, CandidateId, ConsumerId, LeaseNumber, RequestId, ServiceId, SubscriptionId,
+    CallId, CandidateId, ConsumerId, LeaseNumber, MessageNumber, QueueId, RequestId, ServiceId,
+    SubscriptionId,
 };
 use crate::js::batch;
 use crate::js::dispatches::Dispatches;
@@ -21,7 +22,7 @@ use crate::js::options;
 use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
-use crate::wire::frame::{Item, Outcome, Settlement};
+use crate::wire::frame::{Browse, Item, Outcome, Settlement};
 
 #[wasm_bindgen]
 pub struct RawBus {
@@ -120,6 +121,40 @@ impl RawBus {
     pub fn change_consumer(&self, consumer: u32, options: &[u8]) -> Answer<()> {
         let options = consume_options(options)?;
         self.ask(|client, now| client.change_consumer(now, ConsumerId(consumer), options))
+    }
+
+    pub fn pause(
+        &self,
+        queue: &str,
+        paused: bool,
+        #[wasm_bindgen(js_name = forMs)] for_ms: Option<f64>,
+    ) -> Answer<u32> {
+        let for_ms = millis(for_ms, "for")?;
+        self.ask(|client, now| client.pause(now, queue, paused, for_ms)).map(|request| request.0)
+    }
+
+    pub fn purge(&self, queue: &str, through: f64) -> Answer<u32> {
+        let through = MessageNumber(options::number(through, "through").map_err(to_error)?);
+        self.ask(|client, now| client.purge(now, queue, through)).map(|request| request.0)
+    }
+
+    #[wasm_bindgen(js_name = deleteQueue)]
+    pub fn delete_queue(
+        &self,
+        queue: &str,
+        id: u32,
+        #[wasm_bindgen(js_name = ifUnused)] if_unused: bool,
+        #[wasm_bindgen(js_name = ifEmpty)] if_empty: bool,
+    ) -> Answer<u32> {
+        self.ask(|client, now| client.delete_queue(now, queue, QueueId(id), if_unused, if_empty))
+            .map(|request| request.0)
+    }
+
+    /// `browse` is an encoded `Browse`.
+    pub fn browse(&self, queue: &str, browse: &[u8]) -> Answer<u32> {
+        let browse: Browse =
+            cbor::decode(browse).map_err(|_| to_error(Refused::new(Code::Invalid, "browse")))?;
+        self.ask(|client, now| client.browse(now, queue, browse)).map(|request| request.0)
     }
 
     #[wasm_bindgen(js_name = cancelConsumer)]

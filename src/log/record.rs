@@ -94,6 +94,8 @@ variants! {
             queue: QueueId,
             name: &'a str,
             options: QueueOptions,
+            /// The only client that may take from it.
+            owner: Option<ClientId>,
         },
         /// A lane was issued to a client, or (checkpoint) stands at `position`.
         6 => LaneOpened {
@@ -127,6 +129,21 @@ variants! {
             queue: QueueId,
             number: MessageNumber,
             removal: Removal<'a>,
+        },
+        /// The queue is gone, and with it its messages and their leases.
+        12 => Deleted {
+            queue: QueueId,
+        },
+        /// Nothing is delivered from the queue, until the time if one is given; or it is again.
+        13 => Paused {
+            queue: QueueId,
+            paused: bool,
+            until: Option<UnixMillis>,
+        },
+        /// Every ready and delayed message of the queue up to this number is gone.
+        14 => Purged {
+            queue: QueueId,
+            through: MessageNumber,
         },
         /// Checkpoint: a live message whose body is at `place`.
         20 => Kept {

@@ -81,23 +81,79 @@ pub enum Act {
 /// A verb that the user of a process called, and that the client took.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ask {
-    Send { request: RequestId, queue: String, tags: Vec<Tag>, durability: Option<Durability> },
-    Declare { request: RequestId, queue: String, options: QueueOptions },
-    Inspect { request: RequestId, queue: String },
-    Settle { request: RequestId, lease: LeaseNumber, act: Act },
-    Flush { request: RequestId },
-    Publish { request: RequestId, topic: String, tag: Tag },
-    Subscribe { subscription: SubscriptionId, filter: String, group: Option<String> },
-    Unsubscribe { subscription: SubscriptionId },
-    Consume { consumer: ConsumerId, queue: String },
-    CancelConsumer { consumer: ConsumerId },
-    Serve { service: ServiceId, name: String },
-    Unserve { service: ServiceId },
-    Call { call: CallId, tag: Tag, timeout_ms: u64 },
-    CancelCall { call: CallId },
-    Reply { key: CallKey },
-    Lead { candidate: CandidateId, role: String },
-    Resign { candidate: CandidateId },
+    Send {
+        request: RequestId,
+        queue: String,
+        tags: Vec<Tag>,
+        durability: Option<Durability>,
+    },
+    Declare {
+        request: RequestId,
+        queue: String,
+        options: QueueOptions,
+    },
+    Inspect {
+        request: RequestId,
+        queue: String,
+    },
+    /// Pauses, empties, deletes or looks into a queue.
+    Operate {
+        request: RequestId,
+        queue: String,
+    },
+    Settle {
+        request: RequestId,
+        lease: LeaseNumber,
+        act: Act,
+    },
+    Flush {
+        request: RequestId,
+    },
+    Publish {
+        request: RequestId,
+        topic: String,
+        tag: Tag,
+    },
+    Subscribe {
+        subscription: SubscriptionId,
+        filter: String,
+        group: Option<String>,
+    },
+    Unsubscribe {
+        subscription: SubscriptionId,
+    },
+    Consume {
+        consumer: ConsumerId,
+        queue: String,
+    },
+    CancelConsumer {
+        consumer: ConsumerId,
+    },
+    Serve {
+        service: ServiceId,
+        name: String,
+    },
+    Unserve {
+        service: ServiceId,
+    },
+    Call {
+        call: CallId,
+        tag: Tag,
+        timeout_ms: u64,
+    },
+    CancelCall {
+        call: CallId,
+    },
+    Reply {
+        key: CallKey,
+    },
+    Lead {
+        candidate: CandidateId,
+        role: String,
+    },
+    Resign {
+        candidate: CandidateId,
+    },
     Close,
 }
 

@@ -94,6 +94,7 @@ pub struct Lane {
 pub struct Queue {
     pub name: String,
     pub options: QueueOptions,
+    pub paused_for_ever: bool,
 }
 
 impl Queue {
@@ -127,6 +128,7 @@ const ONE_LEASE: &str = "one-live-lease";
 const KEPT: &str = "confirmed-is-kept";
 const ONE_LEADER: &str = "one-leader-per-term";
 const ONE_ACTIVE: &str = "one-active-consumer";
+const PAUSED: &str = "paused-serves-nobody";
 const RECORDS: &str = "records-make-sense";
 
 impl Model {
@@ -140,7 +142,9 @@ impl Model {
             Record::Leased { .. } => self.lease(record),
             Record::Ended { lease, end, by_holder } => self.end(*lease, end, *by_holder),
             Record::Extended { lease, lease_ms } => self.extend(*lease, *lease_ms),
-            Record::Declared { queue, name, options } => self.declare(*queue, name, options),
+            Record::Declared { queue, name, options, owner: _ } => {
+                self.declare(*queue, name, options)
+            }
             Record::LaneOpened { lane, client, position, .. } => {
                 if self.lanes.last_key_value().is_some_and(|(newest, _)| newest >= lane) {
                     return violated(RECORDS, format!("lane {} was issued before", lane.0));
@@ -163,6 +167,15 @@ impl Model {
                 None => violated(RECORDS, format!("role {role} has no leader to end")),
             },
             Record::Removed { queue, number, removal } => self.remove(*queue, *number, removal),
+            Record::Deleted { queue } => self.delete(*queue),
+            Record::Paused { queue, paused, until } => {
+                let Some(queue) = self.queues.get_mut(queue) else {
+                    return violated(RECORDS, format!("queue {} is not there to pause", queue.0));
+                };
+                queue.paused_for_ever = *paused && until.is_none();
+                Ok(())
+            }
+            Record::Purged { queue, through } => self.purge(*queue, *through),
             Record::Kept { .. }
             | Record::Counters { .. }
             | Record::SettledLately { .. }
@@ -243,6 +256,9 @@ impl Model {
             return violated(ONE_LEASE, format!("lease {} was issued before", lease.0));
         }
         self.first_in_line(*number, *queue)?;
+        if self.queues.get(queue).is_some_and(|queue| queue.paused_for_ever) {
+            return violated(PAUSED, format!("queue {} is paused and serves", queue.0));
+        }
         self.is_active(*queue, (*client, *consumer))?;
         let Some(message) = self.messages.get_mut(number) else {
             return violated(RECORDS, format!("lease {} is for no message", lease.0));
@@ -418,8 +434,39 @@ impl Model {
         if namesake.is_some_and(|(other, _)| *other != id) {
             return violated(RECORDS, format!("two queues are named {name}"));
         }
-        let queue = Queue { name: name.to_owned(), options: options.clone() };
+        let paused_for_ever = self.queues.get(&id).is_some_and(|queue| queue.paused_for_ever);
+        let queue = Queue { name: name.to_owned(), options: options.clone(), paused_for_ever };
         self.queues.insert(id, queue);
+        Ok(())
+    }
+
+    fn delete(&mut self, id: QueueId) -> Result<(), Violation> {
+        if self.queues.remove(&id).is_none() {
+            return violated(RECORDS, format!("queue {} is not there to delete", id.0));
+        }
+        for message in self.messages.values_mut().filter(|message| message.queue == id) {
+            if let Whereabouts::Leased(lease) = message.whereabouts
+                && let Some(lease) = self.leases.get_mut(&lease)
+            {
+                lease.end = Some((End::Discarded, false));
+            }
+            if message.whereabouts != Whereabouts::Acked {
+                message.whereabouts = Whereabouts::Discarded;
+            }
+        }
+        Ok(())
+    }
+
+    fn purge(&mut self, id: QueueId, through: MessageNumber) -> Result<(), Violation> {
+        if !self.queues.contains_key(&id) {
+            return violated(RECORDS, format!("queue {} is not there to purge", id.0));
+        }
+        for (_, message) in self.messages.range_mut(..=through) {
+            let waiting = matches!(message.whereabouts, Whereabouts::Waiting { .. });
+            if message.queue == id && waiting {
+                message.whereabouts = Whereabouts::Discarded;
+            }
+        }
         Ok(())
     }
 

@@ -8,14 +8,17 @@ use alloc::vec::Vec;
 
 use crate::client::Client;
 use crate::client::io::Event;
-use crate::id::{CallId, CandidateId, ConsumerId, LeaseNumber, ServiceId, SubscriptionId};
+use crate::id::{
+    CallId, CandidateId, ConsumerId, LeaseNumber, MessageNumber, RequestId, ServiceId,
+    SubscriptionId,
+};
 use crate::options::{Backoff, ConsumeOptions, DeadLetter, Durability, Overflow, QueueOptions};
 use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 use crate::time::Now;
-use crate::wire::frame::{CallKey, Item, Outcome, Settlement};
+use crate::wire::frame::{Browse, CallKey, Item, Outcome, QueueCounts, Settlement};
 
 /// Something the user does at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +30,11 @@ pub enum Chore {
     Settle {
         lease: LeaseNumber,
         act: Act,
+    },
+    /// Do something to a queue that was in this state.
+    Operate {
+        queue: &'static str,
+        state: QueueCounts,
     },
     Reply {
         key: CallKey,
@@ -67,6 +75,8 @@ pub struct User {
     services: Vec<ServiceId>,
     candidates: Vec<CandidateId>,
     calls: Vec<CallId>,
+    /// Queues whose state was asked for.
+    inspected: Vec<(RequestId, &'static str)>,
 }
 
 /// How a queue of the simulation is declared.
@@ -117,6 +127,7 @@ impl User {
             services: Vec::new(),
             candidates: Vec::new(),
             calls: Vec::new(),
+            inspected: Vec::new(),
         }
     }
 
@@ -150,6 +161,9 @@ impl User {
                         done.chores.push((0, Chore::Close));
                     }
                 }
+            }
+            Chore::Operate { queue, state } => {
+                done.asks.extend(self.operate(client, now, queue, &state));
             }
             Chore::Settle { lease, act } => self.settle(client, now, lease, act, &mut done),
             Chore::Reply { key, tag, threw } => {
@@ -197,6 +211,7 @@ impl User {
             3 => {
                 let queue = *self.dice.choose(&QUEUES);
                 let request = client.inspect(now, queue).ok()?;
+                self.inspected.push((request, queue));
                 Some(Ask::Inspect { request, queue: queue.to_owned() })
             }
             4 => client.flush(now).ok().map(|request| Ask::Flush { request }),
@@ -253,6 +268,34 @@ impl User {
         let durability = self.one_in(10).then_some(Durability::Strict);
         let request = client.send(now, queue, &items, durability).ok()?;
         Some(Ask::Send { request, queue: queue.to_owned(), tags, durability })
+    }
+
+    /// Does something to a queue, or looks into it, as its state was found a moment ago.
+    fn operate(
+        &mut self,
+        client: &mut Client,
+        now: Now,
+        queue: &str,
+        state: &QueueCounts,
+    ) -> Option<Ask> {
+        let flag = self.one_in(2);
+        let asked = match self.dice.weighted(&[30, 30, 10, 10, 5]) {
+            0 => {
+                let after = if flag { MessageNumber(0) } else { state.newest };
+                let messages_max = u32::try_from(self.dice.between(1, 9)).unwrap_or(1);
+                let (delayed, leased, headers_only) = (flag, flag, self.one_in(3));
+                let browse = Browse { after, messages_max, delayed, leased, headers_only };
+                client.browse(now, queue, browse)
+            }
+            1 => {
+                let for_ms = self.dice.between(1, 3000);
+                client.pause(now, queue, !state.paused, flag.then_some(for_ms))
+            }
+            2 => client.pause(now, queue, false, None),
+            3 => client.purge(now, queue, state.newest),
+            _ => client.delete_queue(now, queue, state.id, flag, !flag),
+        };
+        asked.ok().map(|request| Ask::Operate { request, queue: queue.to_owned() })
     }
 
     fn publish(&mut self, client: &mut Client, now: Now, topic: &str) -> Option<Ask> {
@@ -353,6 +396,12 @@ impl User {
         match event {
             Event::Delivery { lease, lease_ms, .. } => {
                 self.plan_settlement(*lease, *lease_ms, calm)
+            }
+            Event::QueueState { request, state } => {
+                let place = self.inspected.iter().position(|(asked, _)| asked == request);
+                let Some(place) = place.filter(|_| !calm) else { return Vec::new() };
+                let (_, queue) = self.inspected.swap_remove(place);
+                vec![(self.dice.between(0, 50 * MILLI), Chore::Operate { queue, state: *state })]
             }
             Event::Dispatch { key, arguments, .. } => self.plan_reply(*key, arguments, calm),
             _ => Vec::new(),

@@ -10,13 +10,13 @@ use alloc::vec::Vec;
 use crate::cbor::variants;
 use crate::error::Code;
 use crate::id::{
-    CallId, CandidateId, ClientId, ConsumerId, LeaseNumber, LogId, MethodId, PublishNumber,
-    RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    CallId, CandidateId, ClientId, ConsumerId, LeaseNumber, LogId, MessageNumber, MethodId,
+    PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use crate::options::{ConsumeOptions, QueueOptions};
 pub use crate::wire::parts::{
-    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties, QueueCounts,
-    Reached, Settlement, StorageReport, Welcome,
+    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties,
+    QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Welcome,
 };
 
 variants! {
@@ -169,6 +169,53 @@ variants! {
         /// C. The page of the client is in view, or not. Said after a resume if it is not.
         50 => Visible {
             visible: bool,
+        },
+        /// C. Stops or starts delivery from a queue. Answered by `QueueState`.
+        52 => Pause {
+            request: RequestId,
+            queue: &'a str,
+            paused: bool,
+            /// It starts again by itself after so long.
+            for_ms: Option<u64>,
+        },
+        /// C. Empties a queue of what is neither delivered nor newer than `through`, a number from
+        /// its `QueueState`: asked again after a resume, it takes nothing that came since.
+        53 => Purge {
+            request: RequestId,
+            queue: &'a str,
+            through: MessageNumber,
+        },
+        /// C. Deletes the queue that had this id in its `QueueState`, with all its messages.
+        54 => DeleteQueue {
+            request: RequestId,
+            queue: &'a str,
+            id: QueueId,
+            /// Refused with `INVALID` if it has consumers.
+            if_unused: bool,
+            /// Refused with `INVALID` if it has messages.
+            if_empty: bool,
+        },
+        /// C. Asks for a page of a queue. Nothing is taken.
+        55 => Browse {
+            request: RequestId,
+            queue: &'a str,
+            browse: Browse,
+        },
+        /// N. The page. `more`: there may be more behind it.
+        56 => Browsed {
+            request: RequestId,
+            messages: Vec<QueueMessage<'a>>,
+            more: bool,
+        },
+        /// N. Answers `Purge` and `DeleteQueue`: how many messages went.
+        57 => Counted {
+            request: RequestId,
+            count: u64,
+        },
+        /// N, to every client. The queue is gone; its consumers are told by `Consuming` with
+        /// `NOT_FOUND`.
+        58 => QueueDeleted {
+            queue: &'a str,
         },
         /// N. One message under one lease. The lease is stored.
         14 => Deliver(Delivery<'a>),

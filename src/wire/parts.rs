@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::cbor::{structure, variants};
+use crate::cbor::{Read, Reader, Write, structure, variants, write_uint};
 use crate::error::Code;
 use crate::id::{
     CallId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, PublishNumber,
-    Sequence, Term,
+    QueueId, Sequence, Term,
 };
 use crate::time::UnixMillis;
 
@@ -238,6 +238,68 @@ structure! {
 }
 
 structure! {
+    /// Which page of a queue to look at.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Browse {
+        /// Messages with a higher number, in order.
+        pub after: MessageNumber,
+        /// At most so many, and at most `batch_items_max`.
+        pub messages_max: u32,
+        /// Those that wait for a time as well.
+        pub delayed: bool,
+        /// Those that are delivered and not settled as well.
+        pub leased: bool,
+        /// Without bodies.
+        pub headers_only: bool,
+    }
+}
+
+/// What becomes of a message of a queue next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum QueuePlace {
+    Ready,
+    Delayed,
+    Leased,
+}
+
+/// A place is its number, without an array around it.
+impl Read<'_> for QueuePlace {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        match reader.uint(2) {
+            0 => Self::Ready,
+            1 => Self::Delayed,
+            _ => Self::Leased,
+        }
+    }
+}
+
+impl Write for QueuePlace {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_uint(out, *self as u64);
+    }
+}
+
+structure! {
+    /// One message as a browser sees it.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct QueueMessage<'a> {
+        pub number: MessageNumber,
+        pub place: QueuePlace,
+        /// Failed deliveries.
+        pub attempts: u32,
+        pub lane: LaneId,
+        pub sequence: Sequence,
+        pub index: u32,
+        pub stored_at: UnixMillis,
+        pub due_at: Option<UnixMillis>,
+        pub body_bytes: u32,
+        pub body: &'a [u8],
+        pub properties: Option<&'a [u8]>,
+        pub dead_reason: Option<&'a str>,
+    }
+}
+
+structure! {
     /// One peer as the others see it.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct PeerEntry<'a> {
@@ -263,5 +325,11 @@ structure! {
         pub redelivered_total: u64,
         pub dead_lettered_total: u64,
         pub discarded_total: u64,
+        /// Nothing is delivered.
+        pub paused: bool,
+        /// Tells this queue from one that had its name before.
+        pub id: QueueId,
+        /// The newest message of the log.
+        pub newest: MessageNumber,
     }
 }

@@ -136,6 +136,23 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::ConsumerActive { consumer, active } => {
             write!(out, "ConsumerActive {} {active}", consumer.0)
         }
+        Frame::Pause { request, queue, paused, .. } => {
+            write!(out, "Pause {} {queue} {paused}", request.0)
+        }
+        Frame::Purge { request, queue, through } => {
+            write!(out, "Purge {} {queue} through={}", request.0, through.0)
+        }
+        Frame::DeleteQueue { request, queue, id, .. } => {
+            write!(out, "DeleteQueue {} {queue} id={}", request.0, id.0)
+        }
+        Frame::Browse { request, queue, browse } => {
+            write!(out, "Browse {} {queue} after={}", request.0, browse.after.0)
+        }
+        Frame::Browsed { request, messages, more } => {
+            write!(out, "Browsed {} messages={} more={more}", request.0, messages.len())
+        }
+        Frame::Counted { request, count } => write!(out, "Counted {} {count}", request.0),
+        Frame::QueueDeleted { queue } => write!(out, "QueueDeleted {queue}"),
         Frame::Visible { visible } => write!(out, "Visible {visible}"),
         Frame::CancelConsumer { consumer } => write!(out, "CancelConsumer {}", consumer.0),
         Frame::Deliver(delivery) => {

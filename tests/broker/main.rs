@@ -7,6 +7,7 @@ mod full_storage;
 mod harness;
 mod hostile;
 mod live;
+mod operate;
 mod overflow;
 mod queues;
 mod recovery;

@@ -6,7 +6,7 @@ use tabmq::id::{
     ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
 };
 use tabmq::log::record::{LeaseEnd, StoredMessage};
-use tabmq::log::{Place, Record};
+use tabmq::log::{Place, Record, Removal};
 use tabmq::options::{DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
 
@@ -65,7 +65,20 @@ fn messages() -> Vec<Record<'static>> {
         end(LeaseEnd::DeadLettered { into: QUEUE, reason: "deliveries" }),
         end(LeaseEnd::Discarded { reason: "" }),
         Record::Extended { lease: LEASE, lease_ms: 1 },
-        Record::Declared { queue: QUEUE, name: "jobs", options },
+        Record::Declared { queue: QUEUE, name: "jobs", options, owner: Some(CLIENT) },
+        Record::Removed {
+            queue: QUEUE,
+            number: NUMBER,
+            removal: Removal::Discarded { reason: "overflow" },
+        },
+        Record::Removed {
+            queue: QUEUE,
+            number: NUMBER,
+            removal: Removal::DeadLettered { into: QUEUE, reason: "overflow" },
+        },
+        Record::Deleted { queue: QUEUE },
+        Record::Paused { queue: QUEUE, paused: true, until: Some(UnixMillis(7)) },
+        Record::Purged { queue: QUEUE, through: NUMBER },
     ]
 }
 

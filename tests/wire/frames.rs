@@ -3,19 +3,19 @@
 use tabmq::error::Code;
 use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, MethodId,
-    PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, Overflow, QueueOptions};
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{
-    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Reached,
-    Settlement, StorageReport, Welcome,
+    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts,
+    QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Welcome,
 };
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 51;
+pub const TAG_MAX: u64 = 58;
 
 /// The tag of a frame. A new kind of frame does not compile until it is here, and then `frame`
 /// below has to make it.
@@ -72,6 +72,13 @@ pub const fn tag_of(frame: &Frame<'_>) -> u64 {
         Frame::CallsDone { .. } => 49,
         Frame::Visible { .. } => 50,
         Frame::ConsumerActive { .. } => 51,
+        Frame::Pause { .. } => 52,
+        Frame::Purge { .. } => 53,
+        Frame::DeleteQueue { .. } => 54,
+        Frame::Browse { .. } => 55,
+        Frame::Browsed { .. } => 56,
+        Frame::Counted { .. } => 57,
+        Frame::QueueDeleted { .. } => 58,
     }
 }
 
@@ -215,6 +222,35 @@ impl<'a> Dice<'a> {
             single_active: self.maybe(Self::flag),
             consumers_min: self.maybe(Self::short),
             consumers_wait_ms: self.maybe(Self::number),
+            exclusive: self.maybe(Self::flag),
+            idle_ms_max: self.maybe(Self::number),
+        }
+    }
+
+    fn browse(&mut self) -> Browse {
+        Browse {
+            after: MessageNumber(self.number()),
+            messages_max: self.short(),
+            delayed: self.flag(),
+            leased: self.flag(),
+            headers_only: self.flag(),
+        }
+    }
+
+    fn queue_message(&mut self) -> QueueMessage<'a> {
+        QueueMessage {
+            number: MessageNumber(self.number()),
+            place: if self.flag() { QueuePlace::Ready } else { QueuePlace::Leased },
+            attempts: self.short(),
+            lane: LaneId(self.number()),
+            sequence: Sequence(self.number()),
+            index: self.short(),
+            stored_at: UnixMillis(self.number()),
+            due_at: self.maybe(|dice| UnixMillis(dice.number())),
+            body_bytes: self.short(),
+            body: self.bytes(),
+            properties: self.maybe(Self::bytes),
+            dead_reason: self.maybe(Self::text),
         }
     }
 
@@ -270,6 +306,9 @@ impl<'a> Dice<'a> {
             redelivered_total: self.number(),
             dead_lettered_total: self.number(),
             discarded_total: self.number(),
+            paused: self.flag(),
+            id: QueueId(self.short()),
+            newest: MessageNumber(self.number()),
         }
     }
 
@@ -303,7 +342,7 @@ impl<'a> Dice<'a> {
             7 => Frame::Announce { log: LogId(self.rng.bytes16()) },
             8 => Frame::Fragment { last: self.flag(), bytes: self.bytes() },
             9..=11 | 24..=29 => self.live_frame(tag),
-            12..=16 | 30..=37 | 50..=51 => self.queue_frame(tag),
+            12..=16 | 30..=37 | 50..=58 => self.queue_frame(tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),
@@ -378,7 +417,29 @@ impl<'a> Dice<'a> {
             36 => Frame::Consuming { consumer, refused: self.maybe(Self::code) },
             37 => Frame::CancelConsumer { consumer },
             50 => Frame::Visible { visible: self.flag() },
-            _ => Frame::ConsumerActive { consumer, active: self.flag() },
+            51 => Frame::ConsumerActive { consumer, active: self.flag() },
+            52 => {
+                let (paused, for_ms) = (self.flag(), self.maybe(Self::number));
+                Frame::Pause { request, queue, paused, for_ms }
+            }
+            53 => Frame::Purge { request, queue, through: MessageNumber(self.number()) },
+            54 => {
+                let (if_unused, if_empty) = (self.flag(), self.flag());
+                Frame::DeleteQueue {
+                    request,
+                    queue,
+                    id: QueueId(self.short()),
+                    if_unused,
+                    if_empty,
+                }
+            }
+            55 => Frame::Browse { request, queue, browse: self.browse() },
+            56 => {
+                let messages = self.list(Self::queue_message);
+                Frame::Browsed { request, messages, more: self.flag() }
+            }
+            57 => Frame::Counted { request, count: self.number() },
+            _ => Frame::QueueDeleted { queue },
         }
     }
 

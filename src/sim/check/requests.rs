@@ -49,6 +49,7 @@ impl Requests {
             Ask::Send { request, .. } => (Key::Request(*request), "send"),
             Ask::Declare { request, .. } => (Key::Request(*request), "declare"),
             Ask::Inspect { request, .. } => (Key::Request(*request), "inspect"),
+            Ask::Operate { request, .. } => (Key::Request(*request), "operate"),
             Ask::Settle { request, .. } => (Key::Request(*request), "settle"),
             Ask::Flush { request } => (Key::Request(*request), "flush"),
             Ask::Publish { request, .. } => (Key::Request(*request), "publish"),
@@ -88,6 +89,8 @@ impl Requests {
         let key = match event {
             Event::Published { request }
             | Event::QueueState { request, .. }
+            | Event::Counted { request, .. }
+            | Event::Browsed { request, .. }
             | Event::Sent { request, .. }
             | Event::Failed { request, .. }
             | Event::Settled { request }

@@ -1,0 +1,163 @@
+//! Queues as they are declared: made, compared with what is there, changed.
+
+use alloc::string::String;
+
+use crate::broker::Broker;
+use crate::error::{Code, Refused};
+use crate::id::{ClientId, ConnId, MessageNumber, QueueId, RequestId};
+use crate::log::Record;
+use crate::options::{DeadLetter, QueueOptions};
+use crate::topic::Name;
+use crate::wire::Frame;
+use crate::wire::frame::QueueCounts;
+
+impl Broker {
+    pub(super) fn on_declare(
+        &mut self,
+        conn: ConnId,
+        client: ClientId,
+        request: RequestId,
+        name: &str,
+        options: &QueueOptions,
+    ) {
+        match self.declare(client, name, options) {
+            Ok(queue) => self.answer_state(conn, request, queue),
+            Err(refused) => self.answer_refused(conn, request, refused),
+        }
+    }
+
+    pub(super) fn on_inspect(&mut self, conn: ConnId, request: RequestId, name: &str) {
+        match self.state.queue_named(name) {
+            Some(queue) => self.answer_state(conn, request, queue),
+            None => self.answer_refused(conn, request, Code::NotFound.into()),
+        }
+    }
+
+    pub(super) fn answer_state(&mut self, conn: ConnId, request: RequestId, id: QueueId) {
+        let consumers = self.consumers.get(&id).map_or(0, |consumers| consumers.len());
+        let Some(queue) = self.state.queues.get(&id) else { return };
+        let state = QueueCounts {
+            consumers: u32::try_from(consumers).unwrap_or(u32::MAX),
+            paused: queue.paused.is_some_and(|pause| pause.holds(self.now)),
+            id,
+            newest: MessageNumber(self.state.next.message.0 - 1),
+            ..queue.counts()
+        };
+        self.gated(conn, &Frame::QueueState { request, state });
+    }
+
+    pub(super) fn answer_refused(&mut self, conn: ConnId, request: RequestId, refused: Refused) {
+        let (code, reason) = (refused.code, refused.reason);
+        self.gated(conn, &Frame::RequestRefused { request, code, reason });
+    }
+
+    /// The queue of that name, made or changed as `options` say.
+    pub(super) fn declare(
+        &mut self,
+        client: ClientId,
+        name: &str,
+        options: &QueueOptions,
+    ) -> Result<QueueId, Refused> {
+        Name::parse(name, &self.limits)?;
+        if let Some(DeadLetter::Queue(dead)) = &options.dead_letter {
+            Name::parse(dead, &self.limits)?;
+        }
+        if options.durability.is_some_and(|wanted| wanted > self.storage.durability_max) {
+            return Err(Refused::new(Code::Unsupported, "durability"));
+        }
+        let Some(id) = self.state.queue_named(name) else {
+            if self.is_full() {
+                return Err(Refused::new(Code::Storage, "quota"));
+            }
+            if self.state.queues.len() >= self.limits.queues_max as usize {
+                return Err(Refused::new(Code::Full, "queues_max"));
+            }
+            let queue = self.state.next.queue;
+            let owner = Some(client).filter(|_| options.exclusive == Some(true));
+            self.commit(&Record::Declared { queue, name, options: options.clone(), owner });
+            return Ok(queue);
+        };
+        let Some(existing) = self.state.queues.get(&id) else { return Err(Code::Internal.into()) };
+        if existing.owner.is_some_and(|owner| owner != client) {
+            return Err(Refused::new(Code::NotAuthorized, "exclusive"));
+        }
+        let merged = merge(&existing.options, options)?;
+        if merged != existing.options {
+            let owner = Some(client).filter(|_| merged.exclusive == Some(true));
+            self.commit(&Record::Declared { queue: id, name, options: merged, owner });
+            self.make_room(id);
+            self.gather(id);
+            self.elect_active(id, None);
+            self.dirty_queues.insert(id);
+        }
+        Ok(id)
+    }
+
+    /// The dead-letter queue of `queue`, made on first use; `None` if it declares none.
+    pub(super) fn dead_letter_queue(&mut self, queue: QueueId) -> Option<QueueId> {
+        let declared = self.state.queues.get(&queue)?;
+        let name: String = match &declared.options.dead_letter {
+            Some(DeadLetter::Discard) => return None,
+            Some(DeadLetter::Queue(name)) => name.clone(),
+            None => {
+                let mut name = declared.name.clone();
+                name.push_str(".dead");
+                name
+            }
+        };
+        if let Some(dead) = self.state.queue_named(&name) {
+            return Some(dead);
+        }
+        // Made without the bounds of `declare`: a message must not be lost to a limit. What fails
+        // here stays here.
+        let dead = self.state.next.queue;
+        let options = QueueOptions {
+            deliveries_max: Some(u32::MAX),
+            dead_letter: Some(DeadLetter::Queue(name.clone())),
+            ..QueueOptions::default()
+        };
+        self.commit(&Record::Declared { queue: dead, name: &name, options, owner: None });
+        Some(dead)
+    }
+}
+
+/// The options of a queue after a declaration, or why it is refused. Only what the declaration
+/// gives is compared; tunables follow it unless the queue has a higher version.
+fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOptions, Refused> {
+    if *existing == QueueOptions::default() {
+        // Made by a send or a consumer that came first: nobody has declared it yet.
+        return Ok(declared.clone());
+    }
+    if declared.durability.is_some() && declared.durability != existing.durability {
+        return Err(Refused::new(Code::DuplicateDeclare, "durability"));
+    }
+    if declared.dead_letter.is_some() && declared.dead_letter != existing.dead_letter {
+        return Err(Refused::new(Code::DuplicateDeclare, "dead_letter"));
+    }
+    if declared.single_active.is_some() && declared.single_active != existing.single_active {
+        return Err(Refused::new(Code::DuplicateDeclare, "single_active"));
+    }
+    if declared.exclusive.is_some() && declared.exclusive != existing.exclusive {
+        return Err(Refused::new(Code::DuplicateDeclare, "exclusive"));
+    }
+    if declared.version.unwrap_or(0) < existing.version.unwrap_or(0) {
+        return Ok(existing.clone());
+    }
+    let declared = declared.clone();
+    Ok(QueueOptions {
+        durability: existing.durability,
+        dead_letter: existing.dead_letter.clone(),
+        lease_ms: declared.lease_ms.or(existing.lease_ms),
+        deliveries_max: declared.deliveries_max.or(existing.deliveries_max),
+        backoff: declared.backoff.or_else(|| existing.backoff.clone()),
+        messages_max: declared.messages_max.or(existing.messages_max),
+        version: declared.version.or(existing.version),
+        bytes_max: declared.bytes_max.or(existing.bytes_max),
+        overflow: declared.overflow.or(existing.overflow),
+        single_active: existing.single_active,
+        consumers_min: declared.consumers_min.or(existing.consumers_min),
+        consumers_wait_ms: declared.consumers_wait_ms.or(existing.consumers_wait_ms),
+        exclusive: existing.exclusive,
+        idle_ms_max: declared.idle_ms_max.or(existing.idle_ms_max),
+    })
+}
