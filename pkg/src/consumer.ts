@@ -3,8 +3,10 @@ import { LeasedDelivery } from "./delivery.js";
 import { Inbox } from "./inbox.js";
 import { LiveHandle } from "./live.js";
 import type { checkConsume } from "./options.js";
+import { encodeNow } from "./codec/encode.js";
 import { EVENT, type HandleEvent, type RawBus, SETTLE } from "./raw.js";
 import type { Consumer, Delivery } from "./types.js";
+import { Source } from "./watch.js";
 
 type Options = ReturnType<typeof checkConsume>;
 export type Handler = (job: Delivery<never>) => unknown;
@@ -17,6 +19,11 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
   readonly #options: Options;
   readonly #handler: Handler | undefined;
   readonly #inbox = new Inbox<LeasedDelivery>();
+  /** What came and is not settled, in that order. */
+  readonly #held = new Set<LeasedDelivery>();
+  readonly #active = new Source(false);
+  readonly active = this.#active.watch(() => {});
+  #paused = false;
   #running = 0;
   /** Told of each delivery, when there is no handler. */
   onArrival: (() => void) | undefined;
@@ -43,13 +50,21 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
     return this.#running;
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   begin(raw: RawBus): number {
-    const {
-      concurrency = 1,
-      prefetch = concurrency,
-      prefetchBytes = PREFETCH_BYTES,
-    } = this.#options;
-    return raw.consume(this.queue, prefetch, prefetchBytes);
+    return raw.consume(this.queue, this.#wire());
+  }
+
+  pause(): void {
+    this.#pause(true);
+  }
+
+  resume(): void {
+    this.#pause(false);
+    if (this.#handler) this.#pump(this.#handler);
   }
 
   end(raw: RawBus, number: number): void {
@@ -57,11 +72,15 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
   }
 
   take(event: HandleEvent): void {
-    if (event[0] === EVENT.consuming) return this.setReady();
+    if (event[0] === EVENT.consuming) {
+      if (!event[2]) this.#active.set(true);
+      return this.setReady();
+    }
+    if (event[0] === EVENT.consumerActive) return this.#active.set(event[2]);
     if (event[0] !== EVENT.delivery) return;
     let delivery: LeasedDelivery;
     try {
-      delivery = new LeasedDelivery(this.context, this.queue, event);
+      delivery = new LeasedDelivery(this.context, this.queue, event, (of) => this.#earlier(of));
     } catch (error) {
       // Nobody can read it, so another attempt would not help.
       this.context.report(error);
@@ -71,6 +90,17 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
       );
       return;
     }
+    this.#held.add(delivery);
+    delivery.onEnd = () => this.#held.delete(delivery);
+    if (this.#options.ack !== "before") return this.#arrive(delivery);
+    delivery.ackBefore().then(
+      () => this.#arrive(delivery),
+      // Somebody else has it by now.
+      (error: unknown) => this.context.report(error),
+    );
+  }
+
+  #arrive(delivery: LeasedDelivery): void {
     this.#inbox.push(delivery);
     this.onArrival?.();
     if (!this.#handler) return;
@@ -78,11 +108,38 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
     this.#pump(this.#handler);
   }
 
+  /** What came before a delivery and is not settled. */
+  #earlier(delivery: LeasedDelivery): LeasedDelivery[] {
+    const held = Array.from(this.#held);
+    return held.slice(0, Math.max(0, held.indexOf(delivery)));
+  }
+
+  #pause(paused: boolean): void {
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    const { number } = this;
+    if (number === undefined) return;
+    this.context.engine.tell((raw) => raw.changeConsumer(number, this.#wire()));
+  }
+
+  /** What it asks for, as it crosses the border. */
+  #wire(): Uint8Array {
+    const {
+      concurrency = 1,
+      prefetch = concurrency,
+      prefetchBytes = PREFETCH_BYTES,
+      priority = 0,
+      headersOnly = false,
+    } = this.#options;
+    return encodeNow([prefetch, prefetchBytes, priority, headersOnly, this.#paused]);
+  }
+
   takeArrived(max: number): LeasedDelivery[] {
     return this.#inbox.values.splice(0, max);
   }
 
   protected stopped(): void {
+    this.#active.set(false);
     for (const delivery of this.#inbox.values.splice(0)) void delivery.release();
     this.#inbox.close();
   }
@@ -92,7 +149,7 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
       for (;;) {
         const { value, done } = await this.#inbox.next();
         if (done) break;
-        if (!value.over) yield value;
+        if (!value.isVoid) yield value;
       }
     } finally {
       this.close();
@@ -101,9 +158,9 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
 
   #pump(handler: Handler): void {
     const { values } = this.#inbox;
-    while (values.length && this.#running < (this.#options.concurrency ?? 1)) {
+    while (values.length && !this.#paused && this.#running < (this.#options.concurrency ?? 1)) {
       const delivery = values.shift() as LeasedDelivery;
-      if (delivery.over) continue;
+      if (delivery.isVoid) continue;
       this.#running += 1;
       void this.#handle(handler, delivery);
     }

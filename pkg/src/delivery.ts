@@ -6,7 +6,7 @@ import { isTabmqError, Reject, Retry, TabmqError } from "./errors.js";
 import { type Duration, milliseconds } from "./duration.js";
 import { later } from "./later.js";
 import { message } from "./message.js";
-import { checkRetry, checkWait, type CheckedWait, patience } from "./options.js";
+import { checkAck, checkRetry, checkWait, type CheckedWait, patience } from "./options.js";
 import { attempt } from "./pending.js";
 import { type RawEventOf, SETTLE } from "./raw.js";
 import type { Delivery, MessageHeaders, Wait } from "./types.js";
@@ -24,6 +24,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   readonly attempt: number;
   readonly storedAt: Date;
   readonly deadReason: string | undefined;
+  readonly bodyBytes: number | undefined;
   readonly lease: number;
   readonly lease_ms: number;
   /** Told once, when it is settled or lost. */
@@ -32,9 +33,18 @@ export class LeasedDelivery implements Delivery<unknown> {
   readonly #controller = new AbortController();
   #settling: { kind: number; promise: Promise<void> } | undefined;
   #lost: TabmqError | undefined;
+  readonly #earlier: (delivery: LeasedDelivery) => LeasedDelivery[];
+  #ackedBefore = false;
   #renewNoMore: (() => void) | undefined;
 
-  constructor(context: Context, queue: string, event: RawEventOf<"delivery">) {
+  /** `earlier` gives what came before it to the same consumer and is not settled. */
+  constructor(
+    context: Context,
+    queue: string,
+    event: RawEventOf<"delivery">,
+    earlier: (delivery: LeasedDelivery) => LeasedDelivery[],
+  ) {
+    this.#earlier = earlier;
     const [
       ,
       ,
@@ -49,8 +59,10 @@ export class LeasedDelivery implements Delivery<unknown> {
       body,
       properties,
       deadReason,
+      bodyBytes,
     ] = event;
-    const parts = message(context.codec, queue, `${lane}-${sequence}-${index}`, body, properties);
+    const id = `${lane}-${sequence}-${index}`;
+    const parts = message(context.codec, queue, id, bodyBytes === null ? body : null, properties);
     this.topic = queue;
     this.body = parts.body;
     this.id = parts.id;
@@ -62,6 +74,7 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.attempt = attempts;
     this.storedAt = new Date(storedAt);
     this.deadReason = deadReason ?? undefined;
+    this.bodyBytes = bodyBytes ?? undefined;
     this.lease = lease;
     this.lease_ms = lease_ms;
     this.#context = context;
@@ -77,8 +90,23 @@ export class LeasedDelivery implements Delivery<unknown> {
     return Boolean(this.#settling ?? this.#lost);
   }
 
-  ack(options?: Wait): Promise<void> {
-    return attempt(() => this.#settle("ack", checkWait("ack", options)));
+  /** There is nothing left to handle. */
+  get isVoid(): boolean {
+    return this.over && !this.#ackedBefore;
+  }
+
+  ack(value?: undefined, options?: Wait & { multiple?: boolean }): Promise<void> {
+    return attempt(async () => {
+      const { multiple, ...wait } = checkAck(value, options);
+      const earlier = multiple ? this.#earlier(this).filter(({ over }) => !over) : [];
+      await Promise.all([...earlier, this].map((delivery) => delivery.#settle("ack", wait)));
+    });
+  }
+
+  /** Acknowledged before anyone handles it. */
+  async ackBefore(): Promise<void> {
+    await this.ack();
+    this.#ackedBefore = true;
   }
 
   retry(options?: Wait & { after?: Duration; reason?: string }): Promise<void> {

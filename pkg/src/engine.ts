@@ -141,6 +141,14 @@ export class Engine {
     return pending;
   }
 
+  /** The queue is gone: whoever uses it again declares it again. */
+  forgetQueue(queue: string): void {
+    for (const key of this.declared.keys()) {
+      const [name] = JSON.parse(key) as [string];
+      if (name === queue) this.declared.delete(key);
+    }
+  }
+
   start(): void {
     if (this.#starting || this.#raw || this.#over) return;
     this.events.setStatus("connecting");

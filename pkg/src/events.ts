@@ -18,6 +18,8 @@ export interface Answer {
 type AnswerKind =
   | "published"
   | "queueState"
+  | "counted"
+  | "browsed"
   | "sent"
   | "settled"
   | "flushed"
@@ -30,6 +32,7 @@ type BusEventKind =
   | "closed"
   | "host"
   | "rolledBack"
+  | "queueDeleted"
   | "storage"
   | "error";
 
@@ -188,6 +191,8 @@ export class Events {
     switch (event[0]) {
       case EVENT.published:
       case EVENT.queueState:
+      case EVENT.counted:
+      case EVENT.browsed:
       case EVENT.sent:
       case EVENT.settled:
       case EVENT.flushed:
@@ -200,6 +205,7 @@ export class Events {
       case EVENT.subscribed:
         return this.#of(1).get(event[1])?.take(event);
       case EVENT.consuming:
+      case EVENT.consumerActive:
         return this.#of(2).get(event[1])?.take(event);
       case EVENT.delivery:
         return this.#deliver(event);
@@ -237,6 +243,8 @@ export class Events {
         return this.#over(event[1]);
       case EVENT.host:
         return this.#setHost(event);
+      case EVENT.queueDeleted:
+        return this.#engine.forgetQueue(event[1]);
       case EVENT.rolledBack: {
         const [, confirmed, position] = event;
         return this.emit("storage", {

@@ -25,6 +25,7 @@ export const LIMITS = {
   gap_messages_max: 1000,
   publishers_max: 10_000,
   settle_ms: 2000,
+  browses_max: 1000,
   node_silence_ms: 3000,
   hello_retry_ms: 250,
   pause_ms_max: 2000,

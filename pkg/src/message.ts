@@ -2,7 +2,8 @@ import { decode } from "./codec/decode.js";
 import { encodeNow } from "./codec/encode.js";
 import { TabmqError } from "./errors.js";
 import type { CheckedMessage } from "./options.js";
-import type { Codec, MessageHeaders, Message } from "./types.js";
+import type { RawQueueMessage } from "./raw.js";
+import type { Codec, MessageHeaders, Message, QueuedMessage } from "./types.js";
 
 /** Headers and the like as they travel, or nothing if there are none. */
 export function encodeProperties(options: CheckedMessage): Uint8Array | undefined {
@@ -26,19 +27,44 @@ export function message<Body>(
   codec: Codec,
   topic: string,
   id: string,
-  body: Uint8Array,
+  /** Null if it did not come. */
+  body: Uint8Array | null,
   properties: Uint8Array | null,
 ): Message<Body> {
   const fields = properties ? (decode(properties) as Fields) : [];
   return {
     topic,
-    body: decodeBody(codec, body) as Body,
+    body: (body ? decodeBody(codec, body) : undefined) as Body,
     id: fields[0] ?? id,
     headers: fields[1] ? (decode(fields[1]) as MessageHeaders) : {},
     key: fields[2] ?? undefined,
     replyTo: fields[3] ?? undefined,
     correlationId: fields[4] ?? undefined,
     traceparent: fields[5] ?? undefined,
+  };
+}
+
+const STATES = ["ready", "delayed", "leased"] as const;
+
+/** A message that was looked at. */
+export function queuedMessage(
+  codec: Codec,
+  queue: string,
+  raw: RawQueueMessage,
+  headersOnly: boolean,
+): QueuedMessage<unknown> {
+  const [number, place, attempts, lane, sequence, index, storedAt, dueAt, bodyBytes, body] = raw;
+  const [properties, deadReason] = raw.slice(10) as [Uint8Array | null, string | null];
+  const id = `${lane}-${sequence}-${index}`;
+  return {
+    ...message(codec, queue, id, headersOnly ? null : body, properties ?? null),
+    number,
+    state: STATES[place] as QueuedMessage<unknown>["state"],
+    attempts,
+    storedAt: new Date(storedAt),
+    dueAt: dueAt === null ? undefined : new Date(dueAt),
+    bodyBytes,
+    deadReason: deadReason ?? undefined,
   };
 }
 

@@ -150,14 +150,37 @@ export const checkSubscribe = (options: unknown) => {
   return check("subscribe", options, SUBSCRIBE, "durable where from conflate batch");
 };
 
-const CONSUME = { concurrency: count, prefetch: count, prefetchBytes: count, signal: abortSignal };
+const CONSUME = {
+  concurrency: count,
+  prefetch: count,
+  prefetchBytes: count,
+  priority: natural,
+  headersOnly: flag,
+  ack: oneOf("after", "before"),
+  signal: abortSignal,
+};
 export const checkConsume = (verb: string, options: unknown) =>
-  check(verb, options, CONSUME, "where order priority group");
+  check(verb, options, CONSUME, "where order group");
+
+const BROWSE = { ...WAIT, limit: count, delayed: flag, leased: flag, headersOnly: flag };
+export const checkBrowse = (options: unknown) => check("browse", options, BROWSE, "where");
+
+const PAUSE = { ...WAIT, for: duration };
+export const checkPause = (options: unknown) => check("pause", options, PAUSE);
+
+const DELETE = { ...WAIT, ifUnused: flag, ifEmpty: flag };
+export const checkDelete = (options: unknown) => check("delete", options, DELETE);
+
+const ACK = { ...WAIT, multiple: flag };
+export const checkAck = (value: unknown, options: unknown) => {
+  if (value !== undefined) throw unsupported("ack: a value for the producer");
+  return check("ack", options, ACK);
+};
 
 const RETRY = { ...WAIT, after: duration, reason: text };
 export const checkRetry = (options: unknown) => check("retry", options, RETRY);
 
-const RECEIVE = { ...WAIT, max: count };
+const RECEIVE = { ...WAIT, max: count, maxBytes: count };
 export const checkReceive = (options: unknown) => check("receive", options, RECEIVE);
 
 const backoff: Rule<object> = (value, name) => {
@@ -189,13 +212,18 @@ const QUEUE = {
   maxLength: count,
   maxBytes: count,
   overflow: oneOf("reject", "drop-oldest", "dead-letter"),
+  singleActive: flag,
+  waitForConsumers: count,
+  waitForConsumersMax: duration,
+  exclusive: flag,
+  autoDelete: duration,
   deadLetter: ((value, name) => (value === false ? false : text(value, name))) as Rule<
     string | false
   >,
 };
 const QUEUE_LATER =
-  "order onFailure singleActive priorities lastValue ttl expired rate dedupe "
-  + "autoDelete offlineLease keepResults schema";
+  "order onFailure priorities lastValue ttl expired rate dedupe "
+  + "offlineLease keepResults schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>
   check("queue", options, QUEUE, QUEUE_LATER);

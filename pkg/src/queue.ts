@@ -4,11 +4,15 @@ import { type Declared, type Encoded, NOTHING } from "./engine.js";
 import { encodeNow } from "./codec/encode.js";
 import { invalid, isTabmqError } from "./errors.js";
 import { later } from "./later.js";
-import { encodeProperties } from "./message.js";
+import { encodeProperties, queuedMessage } from "./message.js";
+import type { Duration } from "./duration.js";
 import {
   checkBatch,
+  checkBrowse,
   checkConsume,
+  checkDelete,
   checkItem,
+  checkPause,
   type CheckedQueue,
   type CheckedWait,
   checkQueue,
@@ -23,17 +27,25 @@ import type { RawBus, RawEventOf } from "./raw.js";
 import type {
   BatchItem,
   BatchOptions,
+  BrowseOptions,
   Consumer,
   ConsumeOptions,
   Delivery,
   Durability,
   Queue,
   QueueInfo,
+  QueuedMessage,
   QueueOptions,
   Receipt,
   SendOptions,
   Wait,
 } from "./types.js";
+
+type StateEvent = RawEventOf<"queueState">;
+type Counts = StateEvent[2];
+
+/** Messages a browser asks for at a time. */
+const PAGE = 100;
 
 const LEVELS: readonly Durability[] = ["memory", "relaxed", "strict"];
 
@@ -48,14 +60,7 @@ export class QueueClient implements Queue<unknown, unknown> {
     this.name = name;
     this.#context = context;
     this.#options = checkQueue(options);
-    const { lease, maxDeliver, maxLength, maxBytes, ...same } = this.#options;
-    this.#wire = {
-      ...same,
-      leaseMs: lease,
-      deliveriesMax: maxDeliver,
-      messagesMax: maxLength,
-      bytesMax: maxBytes,
-    };
+    this.#wire = declaration(this.#options);
   }
 
   get deadLetters(): Queue<unknown, unknown> {
@@ -131,22 +136,71 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   receive(options?: Wait & { max?: number }): Promise<Delivery<unknown>[]> {
     return attempt(() => {
-      const { max = 1, ...wait } = checkReceive(options);
-      const consumer = this.#consumer({ concurrency: max }, undefined);
+      const { max = 1, maxBytes: prefetchBytes, ...wait } = checkReceive(options);
+      const limits = prefetchBytes === undefined ? {} : { prefetchBytes };
+      const consumer = this.#consumer({ concurrency: max, ...limits }, undefined);
       return this.#receive(consumer, max, this.#patience("receive", wait));
     });
   }
 
+  async *browse(options?: BrowseOptions): AsyncGenerator<QueuedMessage<unknown>> {
+    const { limit = Infinity, delayed, leased, headersOnly, ...wait } = checkBrowse(options);
+    const { codec } = this.#context;
+    const flags = [delayed ?? false, leased ?? false, headersOnly ?? false];
+    for (let after = 0, left = limit, more = true; more && left > 0; ) {
+      const page = encodeNow([after, Math.min(left, PAGE), ...flags]);
+      const begin = (raw: RawBus) => raw.browse(this.name, page);
+      const read = ([, , found, others]: RawEventOf<"browsed">) => [found, others] as const;
+      const [messages, others] = await this.#ask("browse", wait, NOTHING, begin, read);
+      for (const message of messages) {
+        after = message[0];
+        yield queuedMessage(codec, this.name, message, headersOnly ?? false);
+      }
+      left -= messages.length;
+      more = others;
+    }
+  }
+
+  pause(options?: Wait & { for?: Duration }): Promise<void> {
+    return attempt(() => {
+      const { for: for_ms, ...wait } = checkPause(options);
+      const begin = (raw: RawBus) => raw.pause(this.name, true, for_ms);
+      return this.#ask("pause", wait, NOTHING, begin, () => undefined);
+    });
+  }
+
+  resume(options?: Wait): Promise<void> {
+    return attempt(() => {
+      const begin = (raw: RawBus) => raw.pause(this.name, false);
+      return this.#ask("resume", checkWait("resume", options), NOTHING, begin, () => undefined);
+    });
+  }
+
+  purge(options?: Wait): Promise<number> {
+    return attempt(async () => {
+      const wait = checkWait("purge", options);
+      const through = await this.#inspect("purge", wait, (counts) => counts[NEWEST] as number);
+      const begin = (raw: RawBus) => raw.purge(this.name, through);
+      return this.#ask("purge", wait, NOTHING, begin, count);
+    });
+  }
+
+  delete(options?: Wait & { ifUnused?: boolean; ifEmpty?: boolean }): Promise<number> {
+    return attempt(async () => {
+      const { ifUnused = false, ifEmpty = false, ...wait } = checkDelete(options);
+      const id = await this.#inspect("delete", wait, (counts) => counts[ID] as number);
+      const begin = (raw: RawBus) => raw.deleteQueue(this.name, id, ifUnused, ifEmpty);
+      return this.#ask("delete", wait, NOTHING, begin, count);
+    });
+  }
+
   info(options?: Wait): Promise<QueueInfo> {
-    return attempt(() =>
-      this.#ask(
-        "info",
-        checkWait("info", options),
-        NOTHING,
-        (raw) => raw.inspect(this.name),
-        readInfo,
-      ),
-    );
+    return attempt(() => this.#inspect("info", checkWait("info", options), readInfo));
+  }
+
+  #inspect<T>(verb: string, wait: CheckedWait, read: (counts: Counts) => T): Promise<T> {
+    const begin = (raw: RawBus) => raw.inspect(this.name);
+    return this.#ask(verb, wait, NOTHING, begin, (event: StateEvent) => read(event[2]));
   }
 
   ready(options?: Wait): Promise<QueueInfo> {
@@ -163,6 +217,7 @@ export class QueueClient implements Queue<unknown, unknown> {
     max: number,
     wait: Patience,
   ): Promise<Delivery<unknown>[]> {
+    if (wait.timeout_ms === 0) return this.#takeNow(consumer, max);
     const pending = new Pending<void>(wait, () => false);
     consumer.quiet = true;
     consumer.closed.addEventListener("abort", () => pending.reject(consumer.closed.reason));
@@ -174,6 +229,18 @@ export class QueueClient implements Queue<unknown, unknown> {
     } catch (error) {
       if (isTabmqError(error, "TIMEOUT")) return [];
       throw error;
+    } finally {
+      consumer.close();
+    }
+  }
+
+  /** What the node had for the consumer when it heard of it: that comes before its next answer. */
+  async #takeNow(consumer: LiveConsumer, max: number): Promise<Delivery<unknown>[]> {
+    consumer.quiet = true;
+    try {
+      await consumer.ready();
+      await this.info();
+      return consumer.takeArrived(max);
     } finally {
       consumer.close();
     }
@@ -217,8 +284,8 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   #redeclare(verb: string, wait: CheckedWait): Promise<QueueInfo> {
     const begin = (raw: RawBus) => raw.declare(this.name, this.#wire);
-    return this.#context.ask(this.#patience(verb, wait), "request", NOTHING, begin, readInfo)
-      .promise;
+    const read = (event: StateEvent) => readInfo(event[2]);
+    return this.#context.ask(this.#patience(verb, wait), "request", NOTHING, begin, read).promise;
   }
 
   #patience(verb: string, wait: CheckedWait) {
@@ -252,10 +319,31 @@ export class QueueClient implements Queue<unknown, unknown> {
 }
 
 later(QueueClient.prototype, "queue", {
-  rejects: "prepare schedule unschedule schedules cancel redrive purge pause resume delete",
-  throws: "browse receipt",
+  rejects: "prepare schedule unschedule schedules cancel redrive",
+  throws: "receipt",
   absent: "stats",
 });
+
+/** The options as they cross the border. */
+function declaration(options: CheckedQueue): object {
+  const { lease, maxDeliver, maxLength, maxBytes, autoDelete, ...others } = options;
+  const { waitForConsumers, waitForConsumersMax, ...same } = others;
+  return {
+    ...same,
+    leaseMs: lease,
+    deliveriesMax: maxDeliver,
+    messagesMax: maxLength,
+    bytesMax: maxBytes,
+    consumersMin: waitForConsumers,
+    consumersWaitMs: waitForConsumersMax,
+    idleMsMax: autoDelete,
+  };
+}
+
+/** How the node tells this queue from others, and its newest message, in its state. */
+const ID = 10,
+  NEWEST = 11;
+const count = ([, , counted]: RawEventOf<"counted">) => counted;
 
 const COUNTS = [
   "ready",
@@ -267,9 +355,10 @@ const COUNTS = [
   "redeliveredTotal",
   "deadLetteredTotal",
   "discardedTotal",
+  "paused",
 ] as const satisfies (keyof QueueInfo)[];
 
-function readInfo([, , counts]: RawEventOf<"queueState">): QueueInfo {
+function readInfo(counts: Counts): QueueInfo {
   return Object.fromEntries(
     COUNTS.map((name, index) => [name, counts[index]]),
   ) as unknown as QueueInfo;

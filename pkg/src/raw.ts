@@ -27,7 +27,12 @@ export interface RawBus {
     durability?: string,
   ): number;
   sendBatch(queue: string, items: Uint8Array, durability?: string): number;
-  consume(queue: string, prefetch: number, prefetchBytes: number): number;
+  consume(queue: string, options: Uint8Array): number;
+  changeConsumer(consumer: number, options: Uint8Array): void;
+  pause(queue: string, paused: boolean, forMs?: number): number;
+  purge(queue: string, through: number): number;
+  deleteQueue(queue: string, id: number, ifUnused: boolean, ifEmpty: boolean): number;
+  browse(queue: string, page: Uint8Array): number;
   cancelConsumer(consumer: number): void;
   settle(lease: number, kind: number, afterMs?: number, reason?: string): number;
   serve(name: string, concurrency: number): number;
@@ -87,9 +92,29 @@ export const EVENT = {
   host: 25,
   storage: 26,
   error: 27,
+  consumerActive: 28,
+  counted: 29,
+  browsed: 30,
+  queueDeleted: 31,
 } as const;
 
 type Bytes = Uint8Array;
+
+/** A message as a browser of its queue sees it. Absent fields at the end are left out. */
+export type RawQueueMessage = readonly [
+  number: number,
+  place: number,
+  attempts: number,
+  lane: number,
+  sequence: number,
+  index: number,
+  storedAtUnixMs: number,
+  dueAtUnixMs: number | null,
+  bodyBytes: number,
+  body: Bytes,
+  properties?: Bytes | null,
+  deadReason?: string | null,
+];
 
 /** The fields of each event behind its kind. */
 interface Fields {
@@ -107,10 +132,14 @@ interface Fields {
   ];
   gap: [subscription: number, publisher: Bytes, first: number, last: number];
   subscribed: [subscription: number];
-  queueState: [request: number, counts: readonly number[]];
+  queueState: [request: number, counts: readonly (number | boolean)[]];
+  counted: [request: number, count: number];
+  browsed: [request: number, messages: readonly RawQueueMessage[], more: boolean];
+  queueDeleted: [queue: string];
   sent: [request: number, lane: number, sequence: number];
   failed: [request: number, code: number, reason: string, maybeExecuted: boolean];
-  consuming: [consumer: number];
+  consuming: [consumer: number, singleActive: boolean];
+  consumerActive: [consumer: number, active: boolean];
   delivery: [
     consumer: number,
     lease: number,
@@ -124,6 +153,7 @@ interface Fields {
     body: Bytes,
     properties: Bytes | null,
     deadReason: string | null,
+    bodyBytes: number | null,
   ];
   settled: [request: number];
   leaseLost: [lease: number];
@@ -173,6 +203,7 @@ export type HandleEvent = RawEventOf<
   | "live"
   | "gap"
   | "consuming"
+  | "consumerActive"
   | "delivery"
   | "serving"
   | "dispatch"

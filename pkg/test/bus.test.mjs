@@ -332,11 +332,10 @@ test("what a later version brings: is refused by its name", async (t) => {
     await assert.rejects(bus[verb](), { code: "UNSUPPORTED", data: { name: `bus.${verb}` } });
   }
   const jobs = bus.queue("q");
-  for (const verb of ["schedule", "cancel", "redrive", "purge", "pause", "resume", "delete"]) {
+  for (const verb of ["schedule", "cancel", "redrive"]) {
     await assert.rejects(jobs[verb](), { code: "UNSUPPORTED", data: { name: `queue.${verb}` } });
   }
-  for (const verb of ["browse", "receipt"])
-    assert.throws(() => jobs[verb](), { code: "UNSUPPORTED" });
+  assert.throws(() => jobs.receipt("x"), { code: "UNSUPPORTED" });
   assert.throws(() => bus.outbox, { code: "UNSUPPORTED" });
   assert.throws(() => jobs.stats, { code: "UNSUPPORTED" });
   assert.throws(() => bus.client("s").$durable, { code: "UNSUPPORTED" });

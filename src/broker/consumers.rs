@@ -76,7 +76,9 @@ impl Broker {
     ) {
         let started = self.start_consumer(client, consumer, queue, options);
         let refused = started.as_ref().err().map(|refused| refused.code);
-        self.gated(conn, &Frame::Consuming { consumer, refused });
+        let queue_id = started.as_ref().ok().copied();
+        let single_active = queue_id.map(|queue| self.is_single_active(queue)).filter(|is| *is);
+        self.gated(conn, &Frame::Consuming { consumer, refused, single_active });
         if let Ok(queue) = started {
             self.elect_active(queue, Some((client, consumer)));
         }

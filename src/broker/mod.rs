@@ -19,6 +19,7 @@ mod link;
 mod live;
 mod numbers;
 mod operate;
+mod outputs;
 mod overflow;
 mod peers;
 mod queue;
@@ -40,7 +41,7 @@ use crate::broker::calls::PendingCall;
 use crate::broker::consumers::Consumers;
 use crate::broker::deadline::Deadlines;
 use crate::broker::gate::{Gate, Gated};
-use crate::broker::io::{Event, Input, Output};
+use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
 use crate::broker::queue::Queue;
@@ -442,57 +443,6 @@ impl Broker {
         self.stalled.remove(&conn);
         self.links.remove(conn);
         self.hangups.push_back((conn, code, None));
-    }
-
-    /// The next thing for the host to do; `Idle` when there is none.
-    pub fn poll_output(&mut self) -> Output {
-        if let Some(event) = self.events.pop_front() {
-            return Output::Event(event);
-        }
-        let asked = match self.paused_until() {
-            None => self.log.poll_storage(),
-            Some(_) => self.log.poll_read(),
-        };
-        if let Some((op, action)) = asked {
-            return Output::Storage { op, action };
-        }
-        if let Some((conn, code, last)) = self.hangups.pop_front() {
-            let Some(bytes) = last else { return Output::Hangup { conn, code } };
-            self.hangups.push_front((conn, code, None));
-            return Output::Transmit { conn, bytes };
-        }
-        if let Some((conn, bytes)) = self.links.take_message() {
-            return Output::Transmit { conn, bytes };
-        }
-        match self.broadcasts.pop_front() {
-            Some(bytes) => Output::Broadcast { bytes },
-            None => Output::Idle { wake_at: self.wake_at() },
-        }
-    }
-
-    fn wake_at(&self) -> Option<Instant> {
-        let wall =
-            |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
-        let delayed = self.delayed.first().map(wall);
-        let pauses = self.pauses.first().map(wall);
-        let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
-        let settling = self.settling.as_ref().map(Settling::until);
-        [
-            self.lease_ends.first(),
-            self.gatherings.first(),
-            self.call_ends.first(),
-            self.live.wake_at(),
-            delayed,
-            pauses,
-            housekeeping,
-            settling,
-            self.paused_until().filter(|_| self.log.appended() > self.log.durable()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .map(|at| at.max(self.now.mono))
-        .filter(|_| !self.over)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is done to a queue as a whole: paused, emptied, deleted, also by itself when nobody uses it.
+//! What is done to a queue as a whole: paused, emptied, deleted, and given up when nobody uses it.
 
 use alloc::vec::Vec;
 
@@ -148,7 +148,7 @@ impl Broker {
         });
         for (conn, consumer) in ended {
             let refused = Some(Code::NotFound);
-            self.gated(conn, &Frame::Consuming { consumer, refused });
+            self.gated(conn, &Frame::Consuming { consumer, refused, single_active: None });
         }
     }
 

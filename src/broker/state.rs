@@ -153,13 +153,7 @@ impl State {
                     queue.paused = Some(Pause { until: *until }).filter(|_| *paused);
                 }
             }
-            Record::Purged { queue, through } => {
-                let Some(queue) = self.queues.get_mut(queue) else { return Liveness::Same };
-                let before = queue.waiting();
-                let places = queue.take_through(*through);
-                queue.totals.discarded_total += before - queue.waiting();
-                return Liveness::ReleaseAll(places);
-            }
+            Record::Purged { queue, through } => return self.apply_purged(*queue, *through),
             Record::Kept { .. } => return self.apply_kept(record),
             Record::Counters { queue, lane, message, lease, term } => {
                 self.next = Counters {
@@ -196,6 +190,14 @@ impl State {
         self.queues.insert(id, queue);
         self.queue_names.insert(name.to_owned(), id);
         self.next.queue = self.next.queue.max(QueueId(id.0 + 1));
+    }
+
+    fn apply_purged(&mut self, id: QueueId, through: MessageNumber) -> Liveness {
+        let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
+        let before = queue.waiting();
+        let places = queue.take_through(through);
+        queue.totals.discarded_total += before - queue.waiting();
+        Liveness::ReleaseAll(places)
     }
 
     fn apply_deleted(&mut self, id: QueueId) -> Liveness {

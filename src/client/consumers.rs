@@ -144,10 +144,15 @@ impl Client {
         }
     }
 
-    pub(super) fn on_consuming(&mut self, consumer: ConsumerId, refused: Option<Code>) {
+    pub(super) fn on_consuming(
+        &mut self,
+        consumer: ConsumerId,
+        refused: Option<Code>,
+        single_active: bool,
+    ) {
         let handle = Handle::Consumer(consumer);
         match refused {
-            None => self.confirm(handle, Event::Consuming { consumer }),
+            None => self.confirm(handle, Event::Consuming { consumer, single_active }),
             Some(code) => {
                 let known = self.consumers.consumers.remove(&consumer).is_some();
                 self.refuse(handle, known, code);

@@ -57,7 +57,9 @@ impl Client {
             Frame::SendRefused { sequence, code, reason } => {
                 return self.on_send_refused(sequence, code, reason);
             }
-            Frame::Consuming { consumer, refused } => self.on_consuming(consumer, refused),
+            Frame::Consuming { consumer, refused, single_active } => {
+                self.on_consuming(consumer, refused, single_active == Some(true));
+            }
             Frame::ConsumerActive { consumer, active } => {
                 self.on_consumer_active(consumer, active);
             }

@@ -97,8 +97,9 @@ pub enum Event {
     Sent { request: RequestId, lane: LaneId, sequence: Sequence },
     /// A request failed. `maybe_executed` tells whether it may have happened all the same.
     Failed { request: RequestId, code: Code, reason: String, maybe_executed: bool },
-    /// The consumer takes effect.
-    Consuming { consumer: ConsumerId },
+    /// The consumer takes effect. If its queue serves one consumer at a time, `ConsumerActive`
+    /// tells whether it is this one.
+    Consuming { consumer: ConsumerId, single_active: bool },
     /// A message under a lease.
     Delivery {
         consumer: ConsumerId,

@@ -131,7 +131,9 @@ impl Batch<'_> {
     fn handle_event(&mut self, event: &Event) -> Written {
         match event {
             Event::Subscribed { subscription } => drop(self.event(7, 1)?.u32(subscription.0)?),
-            Event::Consuming { consumer } => drop(self.event(11, 1)?.u32(consumer.0)?),
+            Event::Consuming { consumer, single_active } => {
+                self.event(11, 2)?.u32(consumer.0)?.bool(*single_active)?;
+            }
             Event::ConsumerActive { consumer, active } => {
                 self.event(28, 2)?.u32(consumer.0)?.bool(*active)?;
             }

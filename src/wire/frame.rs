@@ -155,6 +155,8 @@ variants! {
         36 => Consuming {
             consumer: ConsumerId,
             refused: Option<Code>,
+            /// The queue serves one consumer at a time; `ConsumerActive` says whom.
+            single_active: Option<bool>,
         },
         /// C. Ends the consumer. Deliveries that are out stay leased until settled.
         37 => CancelConsumer {

@@ -130,7 +130,7 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
             let ConsumeOptions { prefetch, prefetch_bytes, .. } = options;
             write!(out, "Consume {} {queue} {prefetch}/{prefetch_bytes}B", consumer.0)
         }
-        Frame::Consuming { consumer, refused } => {
+        Frame::Consuming { consumer, refused, .. } => {
             write!(out, "Consuming {} {}", consumer.0, text(*refused))
         }
         Frame::ConsumerActive { consumer, active } => {

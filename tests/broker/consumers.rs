@@ -277,5 +277,8 @@ fn a_consumer_changes_its_credit_but_not_its_queue() {
     let options = credit(9);
     bench.say(&mut worker, &[Frame::Consume { consumer: ONE, queue: "other", options }]);
     let refused = Some(Code::Invalid);
-    assert_eq!(bench.frames(&worker), [Frame::Consuming { consumer: ONE, refused }]);
+    assert_eq!(
+        bench.frames(&worker),
+        [Frame::Consuming { consumer: ONE, refused, single_active: None }]
+    );
 }

@@ -144,7 +144,7 @@ fn a_deleted_queue_ends_its_consumers_and_leases_and_everyone_is_told() {
     assert_eq!(ask(&mut bench, &mut producer, delete(false, false)), counted(2));
     let told = bench.frames(&worker);
     let gone = Some(Code::NotFound);
-    assert!(told.contains(&Frame::Consuming { consumer: ONE, refused: gone }));
+    assert!(told.contains(&Frame::Consuming { consumer: ONE, refused: gone, single_active: None }));
     assert!(told.contains(&Frame::QueueDeleted { queue: "q" }));
     bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
     let stale = Some(Code::StaleLease);

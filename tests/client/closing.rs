@@ -117,7 +117,7 @@ fn busy() -> (Tab, RequestId) {
         dead_reason: None,
         body_bytes: None,
     };
-    let confirmed = Frame::Consuming { consumer, refused: None };
+    let confirmed = Frame::Consuming { consumer, refused: None, single_active: None };
     tab.node(&[confirmed, Frame::Deliver(delivery), Frame::Lead { candidate, term: Term(1) }]);
     let request = send(&mut tab);
     tab.ask(|client, now| client.call(now, "s", "m", b"", 5000)).expect("taken");

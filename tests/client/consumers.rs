@@ -32,7 +32,7 @@ fn consuming() -> (Tab, ConsumerId) {
     let consumer = tab
         .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
         .expect("consumes");
-    tab.node(&[Frame::Consuming { consumer, refused: None }]);
+    tab.node(&[Frame::Consuming { consumer, refused: None, single_active: None }]);
     tab.node(&[delivery(consumer, 1), delivery(consumer, 2)]);
     tab.forget();
     (tab, consumer)

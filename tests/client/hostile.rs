@@ -80,7 +80,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
         }
         13 => Frame::Sent { position: Sequence(few(rng)) },
         14 => Frame::SendRefused { sequence: Sequence(few(rng)), code: Code::Full, reason: "r" },
-        15 => Frame::Consuming { consumer: ConsumerId(few32(rng)), refused },
+        15 => Frame::Consuming { consumer: ConsumerId(few32(rng)), refused, single_active: None },
         16..=18 => Frame::Deliver(Delivery {
             consumer: ConsumerId(few32(rng)),
             lease: LeaseNumber(few(rng)),

@@ -281,7 +281,7 @@ fn handles_are_declared_on_each_link_and_take_effect_once() {
     let confirmed = [
         Frame::GroupJoined { subscription: group, refused: None },
         Frame::Serving { service, refused: None },
-        Frame::Consuming { consumer, refused: None },
+        Frame::Consuming { consumer, refused: None, single_active: None },
     ];
     tab.node(&confirmed);
     assert_eq!(
@@ -289,7 +289,7 @@ fn handles_are_declared_on_each_link_and_take_effect_once() {
         [
             Event::Subscribed { subscription: group },
             Event::Serving { service },
-            Event::Consuming { consumer },
+            Event::Consuming { consumer, single_active: false },
         ]
     );
     tab.lose_link();
@@ -306,7 +306,7 @@ fn a_refused_handle_is_not_declared_again() {
     let consumer = tab
         .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(4, 100)))
         .expect("consumes");
-    tab.node(&[Frame::Consuming { consumer, refused: Some(Code::Full) }]);
+    tab.node(&[Frame::Consuming { consumer, refused: Some(Code::Full), single_active: None }]);
     let handle = Handle::Consumer(consumer);
     assert_eq!(tab.events(), [Event::HandleRefused { handle, code: Code::Full }]);
     tab.forget();

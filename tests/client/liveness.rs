@@ -69,7 +69,7 @@ fn a_client_that_only_waits_for_deliveries_asks_rarely() {
     let consumer = tab
         .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(1, 1)))
         .expect("consumes");
-    tab.node(&[Frame::Consuming { consumer, refused: None }]);
+    tab.node(&[Frame::Consuming { consumer, refused: None, single_active: None }]);
     tab.forget();
     tab.pass_ms(29_999);
     assert_eq!(pings(&mut tab), 0);

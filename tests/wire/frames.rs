@@ -414,7 +414,10 @@ impl<'a> Dice<'a> {
                 };
                 Frame::Consume { consumer, queue, options }
             }
-            36 => Frame::Consuming { consumer, refused: self.maybe(Self::code) },
+            36 => {
+                let (refused, single_active) = (self.maybe(Self::code), self.maybe(Self::flag));
+                Frame::Consuming { consumer, refused, single_active }
+            }
             37 => Frame::CancelConsumer { consumer },
             50 => Frame::Visible { visible: self.flag() },
             51 => Frame::ConsumerActive { consumer, active: self.flag() },

@@ -14,19 +14,19 @@ use serde_json::{Value, json};
 use tabmq::error::Code;
 use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
-    MessageNumber, MethodId, PublishNumber, QueueId, RequestId, Sequence, ServiceId,
-    SubscriptionId, Term,
+    MessageNumber, MethodId, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::{
-    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts,
-    QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Welcome,
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Reached,
+    Settlement, StorageReport, Welcome,
 };
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::frames::tag_of;
+use crate::operate;
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -34,7 +34,7 @@ const LOG: LogId = LogId(*b"log-log-log-log-");
 /// The CBOR of `[2, 3]`.
 const ARGUMENTS: &[u8] = &[0x82, 2, 3];
 /// The CBOR of 5.
-const FIVE: &[u8] = &[5];
+pub const FIVE: &[u8] = &[5];
 
 const KEY: CallKey = CallKey { caller: CLIENT, call: CallId(1) };
 
@@ -48,7 +48,7 @@ const LIVE: Live<'_> = Live {
 };
 
 /// A frame, its name in the file and what it says.
-type Golden = (&'static str, &'static str, Frame<'static>);
+pub type Golden = (&'static str, &'static str, Frame<'static>);
 
 /// The frame of this name.
 pub fn frame(name: &str) -> Frame<'static> {
@@ -57,7 +57,7 @@ pub fn frame(name: &str) -> Frame<'static> {
 }
 
 fn goldens() -> Vec<Golden> {
-    [link(), live(), queue(), delivery(), operate(), call(), role()].concat()
+    [link(), live(), queue(), delivery(), operate::goldens(), call(), role()].concat()
 }
 
 fn link() -> Vec<Golden> {
@@ -252,7 +252,11 @@ fn delivery() -> Vec<Golden> {
         ),
         ("visible", "the page went out of view", Frame::Visible { visible: false }),
         ("consumer-active", "", Frame::ConsumerActive { consumer, active: true }),
-        ("consuming", "accepted", Frame::Consuming { consumer, refused: None }),
+        (
+            "consuming",
+            "accepted",
+            Frame::Consuming { consumer, refused: None, single_active: None },
+        ),
         ("cancel-consumer", "", Frame::CancelConsumer { consumer }),
         ("deliver", "the second attempt", Frame::Deliver(delivery)),
         ("settle-ack", "", Frame::Settle { lease, settlement: Settlement::Ack }),
@@ -266,50 +270,6 @@ fn delivery() -> Vec<Golden> {
         ),
         ("settled", "stored", Frame::Settled { lease, refused: None }),
         ("settled-stale", "refused", Frame::Settled { lease, refused: Some(Code::StaleLease) }),
-    ]
-}
-
-fn operate() -> Vec<Golden> {
-    let request = RequestId(1);
-    let browse = Browse {
-        after: MessageNumber(0),
-        messages_max: 50,
-        delayed: true,
-        leased: false,
-        headers_only: false,
-    };
-    let delayed = QueueMessage {
-        number: MessageNumber(9),
-        place: QueuePlace::Delayed,
-        attempts: 1,
-        lane: LaneId(3),
-        sequence: Sequence(4),
-        index: 0,
-        stored_at: UnixMillis(1_790_000_000_000),
-        due_at: Some(UnixMillis(1_790_000_060_000)),
-        body_bytes: 1,
-        body: FIVE,
-        properties: None,
-        dead_reason: None,
-    };
-    let (queue, id) = ("jobs", QueueId(2));
-    let messages = vec![delayed];
-    vec![
-        (
-            "pause",
-            "for a second",
-            Frame::Pause { request, queue, paused: true, for_ms: Some(1000) },
-        ),
-        ("purge", "up to 12", Frame::Purge { request, queue, through: MessageNumber(12) }),
-        (
-            "delete-queue",
-            "if it has no messages",
-            Frame::DeleteQueue { request, queue, id, if_unused: false, if_empty: true },
-        ),
-        ("browse", "the first page", Frame::Browse { request, queue, browse }),
-        ("browsed", "one delayed message", Frame::Browsed { request, messages, more: false }),
-        ("counted", "3 went", Frame::Counted { request, count: 3 }),
-        ("queue-deleted", "", Frame::QueueDeleted { queue }),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod frames;
 mod golden;
+mod operate;
 mod transport;
 
 use frames::{Dice, Pool, TAG_MAX, tag_of};

@@ -1,4 +1,5 @@
 import type { Duration } from "../duration.js";
+import type { Watch } from "../watch.js";
 import type { Durability, Live, Wait } from "./common.js";
 import type { Message, MessageOptions } from "./messages.js";
 
@@ -26,6 +27,23 @@ export interface QueueOptions {
    * dead-letter queue with the reason `overflow`. With these two, leased messages do not count.
    */
   overflow?: "reject" | "drop-oldest" | "dead-letter";
+  /**
+   * Structural. One consumer is served at a time. Another takes over when the first closes, dies or
+   * goes silent, or when one of a higher priority comes, and nothing of the first is out.
+   */
+  singleActive?: boolean;
+  /** Nobody is served until so many consumers are there; then all are until none is left. */
+  waitForConsumers?: number;
+  /** They are served after so long all the same. Default: they wait for ever. */
+  waitForConsumersMax?: Duration;
+  /**
+   * Structural. Only the client that declares it first may consume, browse, purge or delete it;
+   * anyone may send. It goes, with its messages, when that client has been gone for `autoDelete`
+   * (default: the limit `park_ms`, 5 min), so a reload does not end it.
+   */
+  exclusive?: boolean;
+  /** The queue is deleted once it had neither messages nor consumers for so long. */
+  autoDelete?: Duration;
 }
 
 export type Backoff =
@@ -46,6 +64,8 @@ export interface QueueInfo {
   readonly redeliveredTotal: number;
   readonly deadLetteredTotal: number;
   readonly discardedTotal: number;
+  /** Nothing is delivered; see `queue.pause`. */
+  readonly paused: boolean;
 }
 
 export interface SendOptions extends MessageOptions, Wait {
@@ -77,6 +97,18 @@ export interface ConsumeOptions {
   prefetch?: number;
   /** Their bodies in bytes; one delivery may always come. Default 16 MiB. */
   prefetchBytes?: number;
+  /**
+   * A whole number, default 0. A higher one is served first, as long as it has credit. Among equals
+   * consumers of visible pages come first.
+   */
+  priority?: number;
+  /** Deliveries come without their bodies; `bodyBytes` tells how long these are. */
+  headersOnly?: boolean;
+  /**
+   * `before`: each message is acknowledged before it is handled, so it is handled at most once and
+   * lost if that fails. Default `after`.
+   */
+  ack?: "after" | "before";
   /** Closes the consumer. */
   signal?: AbortSignal;
 }
@@ -88,10 +120,17 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
   readonly storedAt: Date;
   /** Why it is in a dead-letter queue. */
   readonly deadReason: string | undefined;
+  /** The encoded length of a body that did not come, for consumers with `headersOnly`. */
+  readonly bodyBytes: number | undefined;
   /** Aborts when the lease is lost: stop working on the message. */
   readonly signal: AbortSignal;
-  /** Done. Rejects with `STALE_LEASE` if the lease ended before; then nothing was changed. */
-  ack(options?: Wait): Promise<void>;
+  /**
+   * Done. Rejects with `STALE_LEASE` if the lease ended before; then nothing was changed. `value`
+   * is for a later version and has to be `undefined`. With `multiple` every delivery that its
+   * consumer got earlier and that is not settled is done as well; it rejects if one of them was
+   * stale, and the others are done all the same.
+   */
+  ack(value?: undefined, options?: Wait & { multiple?: boolean }): Promise<void>;
   /** Failed: deliver it again, after `after` or the queue's backoff. */
   retry(options?: Wait & { after?: Duration; reason?: string }): Promise<void>;
   nack(options?: Wait & { after?: Duration; reason?: string }): Promise<void>;
@@ -105,6 +144,40 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
 
 export interface Consumer extends Live {
   readonly queue: string;
+  /**
+   * Whether the queue serves this consumer: always, unless it has a single active consumer and that
+   * is another.
+   */
+  readonly active: Watch<boolean>;
+  readonly paused: boolean;
+  /** No more deliveries until `resume`. Handlers that run go on; what came waits. */
+  pause(): void;
+  resume(): void;
+}
+
+/** A message that was looked at and not taken. */
+export interface QueuedMessage<Body> extends Message<Body> {
+  /** Higher for what was stored later. */
+  readonly number: number;
+  readonly state: "ready" | "delayed" | "leased";
+  /** Failed deliveries. */
+  readonly attempts: number;
+  readonly storedAt: Date;
+  /** When it comes due, if it is delayed. */
+  readonly dueAt: Date | undefined;
+  readonly bodyBytes: number;
+  readonly deadReason: string | undefined;
+}
+
+export interface BrowseOptions extends Wait {
+  /** At most so many messages. */
+  limit?: number;
+  /** Those that wait for a time as well. */
+  delayed?: boolean;
+  /** Those that are delivered and not settled as well. */
+  leased?: boolean;
+  /** `body` is undefined. */
+  headersOnly?: boolean;
 }
 
 export interface Queue<Body, Result = unknown> {
@@ -121,8 +194,23 @@ export interface Queue<Body, Result = unknown> {
   ): Consumer;
   /** Iterate it and settle each delivery. `break` closes it. */
   consume(options?: ConsumeOptions): Consumer & AsyncIterable<Delivery<Body>>;
-  /** Up to `max` of what is there, else the first that comes; `[]` when the time is over. */
-  receive(options?: Wait & { max?: number }): Promise<Delivery<Body>[]>;
+  /**
+   * Up to `max` of what is there, whose bodies have `maxBytes` together, else the first that comes;
+   * `[]` when the time is over. With `timeout: 0` what is there now.
+   */
+  receive(options?: Wait & { max?: number; maxBytes?: number }): Promise<Delivery<Body>[]>;
+  /** Looks at the messages in their order and takes none. What comes meanwhile comes last. */
+  browse(options?: BrowseOptions): AsyncIterable<QueuedMessage<Body>>;
+  /** Sends go on; nothing is delivered until `resume`, or for so long. Survives reloads. */
+  pause(options?: Wait & { for?: Duration }): Promise<void>;
+  resume(options?: Wait): Promise<void>;
+  /** Discards what is there and not delivered, and tells how much. */
+  purge(options?: Wait): Promise<number>;
+  /**
+   * Deletes the queue and its messages, and tells how many. Its consumers close with `NOT_FOUND`.
+   * Rejects with `INVALID` if it has consumers (`ifUnused`) or messages (`ifEmpty`).
+   */
+  delete(options?: Wait & { ifUnused?: boolean; ifEmpty?: boolean }): Promise<number>;
   readonly deadLetters: Queue<Body, Result>;
   info(options?: Wait): Promise<QueueInfo>;
   /** Declares the queue; rejects with `DUPLICATE_DECLARE` if it exists with other options. */

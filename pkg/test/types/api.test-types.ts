@@ -108,7 +108,7 @@ export async function queues(): Promise<void> {
   uploads.process(() => ({ uri: "x" }));
   uploads.process({ concurrency: 4 }, () => ({ url: "x" }));
   for await (const job of uploads.consume({ prefetch: 2 })) {
-    await job.ack({ timeout: 5 });
+    await job.ack(undefined, { timeout: 5, multiple: true });
     await job.retry({ after: "1s", reason: "busy" });
     await job.reject("bad");
     await job.release();

@@ -99,7 +99,7 @@ impl Requests {
             Event::Subscribed { subscription } => {
                 return self.answered(process, Handle::Subscription(*subscription));
             }
-            Event::Consuming { consumer } => {
+            Event::Consuming { consumer, .. } => {
                 return self.answered(process, Handle::Consumer(*consumer));
             }
             Event::Serving { service } => return self.answered(process, Handle::Service(*service)),

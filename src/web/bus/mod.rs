@@ -24,7 +24,7 @@ use crate::limits::Limits;
 use crate::options::Durability;
 use crate::time::Now;
 pub use crate::web::bus::live::{Heard, Message, Subscription};
-pub use crate::web::bus::queue::{Consumer, Delivery, Queue, Receipt};
+pub use crate::web::bus::queue::{Consumer, Delivery, Page, Queue, Receipt};
 use crate::web::bus::routes::{Answer, Routes};
 pub use crate::web::bus::service::{Request, Service};
 use crate::web::driver::{Driver, DriverOptions, HostChoice, Telling};

@@ -8,13 +8,14 @@ use core::task::{Context, Poll};
 use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 
+use crate::cbor;
 use crate::client::io::Handle;
 use crate::error::Code;
 use crate::id::{ConsumerId, LaneId, LeaseNumber, Sequence};
 use crate::options::{ConsumeOptions, QueueOptions};
 use crate::web::bus::routes::Answer;
 use crate::web::bus::{Bus, Error};
-use crate::wire::frame::{Item, QueueCounts, Settlement};
+use crate::wire::frame::{Browse, Item, QueueCounts, QueueMessage, Settlement};
 
 /// Bodies a consumer takes before it has settled some.
 const PREFETCH_BYTES: u32 = 4 << 20;
@@ -76,9 +77,16 @@ impl Queue {
     /// # Errors
     /// As for every verb.
     pub async fn consume(&self, prefetch: u32) -> Result<Consumer, Error> {
-        let verb = |client: &mut crate::client::Client, now| {
-            client.consume(now, &self.name, ConsumeOptions::new(prefetch, PREFETCH_BYTES))
-        };
+        self.consume_with(ConsumeOptions::new(prefetch, PREFETCH_BYTES)).await
+    }
+
+    /// The same with a priority, without bodies, or paused.
+    ///
+    /// # Errors
+    /// As for every verb.
+    pub async fn consume_with(&self, options: ConsumeOptions) -> Result<Consumer, Error> {
+        let verb =
+            |client: &mut crate::client::Client, now| client.consume(now, &self.name, options);
         let id = self.bus.verb(verb)?;
         let (sender, leased) = mpsc::unbounded();
         self.bus.inner.routes.borrow_mut().consumers.insert(id, sender);
@@ -87,11 +95,90 @@ impl Queue {
         Ok(consumer)
     }
 
+    /// Stops delivery from the queue, for `for_ms` or until `resume`. Sends go on.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if it does not exist.
+    pub async fn pause(&self, for_ms: Option<u64>) -> Result<QueueCounts, Error> {
+        let verb =
+            |client: &mut crate::client::Client, now| client.pause(now, &self.name, true, for_ms);
+        self.counts(self.bus.request(verb).await?)
+    }
+
+    /// Starts delivery again.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if it does not exist.
+    pub async fn resume(&self) -> Result<QueueCounts, Error> {
+        let verb =
+            |client: &mut crate::client::Client, now| client.pause(now, &self.name, false, None);
+        self.counts(self.bus.request(verb).await?)
+    }
+
+    /// Discards what is there and not delivered, and tells how much.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if it does not exist.
+    pub async fn purge(&self) -> Result<u64, Error> {
+        let through = self.inspect().await?.newest;
+        let verb = |client: &mut crate::client::Client, now| client.purge(now, &self.name, through);
+        self.counted(self.bus.request(verb).await?)
+    }
+
+    /// Deletes the queue and its messages, and tells how many these were.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if it does not exist; `INVALID` if it has consumers (`if_unused`) or messages
+    /// (`if_empty`).
+    pub async fn delete(&self, if_unused: bool, if_empty: bool) -> Result<u64, Error> {
+        let id = self.inspect().await?.id;
+        let verb = |client: &mut crate::client::Client, now| {
+            client.delete_queue(now, &self.name, id, if_unused, if_empty)
+        };
+        self.counted(self.bus.request(verb).await?)
+    }
+
+    /// Looks at a page of the queue and takes nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if it does not exist.
+    pub async fn browse(&self, browse: Browse) -> Result<Page, Error> {
+        let verb = |client: &mut crate::client::Client, now| client.browse(now, &self.name, browse);
+        match self.bus.request(verb).await? {
+            Answer::Page { page, more } => Ok(Page { encoded: page, more }),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    fn counted(&self, answer: Answer) -> Result<u64, Error> {
+        match answer {
+            Answer::Counted(count) => Ok(count),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
     fn counts(&self, answer: Answer) -> Result<QueueCounts, Error> {
         match answer {
             Answer::Queue(counts) => Ok(counts),
             _ => Err(Code::Internal.into()),
         }
+    }
+}
+
+/// A page of a queue.
+#[derive(Clone, Debug)]
+pub struct Page {
+    encoded: Vec<u8>,
+    /// There may be more behind it.
+    pub more: bool,
+}
+
+impl Page {
+    /// Its messages, in the order of their numbers.
+    #[must_use]
+    pub fn messages(&self) -> Vec<QueueMessage<'_>> {
+        // The client encoded them.
+        cbor::decode(&self.encoded).unwrap_or_default()
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Answer {
     Done,
     Queue(QueueCounts),
     Sent { lane: LaneId, sequence: Sequence },
+    Counted(u64),
+    Page { page: Vec<u8>, more: bool },
 }
 
 pub type AnswerSender = oneshot::Sender<Result<Answer, Error>>;
@@ -81,6 +83,10 @@ impl Routes {
             | Event::Settled { request }
             | Event::Flushed { request } => self.answer(request, Ok(Answer::Done)),
             Event::QueueState { request, state } => self.answer(request, Ok(Answer::Queue(state))),
+            Event::Counted { request, count } => self.answer(request, Ok(Answer::Counted(count))),
+            Event::Browsed { request, page, more } => {
+                self.answer(request, Ok(Answer::Page { page, more }));
+            }
             Event::Sent { request, lane, sequence } => {
                 self.answer(request, Ok(Answer::Sent { lane, sequence }));
             }
@@ -95,7 +101,7 @@ impl Routes {
             Event::Subscribed { subscription } => {
                 self.handle(Handle::Subscription(subscription), Ok(()));
             }
-            Event::Consuming { consumer } => self.handle(Handle::Consumer(consumer), Ok(())),
+            Event::Consuming { consumer, .. } => self.handle(Handle::Consumer(consumer), Ok(())),
             Event::Serving { service } => self.handle(Handle::Service(service), Ok(())),
             Event::HandleRefused { handle, code } => self.refuse(handle, code),
             Event::LeaseLost { lease } => {

@@ -54,7 +54,7 @@ function beginVerbs(timeout) {
     receive: () => bus.queue("empty").receive(wait),
     "consumer.ready": () => bus.queue("other").process(() => {}).ready(wait),
     "consumer.stop": () => stopping.stop({ drain: true, ...wait }),
-    "delivery.ack": () => held[0].ack(wait),
+    "delivery.ack": () => held[0].ack(undefined, wait),
     "delivery.retry": () => held[1].retry(wait),
     "delivery.reject": () => held[2].reject("why", wait),
     "delivery.release": () => held[3].release(wait),

@@ -3,6 +3,7 @@
 
 mod banned;
 mod budgets;
+mod coverage;
 mod current;
 mod layers;
 mod links;
@@ -47,6 +48,7 @@ const CHECKS: &[Check] = &[
     Check { name: "places", run: text::check_places },
     Check { name: "large files", run: text::check_large_files },
     Check { name: "links", run: links::check },
+    Check { name: "coverage", run: coverage::check },
     Check { name: "sleeping tests", run: text::check_sleeping_tests },
     Check { name: "manifests", run: manifests::check },
     Check { name: "generated files", run: current::check },

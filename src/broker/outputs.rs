@@ -1,0 +1,59 @@
+//! What leaves the broker, and in which order: events, storage, last words, messages.
+
+use crate::broker::Broker;
+use crate::broker::io::Output;
+use crate::broker::settling::Settling;
+use crate::time::{Instant, UnixMillis};
+
+impl Broker {
+    /// The next thing for the host to do; `Idle` when there is none.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        let asked = match self.paused_until() {
+            None => self.log.poll_storage(),
+            Some(_) => self.log.poll_read(),
+        };
+        if let Some((op, action)) = asked {
+            return Output::Storage { op, action };
+        }
+        if let Some((conn, code, last)) = self.hangups.pop_front() {
+            let Some(bytes) = last else { return Output::Hangup { conn, code } };
+            self.hangups.push_front((conn, code, None));
+            return Output::Transmit { conn, bytes };
+        }
+        if let Some((conn, bytes)) = self.links.take_message() {
+            return Output::Transmit { conn, bytes };
+        }
+        match self.broadcasts.pop_front() {
+            Some(bytes) => Output::Broadcast { bytes },
+            None => Output::Idle { wake_at: self.wake_at() },
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let wall =
+            |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
+        let delayed = self.delayed.first().map(wall);
+        let pauses = self.pauses.first().map(wall);
+        let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
+        let settling = self.settling.as_ref().map(Settling::until);
+        [
+            self.lease_ends.first(),
+            self.gatherings.first(),
+            self.call_ends.first(),
+            self.live.wake_at(),
+            delayed,
+            pauses,
+            housekeeping,
+            settling,
+            self.paused_until().filter(|_| self.log.appended() > self.log.durable()),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.max(self.now.mono))
+        .filter(|_| !self.over)
+    }
+}

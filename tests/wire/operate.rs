@@ -1,0 +1,52 @@
+//! Golden frames that concern queues as a whole.
+
+use tabmq::id::{LaneId, MessageNumber, QueueId, RequestId, Sequence};
+use tabmq::time::UnixMillis;
+use tabmq::wire::Frame;
+use tabmq::wire::frame::{Browse, QueueMessage, QueuePlace};
+
+use crate::golden::{FIVE, Golden};
+
+pub fn goldens() -> Vec<Golden> {
+    let request = RequestId(1);
+    let browse = Browse {
+        after: MessageNumber(0),
+        messages_max: 50,
+        delayed: true,
+        leased: false,
+        headers_only: false,
+    };
+    let delayed = QueueMessage {
+        number: MessageNumber(9),
+        place: QueuePlace::Delayed,
+        attempts: 1,
+        lane: LaneId(3),
+        sequence: Sequence(4),
+        index: 0,
+        stored_at: UnixMillis(1_790_000_000_000),
+        due_at: Some(UnixMillis(1_790_000_060_000)),
+        body_bytes: 1,
+        body: FIVE,
+        properties: None,
+        dead_reason: None,
+    };
+    let (queue, id) = ("jobs", QueueId(2));
+    let messages = vec![delayed];
+    vec![
+        (
+            "pause",
+            "for a second",
+            Frame::Pause { request, queue, paused: true, for_ms: Some(1000) },
+        ),
+        ("purge", "up to 12", Frame::Purge { request, queue, through: MessageNumber(12) }),
+        (
+            "delete-queue",
+            "if it has no messages",
+            Frame::DeleteQueue { request, queue, id, if_unused: false, if_empty: true },
+        ),
+        ("browse", "the first page", Frame::Browse { request, queue, browse }),
+        ("browsed", "one delayed message", Frame::Browsed { request, messages, more: false }),
+        ("counted", "3 went", Frame::Counted { request, count: 3 }),
+        ("queue-deleted", "", Frame::QueueDeleted { queue }),
+    ]
+}
