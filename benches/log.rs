@@ -29,6 +29,7 @@ fn message(number: u64) -> Record<'static> {
         due_at: None,
         body: &BODY,
         properties: None,
+        tracked: None,
     })
 }
 

@@ -68,7 +68,7 @@ impl Bench {
                 queue: "work",
                 refusals_seen: Sequence(0),
                 durability: None,
-                items: vec![Item { body, properties: None, delay_ms: None }],
+                items: vec![Item { body, properties: None, delay_ms: None, track: None }],
             };
             self.say(&(0..BATCH).map(send).collect::<Vec<_>>());
         }
@@ -79,7 +79,8 @@ impl Bench {
         let options = ConsumeOptions::new(u32::try_from(BATCH).unwrap(), 1 << 20);
         self.say(&[Frame::Consume { consumer, queue, options }]);
         while !self.leases.is_empty() {
-            let settle = |lease| Frame::Settle { lease, settlement: Settlement::Ack };
+            let settle =
+                |lease| Frame::Settle { lease, settlement: Settlement::Ack { value: None } };
             let frames: Vec<_> = self.leases.drain(..).map(settle).collect();
             self.say(&frames);
         }

@@ -55,6 +55,13 @@ pub struct Limits {
     pub publishers_max: u32,
     /// A node settles at most this long after recovery before absence counts.
     pub settle_ms: u64,
+    /// What became of a tracked message is kept for so long after its end.
+    pub result_keep_ms: u64,
+    /// Ends of tracked messages that are kept, and the bytes of their values; the oldest go first.
+    pub results_max: u32,
+    pub results_bytes_max: u32,
+    /// Requests that wait for the end of a tracked message.
+    pub trackers_max: u32,
     /// Pages of browsers that wait for a chunk to be read back.
     pub browses_max: u32,
     /// Silence of the node, with work outstanding, before a client probes it; after two probes it
@@ -103,6 +110,10 @@ impl Limits {
         gap_messages_max: 1000,
         publishers_max: 10_000,
         settle_ms: 2000,
+        result_keep_ms: 10 * 60_000,
+        results_max: 100_000,
+        results_bytes_max: 16 << 20,
+        trackers_max: 100_000,
         browses_max: 1000,
         node_silence_ms: 3000,
         hello_retry_ms: 250,

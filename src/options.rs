@@ -108,6 +108,9 @@ structure! {
         /// The queue is deleted once it had neither messages nor consumers for so long. For an
         /// exclusive one: once its owner was gone for so long, by default `park_ms`.
         pub idle_ms_max: Option<u64>,
+        /// What became of a tracked message is kept for so long after its end. Default: the limit
+        /// `result_keep_ms`.
+        pub result_keep_ms: Option<u64>,
     }
 }
 

@@ -156,10 +156,10 @@ export class BusClient extends EventTarget implements Context {
     return this.close();
   }
 
-  readonly ask: Context["ask"] = (wait, kind, encoded, begin, read) => {
+  readonly ask: Context["ask"] = (wait, kind, encoded, begin, read, progress) => {
     if (encoded instanceof Promise) ignoreFailure(encoded);
     this.check();
-    return this.engine.ask(wait, kind, encoded, begin, read);
+    return this.engine.ask(wait, kind, encoded, begin, read, progress);
   };
 
   encode(value: unknown, root: string) {

@@ -1,8 +1,8 @@
 import { setAlarm } from "./alarms.js";
 import { asyncDispose } from "./dispose.js";
 import type { Context } from "./context.js";
-import { NOTHING } from "./engine.js";
-import { isTabmqError, Reject, Retry, TabmqError } from "./errors.js";
+import { type Encoded, NOTHING } from "./engine.js";
+import { isTabmqError, Reject, Retry, TabmqError, unencodable } from "./errors.js";
 import { type Duration, milliseconds } from "./duration.js";
 import { later } from "./later.js";
 import { message } from "./message.js";
@@ -10,6 +10,13 @@ import { checkAck, checkRetry, checkWait, type CheckedWait, patience } from "./o
 import { attempt } from "./pending.js";
 import { type RawEventOf, SETTLE } from "./raw.js";
 import type { Delivery, MessageHeaders, Wait } from "./types.js";
+
+/** What goes with a settlement. */
+interface Details {
+  after_ms?: number | undefined;
+  reason?: string | undefined;
+  value?: Encoded | undefined;
+}
 
 /** One message under one lease. */
 export class LeasedDelivery implements Delivery<unknown> {
@@ -34,6 +41,8 @@ export class LeasedDelivery implements Delivery<unknown> {
   #settling: { kind: number; promise: Promise<void> } | undefined;
   #lost: TabmqError | undefined;
   readonly #earlier: (delivery: LeasedDelivery) => LeasedDelivery[];
+  /** Its producer wants what the handler returns. */
+  readonly #tracked: boolean;
   #ackedBefore = false;
   #renewNoMore: (() => void) | undefined;
 
@@ -60,6 +69,7 @@ export class LeasedDelivery implements Delivery<unknown> {
       properties,
       deadReason,
       bodyBytes,
+      tracked,
     ] = event;
     const id = `${lane}-${sequence}-${index}`;
     const parts = message(context.codec, queue, id, bodyBytes === null ? body : null, properties);
@@ -74,6 +84,7 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.attempt = attempts;
     this.storedAt = new Date(storedAt);
     this.deadReason = deadReason ?? undefined;
+    this.#tracked = tracked;
     this.bodyBytes = bodyBytes ?? undefined;
     this.lease = lease;
     this.lease_ms = lease_ms;
@@ -95,12 +106,23 @@ export class LeasedDelivery implements Delivery<unknown> {
     return this.over && !this.#ackedBefore;
   }
 
-  ack(value?: undefined, options?: Wait & { multiple?: boolean }): Promise<void> {
+  ack(value?: unknown, options?: Wait & { multiple?: boolean }): Promise<void> {
     return attempt(async () => {
-      const { multiple, ...wait } = checkAck(value, options);
+      const { multiple, ...wait } = checkAck(options);
+      const wanted = this.#tracked && value !== undefined;
+      const encoded = wanted ? this.#context.encode(value, "value") : undefined;
       const earlier = multiple ? this.#earlier(this).filter(({ over }) => !over) : [];
-      await Promise.all([...earlier, this].map((delivery) => delivery.#settle("ack", wait)));
+      const others = earlier.map((delivery) => delivery.#settle("ack", wait));
+      await Promise.all([...others, this.#settle("ack", wait, { value: encoded })]);
     });
+  }
+
+  progress(value: unknown): void {
+    if (!this.#tracked || this.over) return;
+    const bytes = this.#context.encode(value, "progress");
+    if (bytes instanceof Promise)
+      throw unencodable("progress", "a blob, whose bytes are not here yet,");
+    this.#context.engine.tell((raw) => raw.progress(this.lease, bytes));
   }
 
   /** Acknowledged before anyone handles it. */
@@ -112,7 +134,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   retry(options?: Wait & { after?: Duration; reason?: string }): Promise<void> {
     return attempt(() => {
       const { after, reason, ...wait } = checkRetry(options);
-      return this.#settle("retry", wait, after, reason);
+      return this.#settle("retry", wait, { after_ms: after, reason });
     });
   }
 
@@ -122,7 +144,7 @@ export class LeasedDelivery implements Delivery<unknown> {
 
   reject(reason = "", options?: Wait): Promise<void> {
     return attempt(() =>
-      this.#settle("reject", checkWait("reject", options), undefined, String(reason)),
+      this.#settle("reject", checkWait("reject", options), { reason: String(reason) }),
     );
   }
 
@@ -135,7 +157,7 @@ export class LeasedDelivery implements Delivery<unknown> {
       this.#send(
         "extend",
         checkWait("extend", options),
-        lease === undefined ? undefined : Math.round(milliseconds(lease, "extend")),
+        { after_ms: lease === undefined ? undefined : Math.round(milliseconds(lease, "extend")) },
       ),
     );
   }
@@ -146,8 +168,9 @@ export class LeasedDelivery implements Delivery<unknown> {
 
   /** Settles it as the end of its handler says. The promise never rejects. */
   async finish(handled: Promise<unknown>): Promise<void> {
+    let value: unknown;
     const failure = await handled.then(
-      () => undefined,
+      (returned) => void (value = returned),
       (error: unknown) => ({ error }),
     );
     const isVerdict = failure?.error instanceof Reject || failure?.error instanceof Retry;
@@ -155,9 +178,11 @@ export class LeasedDelivery implements Delivery<unknown> {
     // A handler may have settled it itself.
     if (this.#settling) return;
     try {
-      await (failure ? this.#settleFailure(failure.error) : this.ack());
+      await (failure ? this.#settleFailure(failure.error) : this.ack(value));
     } catch (error) {
       if (error !== failure?.error) this.#context.report(error);
+      // Another attempt would return the same.
+      if (isTabmqError(error, "UNENCODABLE")) await this.reject(error.message);
     }
   }
 
@@ -185,14 +210,13 @@ export class LeasedDelivery implements Delivery<unknown> {
   #settle(
     how: keyof typeof SETTLE,
     wait: CheckedWait,
-    after_ms?: number,
-    reason?: string,
+    details: Details = {},
   ): Promise<void> {
     const kind = SETTLE[how];
     if (this.#settling?.kind === kind) return this.#settling.promise;
     if (this.#settling)
       throw new TabmqError("STALE_LEASE", `${how}: the delivery is settled already`);
-    const promise = this.#send(how, wait, after_ms, reason);
+    const promise = this.#send(how, wait, details);
     this.#settling = { kind, promise };
     promise.then(
       () => this.#end(),
@@ -208,16 +232,16 @@ export class LeasedDelivery implements Delivery<unknown> {
   #send(
     how: keyof typeof SETTLE,
     wait: CheckedWait,
-    after_ms?: number,
-    reason?: string,
+    { after_ms, reason, value }: Details = {},
   ): Promise<void> {
     if (this.#lost) throw this.#lost;
     const { verb_timeout_ms } = this.#context.engine.limits;
     return this.#context.engine.ask(
       patience(`delivery.${how}`, wait, verb_timeout_ms),
       "request",
-      NOTHING,
-      (raw) => raw.settle(this.lease, SETTLE[how], after_ms, reason || undefined),
+      value ?? NOTHING,
+      (raw, bytes) =>
+        raw.settle(this.lease, SETTLE[how], after_ms, reason || undefined, value && bytes),
       () => undefined,
     ).promise;
   }
@@ -240,4 +264,4 @@ export class LeasedDelivery implements Delivery<unknown> {
   }
 }
 
-later(LeasedDelivery.prototype, "delivery", { rejects: "", throws: "progress", absent: "tx" });
+later(LeasedDelivery.prototype, "delivery", { rejects: "", throws: "", absent: "tx" });

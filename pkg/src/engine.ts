@@ -117,6 +117,7 @@ export class Engine {
     encoded: Encoded,
     begin: (raw: RawBus, bytes: Uint8Array, left_ms: number) => number,
     read: (event: never) => T,
+    progress?: (value: Uint8Array) => void,
   ): Pending<T> {
     const answers = this.events.answers(kind);
     let id: number | undefined;
@@ -134,7 +135,7 @@ export class Engine {
         this.run((raw) => {
           if (pending.settled) return;
           id = begin(raw, bytes, pending.left_ms);
-          answers.set(id, { pending: pending as Pending<unknown>, read });
+          answers.set(id, { pending: pending as Pending<unknown>, read, progress });
         }, fail),
       fail,
     );

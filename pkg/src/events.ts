@@ -13,6 +13,8 @@ import { Source } from "./watch.js";
 export interface Answer {
   readonly pending: Pending<unknown>;
   read(event: never): unknown;
+  /** Told before the answer how far it is. */
+  readonly progress?: ((value: Uint8Array) => void) | undefined;
 }
 
 type AnswerKind =
@@ -20,6 +22,7 @@ type AnswerKind =
   | "queueState"
   | "counted"
   | "browsed"
+  | "tracked"
   | "sent"
   | "settled"
   | "flushed"
@@ -193,11 +196,14 @@ export class Events {
       case EVENT.queueState:
       case EVENT.counted:
       case EVENT.browsed:
+      case EVENT.tracked:
       case EVENT.sent:
       case EVENT.settled:
       case EVENT.flushed:
       case EVENT.failed:
         return this.#answer(this.#requests, event);
+      case EVENT.progress:
+        return this.#requests.get(event[1])?.progress?.(event[2]);
       case EVENT.callEnded:
         return this.#answer(this.#calls, event);
       case EVENT.live:

@@ -110,21 +110,26 @@ const SEND = {
     throw invalid(`${name} must be a Date`, name);
   },
   durability: level,
+  track: flag,
+  confirm: ((value, name) => {
+    if (value === "hub") throw invalid(`${name}: this bus has no hub`, name);
+    return oneOf("device", "processed")(value, name);
+  }) as Rule<"device" | "processed">,
 };
 export type CheckedSend = Checked<typeof SEND>;
-const SEND_LATER = "ttl priority confirm track";
+const SEND_LATER = "ttl priority";
 export const checkSend = (options: unknown): CheckedSend =>
   check("send", options, SEND, SEND_LATER);
 
 const ITEM = { ...SEND, body: (value: unknown) => value };
 export const checkItem = (item: unknown) => {
-  const { signal, timeout, durability, ...checked } = check(
+  const { signal, timeout, durability, confirm, ...checked } = check(
     "sendBatch item",
     item,
     ITEM,
     SEND_LATER,
   );
-  if (signal ?? timeout ?? durability)
+  if (signal ?? timeout ?? durability ?? confirm)
     throw invalid("sendBatch: an option of the whole batch is given with an item");
   return checked;
 };
@@ -172,10 +177,10 @@ const DELETE = { ...WAIT, ifUnused: flag, ifEmpty: flag };
 export const checkDelete = (options: unknown) => check("delete", options, DELETE);
 
 const ACK = { ...WAIT, multiple: flag };
-export const checkAck = (value: unknown, options: unknown) => {
-  if (value !== undefined) throw unsupported("ack: a value for the producer");
-  return check("ack", options, ACK);
-};
+export const checkAck = (options: unknown) => check("ack", options, ACK);
+
+const PROCESSED = { ...WAIT, onProgress: action as Rule<(value: unknown) => unknown> };
+export const checkProcessed = (options: unknown) => check("processed", options, PROCESSED);
 
 const RETRY = { ...WAIT, after: duration, reason: text };
 export const checkRetry = (options: unknown) => check("retry", options, RETRY);
@@ -217,13 +222,14 @@ const QUEUE = {
   waitForConsumersMax: duration,
   exclusive: flag,
   autoDelete: duration,
+  keepResults: duration,
   deadLetter: ((value, name) => (value === false ? false : text(value, name))) as Rule<
     string | false
   >,
 };
 const QUEUE_LATER =
   "order onFailure priorities lastValue ttl expired rate dedupe "
-  + "offlineLease keepResults schema";
+  + "offlineLease schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>
   check("queue", options, QUEUE, QUEUE_LATER);

@@ -4,6 +4,7 @@ import { type Declared, type Encoded, NOTHING } from "./engine.js";
 import { encodeNow } from "./codec/encode.js";
 import { invalid, isTabmqError } from "./errors.js";
 import { later } from "./later.js";
+import { SendReceipt, TrackedMessage } from "./receipt.js";
 import { encodeProperties, queuedMessage } from "./message.js";
 import type { Duration } from "./duration.js";
 import {
@@ -38,6 +39,7 @@ import type {
   QueueOptions,
   Receipt,
   SendOptions,
+  Tracking,
   Wait,
 } from "./types.js";
 
@@ -75,15 +77,19 @@ export class QueueClient implements Queue<unknown, unknown> {
       const checked = checkSend(options),
         delay_ms = delayOf(checked),
         properties = encodeProperties(checked);
-      const { durability } = checked;
+      const { durability, confirm, signal, timeout } = checked;
+      const track = checked.track ?? confirm === "processed";
       const receipt = this.#receipts(durability);
-      return this.#ask(
+      const sent = this.#ask(
         "send",
         checked,
         this.#context.encode(body, "body"),
-        (raw, bytes) => raw.send(this.name, bytes, properties, delay_ms, durability),
-        (event: RawEventOf<"sent">) => receipt(event, 0, checked.id),
+        (raw, bytes) => raw.send(this.name, bytes, properties, delay_ms, durability, track),
+        (event: RawEventOf<"sent">) => receipt(event, 0, checked.id, track),
       );
+      if (confirm !== "processed") return sent;
+      const wait = { ...(signal && { signal }), ...(timeout !== undefined && { timeout }) };
+      return sent.then((stored) => stored.processed(wait).then(() => stored));
     });
   }
 
@@ -99,12 +105,18 @@ export class QueueClient implements Queue<unknown, unknown> {
           body,
           properties: encodeProperties(checked) ?? null,
           delay_ms: delayOf(checked) ?? null,
+          track: checked.track ?? false,
           id: checked.id,
         };
       });
       const encoded = (bodies: readonly Uint8Array[]) =>
         encodeNow(
-          parts.map(({ properties, delay_ms }, index) => [bodies[index], properties, delay_ms]),
+          parts.map(({ properties, delay_ms, track }, index) => [
+            bodies[index],
+            properties,
+            delay_ms,
+            track,
+          ]),
         );
       const bodies = parts.map(({ body }) => body);
       const bytes = bodies.some((body) => body instanceof Promise)
@@ -116,9 +128,15 @@ export class QueueClient implements Queue<unknown, unknown> {
         wait,
         bytes,
         (raw, batch) => raw.sendBatch(this.name, batch, wait.durability),
-        (event: RawEventOf<"sent">) => parts.map(({ id }, index) => receipt(event, index, id)),
+        (event: RawEventOf<"sent">) =>
+          parts.map(({ id, track }, index) => receipt(event, index, id, track)),
       );
     });
+  }
+
+  receipt(id: string): Tracking {
+    if (typeof id !== "string" || !id) throw invalid("receipt: the id must be a string", "id");
+    return new TrackedMessage(this.#context, this.name, id, true);
   }
 
   process(options: ConsumeOptions | Handler, handler?: Handler): Consumer {
@@ -301,7 +319,8 @@ export class QueueClient implements Queue<unknown, unknown> {
     return (
       [, , lane, sequence]: RawEventOf<"sent">,
       index: number,
-      id: string | undefined,
+      own: string | undefined,
+      track: boolean,
     ): Receipt => {
       const { events, options } = this.#context.engine,
         host = events.host.get();
@@ -309,24 +328,22 @@ export class QueueClient implements Queue<unknown, unknown> {
       const durability = LEVELS[
         Math.min(LEVELS.indexOf(wanted), LEVELS.indexOf(host.durability))
       ] as Durability;
-      return {
-        id: id ?? `${lane}-${sequence}-${index}`,
-        duplicate: false,
-        stored: { at: "device", durability, evictable: host.evictable },
-      };
+      const stored = { at: "device", durability, evictable: host.evictable } as const;
+      const id = own ?? `${lane}-${sequence}-${index}`;
+      return new SendReceipt(this.#context, this.name, id, track, stored);
     };
   }
 }
 
 later(QueueClient.prototype, "queue", {
   rejects: "prepare schedule unschedule schedules cancel redrive",
-  throws: "receipt",
+  throws: "",
   absent: "stats",
 });
 
 /** The options as they cross the border. */
 function declaration(options: CheckedQueue): object {
-  const { lease, maxDeliver, maxLength, maxBytes, autoDelete, ...others } = options;
+  const { lease, maxDeliver, maxLength, maxBytes, autoDelete, keepResults, ...others } = options;
   const { waitForConsumers, waitForConsumersMax, ...same } = others;
   return {
     ...same,
@@ -337,6 +354,7 @@ function declaration(options: CheckedQueue): object {
     consumersMin: waitForConsumers,
     consumersWaitMs: waitForConsumersMax,
     idleMsMax: autoDelete,
+    resultKeepMs: keepResults,
   };
 }
 

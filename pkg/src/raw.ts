@@ -25,6 +25,7 @@ export interface RawBus {
     properties?: Uint8Array,
     delayMs?: number,
     durability?: string,
+    track?: boolean,
   ): number;
   sendBatch(queue: string, items: Uint8Array, durability?: string): number;
   consume(queue: string, options: Uint8Array): number;
@@ -34,7 +35,15 @@ export interface RawBus {
   deleteQueue(queue: string, id: number, ifUnused: boolean, ifEmpty: boolean): number;
   browse(queue: string, page: Uint8Array): number;
   cancelConsumer(consumer: number): void;
-  settle(lease: number, kind: number, afterMs?: number, reason?: string): number;
+  settle(
+    lease: number,
+    kind: number,
+    afterMs?: number,
+    reason?: string,
+    value?: Uint8Array,
+  ): number;
+  track(queue: string, id: string, processed: boolean): number;
+  progress(lease: number, value: Uint8Array): void;
   serve(name: string, concurrency: number): number;
   unserve(service: number): void;
   call(service: string, method: string, parameters: Uint8Array, timeoutMs: number): number;
@@ -96,6 +105,8 @@ export const EVENT = {
   counted: 29,
   browsed: 30,
   queueDeleted: 31,
+  tracked: 32,
+  progress: 33,
 } as const;
 
 type Bytes = Uint8Array;
@@ -136,6 +147,8 @@ interface Fields {
   counted: [request: number, count: number];
   browsed: [request: number, messages: readonly RawQueueMessage[], more: boolean];
   queueDeleted: [queue: string];
+  tracked: [request: number, value: Bytes | null];
+  progress: [request: number, value: Bytes];
   sent: [request: number, lane: number, sequence: number];
   failed: [request: number, code: number, reason: string, maybeExecuted: boolean];
   consuming: [consumer: number, singleActive: boolean];
@@ -154,6 +167,7 @@ interface Fields {
     properties: Bytes | null,
     deadReason: string | null,
     bodyBytes: number | null,
+    tracked: boolean,
   ];
   settled: [request: number];
   leaseLost: [lease: number];

@@ -132,7 +132,7 @@ const REFUSED = [
 ];
 const verbs = {
   publish: [internals.checkPublish, { headers: { a: 1 }, timeout: "1s" }, "retain"],
-  send: [internals.checkSend, { delay: "1s", durability: "memory" }, "confirm"],
+  send: [internals.checkSend, { delay: "1s", durability: "memory" }, "priority"],
   subscribe: [internals.checkSubscribe, { group: "g", buffer: 3 }, "where"],
   queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "order"],
   call: [internals.checkCall, { timeout: 5 }, "hedge"],

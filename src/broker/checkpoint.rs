@@ -2,6 +2,7 @@
 
 use crate::broker::queue::Queue;
 use crate::broker::state::State;
+use crate::broker::tracks::End;
 use crate::id::QueueId;
 use crate::log::{Log, Record};
 
@@ -49,6 +50,18 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     for (client, leases) in state.settled_lately.iter() {
         let leases = leases.iter().copied().collect();
         write(&Record::SettledLately { client: *client, leases });
+    }
+    // The ended ones in the order in which they ended, which is the order in which they go.
+    let ended = state.tracks.ended().filter_map(|number| Some((number, state.tracks.get(number)?)));
+    let open = state.tracks.iter().filter(|(_, track)| track.end.is_none());
+    for (number, track) in open.chain(ended) {
+        write(&Record::Tracked {
+            number,
+            queue: track.queue,
+            id: &track.id,
+            delivered: track.delivered,
+            end: track.end.as_ref().map(End::as_record),
+        });
     }
     write(&Record::Counters {
         queue: state.next.queue,

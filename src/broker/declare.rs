@@ -159,5 +159,6 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
         consumers_wait_ms: declared.consumers_wait_ms.or(existing.consumers_wait_ms),
         exclusive: existing.exclusive,
         idle_ms_max: declared.idle_ms_max.or(existing.idle_ms_max),
+        result_keep_ms: declared.result_keep_ms.or(existing.result_keep_ms),
     })
 }

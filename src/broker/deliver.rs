@@ -109,6 +109,7 @@ impl Broker {
             properties: message.properties,
             dead_reason,
             body_bytes: headers_only.then_some(lease.entry.body_bytes),
+            tracked: message.tracked,
         };
         self.links.push(conn, &Frame::Deliver(delivery));
         Ok(())
@@ -165,7 +166,7 @@ impl Broker {
             |(_, lease): &(&LeaseNumber, &Lease)| (lease.queue, lease.number) == (queue, message);
         let live = self.state.leases.iter().find(same).map(|(lease, _)| *lease);
         if let Some(lease) = live {
-            self.end_lease(lease, LeaseEnd::Acked, true);
+            self.end_lease(lease, LeaseEnd::Acked { value: None }, true);
         } else if let Some(queue) = self.state.queues.get_mut(&queue) {
             queue.take(message);
         }
@@ -173,7 +174,11 @@ impl Broker {
 
     fn settle(&mut self, now: Now, number: LeaseNumber, lease: Lease, settlement: Settlement<'_>) {
         match settlement {
-            Settlement::Ack => self.end_lease(number, LeaseEnd::Acked, true),
+            Settlement::Ack { value } => {
+                let wanted = self.state.tracks.get(lease.number).is_some();
+                let value = value.filter(|_| wanted);
+                self.end_lease(number, LeaseEnd::Acked { value }, true);
+            }
             Settlement::Release => self.end_lease(number, LeaseEnd::Released, true),
             Settlement::Reject { reason } => {
                 self.dead_letter(number, lease, reason.unwrap_or("rejected"), true);

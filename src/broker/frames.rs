@@ -157,6 +157,10 @@ impl Broker {
             Frame::Browse { request, queue, browse } => {
                 self.on_browse(conn, client, request, queue, browse);
             }
+            Frame::Track { request, queue, id, processed } => {
+                self.on_track(conn, request, queue, id, processed);
+            }
+            Frame::Progress { lease, value } => self.on_progress(client, lease, value),
             Frame::Visible { visible } => self.on_visible(client, visible),
             Frame::CancelConsumer { consumer } => self.on_cancel_consumer(client, consumer),
             Frame::Settle { lease, settlement } => {

@@ -23,12 +23,14 @@ mod outputs;
 mod overflow;
 mod peers;
 mod queue;
+mod results;
 mod roles;
 mod sends;
 mod services;
 mod session;
 mod settling;
 mod state;
+mod tracks;
 mod unrecorded;
 mod volatile;
 
@@ -45,6 +47,7 @@ use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
 use crate::broker::queue::Queue;
+use crate::broker::results::Trackers;
 use crate::broker::roles::Roles;
 use crate::broker::services::Services;
 use crate::broker::session::{Leaving, Session};
@@ -55,7 +58,8 @@ use crate::broker::unrecorded::Unrecorded;
 pub use crate::broker::volatile::Volatile;
 use crate::error::Code;
 use crate::id::{
-    ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, LinkNonce, PublishNumber, QueueId,
+    ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, LinkNonce, MessageNumber,
+    PublishNumber, QueueId,
 };
 use crate::limits::Limits;
 use crate::log::{Log, LogEvent, Place, Record};
@@ -125,6 +129,10 @@ pub struct Broker {
     lease_ends: Deadlines<LeaseNumber, Instant>,
     /// When the next delayed message of each queue comes due.
     delayed: Deadlines<QueueId, UnixMillis>,
+    /// Who waits for what becomes of each message.
+    trackers: Trackers,
+    /// When what became of each message is forgotten.
+    result_ends: Deadlines<MessageNumber, Instant>,
     live: LiveHub,
     published: Map<ConnId, PublishNumber>,
     services: Services,
@@ -179,6 +187,8 @@ impl Broker {
             stalled: Map::new(),
             lease_ends: Deadlines::new(),
             delayed: Deadlines::new(),
+            trackers: Trackers::default(),
+            result_ends: Deadlines::new(),
             live: LiveHub::new(),
             published: Map::new(),
             services: volatile.services,
@@ -206,6 +216,7 @@ impl Broker {
         };
         broker.renew_leases(now);
         broker.rest_all_lanes(now);
+        broker.keep_all_results(now);
         for queue in broker.dirty_queues.clone() {
             broker.watch_delayed(queue);
             broker.watch_pause(queue);
@@ -294,6 +305,7 @@ impl Broker {
             self.deliver(now);
             self.dispatch_calls();
         }
+        self.answer_trackers(now);
         self.confirm_published();
         checkpoint::checkpoint_if_due(&self.state, &mut self.log);
         self.release_gate();
@@ -439,6 +451,7 @@ impl Broker {
 
     /// Ends a connection without a word.
     fn close_conn(&mut self, conn: ConnId, code: Code) {
+        self.drop_trackers_of(conn);
         self.gate.drop_conn(conn);
         self.stalled.remove(&conn);
         self.links.remove(conn);

@@ -42,6 +42,7 @@ impl Broker {
         [
             self.lease_ends.first(),
             self.gatherings.first(),
+            self.result_ends.first(),
             self.call_ends.first(),
             self.live.wake_at(),
             delayed,

@@ -231,17 +231,17 @@ impl Queue {
         self.leased.iter().copied()
     }
 
-    /// Takes every ready and delayed message up to a number and gives their places.
-    pub fn take_through(&mut self, through: MessageNumber) -> Vec<Place> {
+    /// Takes every ready and delayed message up to a number.
+    pub fn take_through(&mut self, through: MessageNumber) -> Vec<(MessageNumber, Place)> {
         let ready = self.ready.range(..=through).map(|(number, _)| *number);
         let delayed = self.delayed.range(..=through).map(|(number, _)| *number);
         let numbers: Vec<MessageNumber> = ready.chain(delayed).collect();
-        let mut places = Vec::new();
+        let mut taken = Vec::new();
         for number in numbers {
             self.dead_reasons.remove(&number);
-            places.extend(self.take(number).map(|entry| entry.place));
+            taken.extend(self.take(number).map(|entry| (number, entry.place)));
         }
-        places
+        taken
     }
 
     /// How long it may stay unused, if it is not kept for ever.

@@ -110,6 +110,7 @@ impl Broker {
                 due_at,
                 body: item.body,
                 properties: item.properties,
+                tracked: item.track.filter(|track| *track),
             }));
         }
         self.make_room(queue);

@@ -158,6 +158,7 @@ impl Broker {
     pub(super) fn detach(&mut self, now: Now, conn: ConnId) {
         self.gate.drop_conn(conn);
         self.stalled.remove(&conn);
+        self.drop_trackers_of(conn);
         let Some(client) = self.links.remove(conn).and_then(|link| link.client) else { return };
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if session.conn == Some(conn) {

@@ -8,9 +8,11 @@ use alloc::vec::Vec;
 
 use crate::broker::operate::Pause;
 use crate::broker::queue::{Entry, Lease, Queue, Settings};
+use crate::broker::tracks::Tracks;
 use crate::error::Code;
 use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
 use crate::log::record::StoredMessage;
+use crate::log::record::TrackEnd;
 use crate::log::{LeaseEnd, Place, Record, Removal};
 use crate::options::QueueOptions;
 use crate::sorted::{Line, Map};
@@ -61,6 +63,7 @@ pub struct State {
     pub leases: Line<LeaseNumber, Lease>,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
     pub leaders: Map<String, Leader>,
+    pub tracks: Tracks,
     pub next: Counters,
     queue_messages_max: u32,
     /// Where ended leases pointed, to accept late settlements when that rule is switched off.
@@ -77,6 +80,7 @@ impl State {
             leases: Line::new(),
             settled_lately: Map::new(),
             leaders: Map::new(),
+            tracks: Tracks::default(),
             next: Counters {
                 queue: QueueId(1),
                 lane: LaneId(1),
@@ -168,6 +172,10 @@ impl State {
                 self.settled_lately.insert(*client, leases.iter().copied().collect());
             }
             Record::Totals { .. } => self.apply_totals(record),
+            Record::TrackForgotten { number } => self.tracks.drop_track(*number),
+            Record::Tracked { number, queue, id, delivered, end } => {
+                self.tracks.insert(*number, *queue, (*id).to_owned(), *delivered, end.as_ref());
+            }
         }
         Liveness::Same
     }
@@ -195,19 +203,27 @@ impl State {
     fn apply_purged(&mut self, id: QueueId, through: MessageNumber) -> Liveness {
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         let before = queue.waiting();
-        let places = queue.take_through(through);
+        let taken = queue.take_through(through);
         queue.totals.discarded_total += before - queue.waiting();
-        Liveness::ReleaseAll(places)
+        self.release_all(taken, "purged")
     }
 
     fn apply_deleted(&mut self, id: QueueId) -> Liveness {
         let Some(mut queue) = self.queues.remove(&id) else { return Liveness::Same };
         self.queue_names.remove(&queue.name);
-        let mut places = queue.take_through(MessageNumber(u64::MAX));
+        let mut taken = queue.take_through(MessageNumber(u64::MAX));
         for lease in queue.leases() {
-            places.extend(self.leases.remove(&lease).map(|lease| lease.entry.place));
+            let lease = self.leases.remove(&lease);
+            taken.extend(lease.map(|lease| (lease.number, lease.entry.place)));
         }
-        Liveness::ReleaseAll(places)
+        self.release_all(taken, "deleted")
+    }
+
+    fn release_all(&mut self, taken: Vec<(MessageNumber, Place)>, reason: &str) -> Liveness {
+        for (number, _) in &taken {
+            self.tracks.end(*number, &TrackEnd::Failed { code: Code::Discarded, reason });
+        }
+        Liveness::ReleaseAll(taken.into_iter().map(|(_, place)| place).collect())
     }
 
     fn move_lane(&mut self, lane: LaneId, position: Sequence) {
@@ -223,6 +239,7 @@ impl State {
         let body_bytes = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
         queue.put(message.number, Entry { place, body_bytes, attempts: 0 }, message.due_at);
         queue.totals.sent_total += 1;
+        self.tracks.store(message);
         Liveness::Retain(place)
     }
 
@@ -249,6 +266,7 @@ impl State {
             entry,
         };
         self.leases.insert(*lease, leased);
+        self.tracks.deliver(*number);
     }
 
     fn apply_ended(
@@ -269,9 +287,12 @@ impl State {
         }
         let Some(queue) = self.queues.get_mut(&lease.queue) else { return Liveness::Same };
         queue.let_go(number, lease.entry);
+        if let Some(end) = track_end_of_lease(end) {
+            self.tracks.end(lease.number, &end);
+        }
         let failed = Entry { attempts: lease.attempt, ..lease.entry };
         match end {
-            LeaseEnd::Acked => queue.totals.acked_total += 1,
+            LeaseEnd::Acked { .. } => queue.totals.acked_total += 1,
             LeaseEnd::Discarded { .. } => queue.totals.discarded_total += 1,
             LeaseEnd::Released => {
                 queue.put(lease.number, lease.entry, None);
@@ -299,6 +320,7 @@ impl State {
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         let Some(entry) = queue.take(number) else { return Liveness::Same };
         queue.dead_reasons.remove(&number);
+        self.tracks.end(number, &track_end_of_removal(removal));
         match removal {
             Removal::Discarded { .. } => {
                 queue.totals.discarded_total += 1;
@@ -361,6 +383,27 @@ impl State {
             queue.totals.redelivered_total = *redelivered;
             queue.totals.dead_lettered_total = *dead_lettered;
             queue.totals.discarded_total = *discarded;
+        }
+    }
+}
+
+/// What the end of a lease means to the producer; nothing if the message goes on.
+fn track_end_of_lease<'a>(end: &LeaseEnd<'a>) -> Option<TrackEnd<'a>> {
+    match *end {
+        LeaseEnd::Acked { value } => Some(TrackEnd::Processed { value }),
+        LeaseEnd::Released | LeaseEnd::Failed { .. } => None,
+        LeaseEnd::DeadLettered { reason, .. } => {
+            Some(TrackEnd::Failed { code: Code::DeadLettered, reason })
+        }
+        LeaseEnd::Discarded { reason } => Some(TrackEnd::Failed { code: Code::Discarded, reason }),
+    }
+}
+
+fn track_end_of_removal<'a>(removal: &Removal<'a>) -> TrackEnd<'a> {
+    match *removal {
+        Removal::Discarded { reason } => TrackEnd::Failed { code: Code::Discarded, reason },
+        Removal::DeadLettered { reason, .. } => {
+            TrackEnd::Failed { code: Code::DeadLettered, reason }
         }
     }
 }

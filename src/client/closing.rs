@@ -61,6 +61,7 @@ impl Client {
             self.fail(request, code.into(), maybe_executed);
         }
         self.events.extend(undecided.into_iter().map(|lease| Event::LeaseLost { lease }));
+        self.fail_receipts(code);
         self.end_calls(code, true);
         self.cancel_dispatches();
         self.depose_all();

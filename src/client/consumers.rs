@@ -62,6 +62,11 @@ impl Consumers {
         self.held.keys().copied().collect()
     }
 
+    /// A lease that the user has not decided about.
+    pub fn holds(&self, lease: LeaseNumber) -> bool {
+        self.held.get(&lease).is_some_and(|held| !held.is_decided())
+    }
+
     /// Leases that the user has not decided about.
     pub fn undecided(&self) -> Vec<LeaseNumber> {
         let undecided = self.held.iter().filter(|(_, held)| !held.is_decided());
@@ -189,6 +194,7 @@ impl Client {
             properties: delivery.properties.map(ToOwned::to_owned),
             dead_reason: delivery.dead_reason.map(ToOwned::to_owned),
             body_bytes: delivery.body_bytes,
+            tracked: delivery.tracked == Some(true),
         });
         true
     }
@@ -202,6 +208,9 @@ impl Client {
             && reason.map_or(0, str::len) > self.limits.headers_bytes_max as usize
         {
             return Err(Refused::new(Code::TooLarge, "reason"));
+        }
+        if let Settlement::Ack { value: Some(value) } = settlement {
+            self.check_body(value, None)?;
         }
         let extends = matches!(settlement, Settlement::Extend { .. });
         let mut frame = Vec::new();

@@ -45,6 +45,8 @@ impl Client {
     fn on_queue_frame(&mut self, frame: Frame<'_>) -> bool {
         match frame {
             Frame::QueueState { request, state } => self.on_queue_state(request, state),
+            Frame::Tracked { request, outcome } => self.on_tracked(request, &outcome),
+            Frame::Progressed { request, value } => self.on_progressed(request, value),
             Frame::Counted { request, count } => self.on_counted(request, count),
             Frame::Browsed { request, messages, more } => {
                 self.on_browsed(request, &messages, more);

@@ -91,6 +91,11 @@ pub enum Event {
     Counted { request: RequestId, count: u64 },
     /// Answers `browse`: an encoded list of `QueueMessage`, and whether there may be more.
     Browsed { request: RequestId, page: Vec<u8>, more: bool },
+    /// Answers `track`. A message that was not processed answers with `Failed` and what became of
+    /// it: `DEAD_LETTERED`, `DISCARDED` or `EXPIRED`, and the reason.
+    Tracked { request: RequestId, outcome: TrackOutcome },
+    /// How far the handler of a tracked message is, as it tells.
+    Progress { request: RequestId, value: Vec<u8> },
     /// The queue is gone. A send makes another of that name, with the default options.
     QueueDeleted { queue: String },
     /// The items are stored. Item `i` has the id (lane, sequence, i).
@@ -116,6 +121,8 @@ pub enum Event {
         dead_reason: Option<String>,
         /// How long the body is, for a consumer that takes headers only.
         body_bytes: Option<u32>,
+        /// Its producer wants to know what the handler returns.
+        tracked: bool,
     },
     /// Whether this consumer is the one that its queue serves. Said for queues with a single active
     /// consumer alone.
@@ -160,6 +167,15 @@ pub enum Handle {
     Consumer(ConsumerId),
     Service(ServiceId),
     Candidate(CandidateId),
+}
+
+/// What became of a tracked message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TrackOutcome {
+    /// A consumer got it.
+    Delivered,
+    /// It was acknowledged with this value.
+    Processed { value: Option<Vec<u8>> },
 }
 
 /// The end of a call.

@@ -17,6 +17,7 @@ mod live;
 mod liveness;
 mod operate;
 mod publish;
+mod receipts;
 mod requests;
 mod resume;
 mod sends;
@@ -34,6 +35,7 @@ use crate::client::link::{Link, Open};
 use crate::client::live::LiveMessages;
 use crate::client::liveness::Silence;
 use crate::client::publish::Publishing;
+use crate::client::receipts::Receipts;
 use crate::client::requests::Requests;
 use crate::client::sends::Outbox;
 use crate::client::services::Services;
@@ -87,6 +89,7 @@ pub struct Client {
     events: VecDeque<Event>,
     requests: Requests,
     outbox: Outbox,
+    receipts: Receipts,
     live: LiveMessages,
     publishing: Publishing,
     consumers: Consumers,
@@ -126,6 +129,7 @@ impl Client {
             events: VecDeque::new(),
             requests: Requests::default(),
             outbox: Outbox::new(lane, position),
+            receipts: Receipts::default(),
             live: LiveMessages::default(),
             publishing: Publishing::new(now.unix, published),
             consumers: Consumers::default(),

@@ -124,6 +124,7 @@ impl Client {
         if let Some(pending) = self.requests.pending.get_mut(&request) {
             pending.wanted = false;
         }
+        self.receipts.drop_question(request);
         self.requests.flushes.retain(|flush| *flush != request);
     }
 }

@@ -65,6 +65,7 @@ impl Client {
             self.resend_calls();
             self.resend_replies();
         }
+        self.ask_receipts_again();
         self.declare_consumers();
         self.resume_live(&welcome.newest);
         self.resume_publishing(&welcome.newest, first);

@@ -314,6 +314,9 @@ impl Client {
     }
 
     pub(super) fn on_request_refused(&mut self, request: RequestId, code: Code, reason: &str) {
+        if self.refuse_receipt(request, code, reason) {
+            return;
+        }
         if self.take_question(request) {
             let reason = reason.to_string();
             let event = Event::Failed { request, code, reason, maybe_executed: false };

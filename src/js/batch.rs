@@ -7,7 +7,7 @@ use minicbor::Encoder;
 use minicbor::encode::Error;
 
 use crate::cbor;
-use crate::client::io::{CallOutcome, Event, Handle, Peer};
+use crate::client::io::{CallOutcome, Event, Handle, Peer, TrackOutcome};
 use crate::error::Code;
 use crate::id::ClientId;
 use crate::js::dispatches::Dispatches;
@@ -105,6 +105,17 @@ impl Batch<'_> {
                 event.writer_mut().extend_from_slice(page);
                 event.bool(*more)?;
             }
+            Event::Tracked { request, outcome } => {
+                let event = self.event(32, 2)?.u32(request.0)?;
+                let value = match outcome {
+                    TrackOutcome::Processed { value } => value.as_deref(),
+                    TrackOutcome::Delivered => None,
+                };
+                optional_bytes(event, value)?;
+            }
+            Event::Progress { request, value } => {
+                self.event(33, 2)?.u32(request.0)?.bytes(value)?;
+            }
             Event::QueueDeleted { queue } => drop(self.event(31, 1)?.str(queue)?),
             Event::Sent { request, lane, sequence } => {
                 self.event(9, 3)?.u32(request.0)?.u64(lane.0)?.u64(sequence.0)?;
@@ -192,8 +203,9 @@ impl Batch<'_> {
                 properties,
                 dead_reason,
                 body_bytes,
+                tracked,
             } => {
-                let event = self.event(12, 13)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
+                let event = self.event(12, 14)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
                 let event = event.u64(number.0)?.u64(lane.0)?.u64(sequence.0)?.u32(*index)?;
                 let event = event.u64(stored_at.0)?.u64(*lease_ms)?.bytes(body)?;
                 optional_bytes(event, properties.as_deref())?;
@@ -205,6 +217,7 @@ impl Batch<'_> {
                     Some(bytes) => event.u32(*bytes)?,
                     None => event.null()?,
                 };
+                event.bool(*tracked)?;
             }
             _ => {}
         }

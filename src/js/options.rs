@@ -209,6 +209,10 @@ limits! {
     gap_messages_max,
     publishers_max,
     settle_ms,
+    result_keep_ms,
+    results_max,
+    results_bytes_max,
+    trackers_max,
     browses_max,
     node_silence_ms,
     hello_retry_ms,
@@ -240,6 +244,7 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "consumersWaitMs",
         "exclusive",
         "idleMsMax",
+        "resultKeepMs",
     ];
     let fields = Fields::of(object, &names, "options");
     let dead_letter = fields.read("deadLetter", |value| {
@@ -269,6 +274,7 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         consumers_wait_ms: fields.long("consumersWaitMs"),
         exclusive: fields.flag("exclusive"),
         idle_ms_max: fields.long("idleMsMax"),
+        result_keep_ms: fields.long("resultKeepMs"),
     })
 }
 

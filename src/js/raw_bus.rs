@@ -99,9 +99,10 @@ impl RawBus {
         properties: Option<Vec<u8>>,
         #[wasm_bindgen(js_name = delayMs)] delay_ms: Option<f64>,
         durability: Option<String>,
+        track: Option<bool>,
     ) -> Answer<u32> {
-        let item =
-            Item { body, properties: properties.as_deref(), delay_ms: millis(delay_ms, "delay")? };
+        let (properties, delay_ms) = (properties.as_deref(), millis(delay_ms, "delay")?);
+        let item = Item { body, properties, delay_ms, track };
         self.send_items(queue, &[item], durability.as_deref())
     }
 
@@ -168,12 +169,13 @@ impl RawBus {
         kind: u8,
         #[wasm_bindgen(js_name = afterMs)] after_ms: Option<f64>,
         reason: Option<String>,
+        value: Option<Vec<u8>>,
     ) -> Answer<u32> {
         let lease = LeaseNumber(options::number(lease, "lease").map_err(to_error)?);
         let after_ms = millis(after_ms, "after")?;
         let reason = reason.as_deref();
         let settlement = match kind {
-            1 => Settlement::Ack,
+            1 => Settlement::Ack { value: value.as_deref() },
             2 => Settlement::Retry { after_ms, reason },
             3 => Settlement::Reject { reason },
             4 => Settlement::Release,
@@ -181,6 +183,15 @@ impl RawBus {
             _ => return Err(to_error(Refused::new(Code::Invalid, "kind"))),
         };
         self.ask(|client, now| client.settle(now, lease, settlement)).map(|request| request.0)
+    }
+
+    pub fn track(&self, queue: &str, id: &str, processed: bool) -> Answer<u32> {
+        self.ask(|client, now| client.track(now, queue, id, processed)).map(|request| request.0)
+    }
+
+    pub fn progress(&self, lease: f64, value: &[u8]) -> Answer<()> {
+        let lease = LeaseNumber(options::number(lease, "lease").map_err(to_error)?);
+        self.ask(|client, now| client.progress(now, lease, value))
     }
 
     pub fn serve(&self, name: &str, concurrency: u32) -> Answer<u32> {

@@ -24,8 +24,10 @@ variants! {
     /// How a lease ended.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum LeaseEnd<'a> {
-        /// Processed: the message leaves the queue.
-        1 => Acked,
+        /// Processed: the message leaves the queue. The value is there if its producer wants it.
+        1 => Acked {
+            value: Option<&'a [u8]>,
+        },
         /// Back to its place, not counted as an attempt.
         2 => Released,
         /// Counted; ready again at `due_at`, at once if absent.
@@ -55,6 +57,22 @@ variants! {
         /// Moved to the queue `into`, in the same record.
         2 => DeadLettered {
             into: QueueId,
+            reason: &'a str,
+        },
+    }
+}
+
+variants! {
+    /// What became of a message, for its producer.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum TrackEnd<'a> {
+        /// Its handler returned this.
+        1 => Processed {
+            value: Option<&'a [u8]>,
+        },
+        /// It was dead-lettered, discarded or expired.
+        2 => Failed {
+            code: Code,
             reason: &'a str,
         },
     }
@@ -145,6 +163,18 @@ variants! {
             queue: QueueId,
             through: MessageNumber,
         },
+        /// What became of a tracked message is no longer kept.
+        25 => TrackForgotten {
+            number: MessageNumber,
+        },
+        /// Checkpoint: a tracked message, in the queue or ended.
+        26 => Tracked {
+            number: MessageNumber,
+            queue: QueueId,
+            id: &'a str,
+            delivered: bool,
+            end: Option<TrackEnd<'a>>,
+        },
         /// Checkpoint: a live message whose body is at `place`.
         20 => Kept {
             queue: QueueId,
@@ -195,5 +225,7 @@ structure! {
         pub due_at: Option<UnixMillis>,
         pub body: &'a [u8],
         pub properties: Option<&'a [u8]>,
+        /// Its producer wants to know what becomes of it.
+        pub tracked: Option<bool>,
     }
 }

@@ -101,6 +101,11 @@ pub enum Ask {
         request: RequestId,
         queue: String,
     },
+    /// Asks what becomes of a message.
+    Track {
+        request: RequestId,
+        tag: Tag,
+    },
     Settle {
         request: RequestId,
         lease: LeaseNumber,

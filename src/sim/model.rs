@@ -41,6 +41,8 @@ pub struct Message {
     pub whereabouts: Whereabouts,
     /// It was asked to wait, or was leased before, so others may be served before it.
     pub out_of_line: bool,
+    /// It left the queue it was sent to for another.
+    pub moved: bool,
 }
 
 impl Message {
@@ -55,6 +57,7 @@ impl Message {
             return violated(KEPT, format!("{} died into the wrong queue", self.tag));
         }
         self.queue = into;
+        self.moved = true;
         self.attempts = 0;
         Ok(())
     }
@@ -176,7 +179,9 @@ impl Model {
                 Ok(())
             }
             Record::Purged { queue, through } => self.purge(*queue, *through),
+            Record::TrackForgotten { .. } => Ok(()),
             Record::Kept { .. }
+            | Record::Tracked { .. }
             | Record::Counters { .. }
             | Record::SettledLately { .. }
             | Record::Totals { .. } => {
@@ -224,6 +229,7 @@ impl Model {
             attempts: 0,
             whereabouts: Whereabouts::Waiting { due_at: stored.due_at },
             out_of_line: stored.due_at.is_some(),
+            moved: false,
         };
         self.messages.insert(stored.number, message);
         Ok(())
@@ -351,7 +357,7 @@ impl Model {
         let (message, attempt) = (lease.number, lease.attempt);
         let waiting = |due_at| Whereabouts::Waiting { due_at };
         let (how, whereabouts) = match end {
-            LeaseEnd::Acked => (End::Acked, Whereabouts::Acked),
+            LeaseEnd::Acked { .. } => (End::Acked, Whereabouts::Acked),
             LeaseEnd::Released => (End::Released, waiting(None)),
             LeaseEnd::Failed { due_at } => (End::Failed, waiting(*due_at)),
             LeaseEnd::DeadLettered { .. } => (End::DeadLettered, waiting(None)),

@@ -69,6 +69,8 @@ totals! {
     live_delivered,
     gaps_reported,
     leaders_changed,
+    /// Producers that were told what became of a message.
+    results_told,
     /// Frames that were compared with the disk as they left.
     frames_compared,
 }
@@ -92,6 +94,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         calls_ended: count(checkers.calls.ended()),
         live_delivered: count(checkers.live.delivered()),
         gaps_reported: count(checkers.live.gaps()),
+        results_told: count(checkers.results.told()),
         leaders_changed: count(checkers.roles.changes()),
         frames_compared: count(checkers.stored.frames()),
     };

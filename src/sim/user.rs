@@ -1,6 +1,7 @@
 //! The user of one page: what it asks of its client, and what it does with what it gets.
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -30,6 +31,12 @@ pub enum Chore {
     Settle {
         lease: LeaseNumber,
         act: Act,
+    },
+    /// Ask what becomes of a message.
+    Track {
+        queue: &'static str,
+        id: String,
+        tag: Tag,
     },
     /// Do something to a queue that was in this state.
     Operate {
@@ -77,6 +84,10 @@ pub struct User {
     calls: Vec<CallId>,
     /// Queues whose state was asked for.
     inspected: Vec<(RequestId, &'static str)>,
+    /// Sends whose messages are tracked, until they are confirmed.
+    tracked: Vec<(RequestId, &'static str, Vec<Tag>)>,
+    /// What handlers return for tracked messages.
+    values: BTreeMap<LeaseNumber, Tag>,
 }
 
 /// How a queue of the simulation is declared.
@@ -128,6 +139,8 @@ impl User {
             candidates: Vec::new(),
             calls: Vec::new(),
             inspected: Vec::new(),
+            tracked: Vec::new(),
+            values: BTreeMap::new(),
         }
     }
 
@@ -161,6 +174,11 @@ impl User {
                         done.chores.push((0, Chore::Close));
                     }
                 }
+            }
+            Chore::Track { queue, id, tag } => {
+                let processed = self.one_in(2);
+                let asked = client.track(now, queue, &id, processed);
+                done.asks.extend(asked.ok().map(|request| Ask::Track { request, tag }));
             }
             Chore::Operate { queue, state } => {
                 done.asks.extend(self.operate(client, now, queue, &state));
@@ -253,6 +271,7 @@ impl User {
         let queue = *self.dice.choose(&OWN_QUEUES);
         let count = if self.one_in(5) { self.dice.between(2, 6) } else { 1 };
         let delayed = self.one_in(8);
+        let track = self.one_in(4);
         let tags: Vec<Tag> = (0..count).map(|_| self.tag()).collect();
         let bodies: Vec<(Vec<u8>, Option<u64>)> = tags
             .iter()
@@ -263,10 +282,18 @@ impl User {
             .collect();
         let items: Vec<Item<'_>> = bodies
             .iter()
-            .map(|(body, delay_ms)| Item { body, properties: None, delay_ms: *delay_ms })
+            .map(|(body, delay_ms)| Item {
+                body,
+                properties: None,
+                delay_ms: *delay_ms,
+                track: track.then_some(true),
+            })
             .collect();
         let durability = self.one_in(10).then_some(Durability::Strict);
         let request = client.send(now, queue, &items, durability).ok()?;
+        if track {
+            self.tracked.push((request, queue, tags.clone()));
+        }
         Some(Ask::Send { request, queue: queue.to_owned(), tags, durability })
     }
 
@@ -374,9 +401,10 @@ impl User {
         done: &mut Done,
     ) {
         let reason = format!("lease {}", lease.0);
+        let value = self.values.get(&lease).map(|tag| tag.body(8));
         let after_ms = self.one_in(2).then(|| self.dice.between(0, 500));
         let settlement = match act {
-            Act::Ack => Settlement::Ack,
+            Act::Ack => Settlement::Ack { value: value.as_deref() },
             Act::Retry => Settlement::Retry { after_ms, reason: Some(&reason) },
             Act::Reject => Settlement::Reject { reason: Some(&reason) },
             Act::Release => Settlement::Release,
@@ -394,7 +422,10 @@ impl User {
     /// What the user does because of an event.
     pub fn hear(&mut self, event: &Event, calm: bool) -> Vec<(Micros, Chore)> {
         match event {
-            Event::Delivery { lease, lease_ms, .. } => {
+            Event::Delivery { lease, lease_ms, body, tracked, .. } => {
+                if let Some(tag) = Tag::of(body).filter(|_| *tracked) {
+                    self.values.insert(*lease, tag);
+                }
                 self.plan_settlement(*lease, *lease_ms, calm)
             }
             Event::QueueState { request, state } => {
@@ -402,6 +433,16 @@ impl User {
                 let Some(place) = place.filter(|_| !calm) else { return Vec::new() };
                 let (_, queue) = self.inspected.swap_remove(place);
                 vec![(self.dice.between(0, 50 * MILLI), Chore::Operate { queue, state: *state })]
+            }
+            Event::Sent { request, lane, sequence } => {
+                let place = self.tracked.iter().position(|(asked, ..)| asked == request);
+                let Some(place) = place else { return Vec::new() };
+                let (_, queue, tags) = self.tracked.swap_remove(place);
+                let ask = |(index, tag): (usize, Tag)| {
+                    let id = format!("{}-{}-{index}", lane.0, sequence.0);
+                    (self.dice.between(0, SECOND), Chore::Track { queue, id, tag })
+                };
+                tags.into_iter().enumerate().map(ask).collect()
             }
             Event::Dispatch { key, arguments, .. } => self.plan_reply(*key, arguments, calm),
             _ => Vec::new(),

@@ -16,7 +16,7 @@ use crate::id::{
 use crate::options::{ConsumeOptions, QueueOptions};
 pub use crate::wire::parts::{
     Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties,
-    QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Welcome,
+    QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
 };
 
 variants! {
@@ -231,6 +231,29 @@ variants! {
         16 => Settled {
             lease: LeaseNumber,
             refused: Option<Code>,
+        },
+
+        /// C. Asks what becomes of a tracked message: its first delivery, or its end.
+        59 => Track {
+            request: RequestId,
+            queue: &'a str,
+            id: &'a str,
+            processed: bool,
+        },
+        /// N. Answers `Track`, once it is known. It is stored.
+        60 => Tracked {
+            request: RequestId,
+            outcome: Tracking<'a>,
+        },
+        /// C. How far the handler of a delivery is. Not stored; for whoever waits at that moment.
+        61 => Progress {
+            lease: LeaseNumber,
+            value: &'a [u8],
+        },
+        /// N. The same, to whoever waits for the end of that message.
+        62 => Progressed {
+            request: RequestId,
+            value: &'a [u8],
         },
 
         /// C. Offers a service. `concurrency` calls at most are under way at a time.

@@ -19,6 +19,8 @@ structure! {
         pub properties: Option<&'a [u8]>,
         /// Not delivered before this much time after the node stored it.
         pub delay_ms: Option<u64>,
+        /// The producer wants to know what becomes of it: see `Track`.
+        pub track: Option<bool>,
     }
 }
 
@@ -176,8 +178,11 @@ variants! {
     /// What a consumer does with one delivery.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum Settlement<'a> {
-        /// Processed. `value` is for later: what the handler returned.
-        1 => Ack,
+        /// Processed. `value`: what the handler returned, if the delivery says that its producer
+        /// wants it.
+        1 => Ack {
+            value: Option<&'a [u8]>,
+        },
         /// Failed: deliver again, after `after_ms` or the queue's backoff. Counts as an attempt.
         2 => Retry {
             after_ms: Option<u64>,
@@ -192,6 +197,24 @@ variants! {
         /// The lease starts again, for `lease_ms` or the queue's length.
         5 => Extend {
             lease_ms: Option<u64>,
+        },
+    }
+}
+
+variants! {
+    /// What became of a tracked message.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Tracking<'a> {
+        /// A consumer got it.
+        1 => Delivered,
+        /// It was acknowledged, with what its handler returned.
+        2 => Processed {
+            value: Option<&'a [u8]>,
+        },
+        /// It was dead-lettered, expired or discarded.
+        3 => Failed {
+            code: Code,
+            reason: &'a str,
         },
     }
 }
@@ -234,6 +257,8 @@ structure! {
         pub dead_reason: Option<&'a str>,
         /// How long the body is, if it stays at the node.
         pub body_bytes: Option<u32>,
+        /// Its producer wants what the handler returns.
+        pub tracked: Option<bool>,
     }
 }
 

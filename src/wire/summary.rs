@@ -153,6 +153,16 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         }
         Frame::Counted { request, count } => write!(out, "Counted {} {count}", request.0),
         Frame::QueueDeleted { queue } => write!(out, "QueueDeleted {queue}"),
+        Frame::Track { request, queue, id, processed } => {
+            write!(out, "Track {} {queue} {id} processed={processed}", request.0)
+        }
+        Frame::Tracked { request, outcome } => write!(out, "Tracked {} {outcome:?}", request.0),
+        Frame::Progress { lease, value } => {
+            write!(out, "Progress lease={} {}B", lease.0, value.len())
+        }
+        Frame::Progressed { request, value } => {
+            write!(out, "Progressed {} {}B", request.0, value.len())
+        }
         Frame::Visible { visible } => write!(out, "Visible {visible}"),
         Frame::CancelConsumer { consumer } => write!(out, "CancelConsumer {}", consumer.0),
         Frame::Deliver(delivery) => {
@@ -218,7 +228,7 @@ fn text(refused: Option<crate::error::Code>) -> &'static str {
 
 const fn settlement_name(settlement: &Settlement<'_>) -> &'static str {
     match settlement {
-        Settlement::Ack => "ack",
+        Settlement::Ack { .. } => "ack",
         Settlement::Retry { .. } => "retry",
         Settlement::Reject { .. } => "reject",
         Settlement::Release => "release",

@@ -41,7 +41,7 @@ fn bodies(bench: &mut Bench, peer: &Peer) -> Vec<&'static [u8]> {
 fn ack_all(bench: &mut Bench, peer: &mut Peer) -> usize {
     let delivered = deliveries(bench, peer);
     for delivery in &delivered {
-        let (lease, settlement) = (delivery.lease, Settlement::Ack);
+        let (lease, settlement) = (delivery.lease, Settlement::Ack { value: None });
         bench.say(peer, &[Frame::Settle { lease, settlement }]);
     }
     delivered.len()
@@ -150,7 +150,7 @@ fn one_consumer_is_active_and_the_next_takes_over_when_nothing_of_it_is_out() {
     bench.say(&mut one, &[Frame::CancelConsumer { consumer: ONE }]);
     let frames = bench.frames(&two);
     assert_eq!(frames, [Frame::ConsumerActive { consumer: ONE, active: true }], "and no delivery");
-    let (lease, settlement) = (held[0].lease, Settlement::Ack);
+    let (lease, settlement) = (held[0].lease, Settlement::Ack { value: None });
     bench.say(&mut one, &[Frame::Settle { lease, settlement }]);
     assert_eq!(bodies(&mut bench, &two), [b"2"]);
 }

@@ -52,7 +52,7 @@ impl Peer {
 }
 
 pub fn item(body: &[u8]) -> Item<'_> {
-    Item { body, properties: None, delay_ms: None }
+    Item { body, properties: None, delay_ms: None, track: None }
 }
 
 pub fn client(number: u8) -> ClientId {

@@ -11,5 +11,6 @@ mod operate;
 mod overflow;
 mod queues;
 mod recovery;
+mod results;
 mod roles;
 mod sessions;

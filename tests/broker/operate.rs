@@ -146,7 +146,7 @@ fn a_deleted_queue_ends_its_consumers_and_leases_and_everyone_is_told() {
     let gone = Some(Code::NotFound);
     assert!(told.contains(&Frame::Consuming { consumer: ONE, refused: gone, single_active: None }));
     assert!(told.contains(&Frame::QueueDeleted { queue: "q" }));
-    bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+    bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack { value: None } }]);
     let stale = Some(Code::StaleLease);
     assert_eq!(bench.frames(&worker), [Frame::Settled { lease, refused: stale }]);
 
@@ -263,7 +263,7 @@ fn a_queue_that_nobody_uses_goes_when_it_says_so_but_never_with_messages() {
     bench.send(&mut producer, "q", b"1");
     bench.pass_ms(60_000);
     let lease = consume(&mut bench, &mut worker, 1)[0].lease;
-    bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+    bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack { value: None } }]);
     bench.pass_ms(60_000);
     assert_eq!(state(&mut bench, &mut producer).consumers, 1);
     bench.say(&mut worker, &[Frame::CancelConsumer { consumer: ONE }]);

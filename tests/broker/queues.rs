@@ -125,7 +125,7 @@ fn messages_come_in_order_within_the_credit() {
     consume(&mut bench, &mut worker, "work", 2);
     let first = deliveries(&mut bench, &worker);
     assert_eq!(first.iter().map(|d| d.body).collect::<Vec<_>>(), [b"a", b"b"]);
-    settle(&mut bench, &mut worker, first[0].lease, Settlement::Ack);
+    settle(&mut bench, &mut worker, first[0].lease, Settlement::Ack { value: None });
     assert_eq!(deliveries(&mut bench, &worker)[0].body, b"c");
 }
 
@@ -172,7 +172,7 @@ fn an_expired_lease_is_stale_and_its_message_goes_to_another() {
     bench.pass_ms(3000);
     let again = deliveries(&mut bench, &quick_one);
     assert_eq!((again[0].body, again[0].attempt), (&b"a"[..], 2));
-    settle(&mut bench, &mut slow, lease, Settlement::Ack);
+    settle(&mut bench, &mut slow, lease, Settlement::Ack { value: None });
     let refused = Some(Code::StaleLease);
     assert!(bench.frames(&slow).contains(&Frame::Settled { lease, refused }));
     assert_eq!(counts(&mut bench, &mut producer, "work").leased, 1);
@@ -206,12 +206,12 @@ fn a_settlement_said_again_is_confirmed_again() {
     consume(&mut bench, &mut worker, "work", 1);
     let lease = deliveries(&mut bench, &worker)[0].lease;
     for _ in 0..2 {
-        settle(&mut bench, &mut worker, lease, Settlement::Ack);
+        settle(&mut bench, &mut worker, lease, Settlement::Ack { value: None });
         assert!(bench.frames(&worker).contains(&Frame::Settled { lease, refused: None }));
     }
     bench.restart();
     let mut worker = bench.join(2);
-    settle(&mut bench, &mut worker, lease, Settlement::Ack);
+    settle(&mut bench, &mut worker, lease, Settlement::Ack { value: None });
     assert!(bench.frames(&worker).contains(&Frame::Settled { lease, refused: None }));
 }
 
@@ -226,7 +226,7 @@ fn extending_a_lease_moves_its_end() {
     bench.pass_ms(2000);
     settle(&mut bench, &mut worker, lease, Settlement::Extend { lease_ms: None });
     bench.pass_ms(2000);
-    settle(&mut bench, &mut worker, lease, Settlement::Ack);
+    settle(&mut bench, &mut worker, lease, Settlement::Ack { value: None });
     assert!(bench.frames(&worker).contains(&Frame::Settled { lease, refused: None }));
 }
 
@@ -364,7 +364,7 @@ fn a_full_queue_refuses_and_holds_the_order_until_the_refusal_is_seen() {
     assert_eq!(counts(&mut bench, &mut peer, "other").ready, 1);
     consume(&mut bench, &mut peer, "small", 1);
     let lease = deliveries(&mut bench, &peer)[0].lease;
-    settle(&mut bench, &mut peer, lease, Settlement::Ack);
+    settle(&mut bench, &mut peer, lease, Settlement::Ack { value: None });
     bench.send(&mut peer, "small", b"behind");
     assert!(bench.frames(&peer).contains(&Frame::SendRefused {
         sequence: Sequence(4),
@@ -437,7 +437,7 @@ fn refused_requests_leave_the_state_as_it_was() {
     let other = QueueOptions { durability: Some(Durability::Relaxed), ..quick() };
     assert_eq!(declare(&mut bench, &mut peer, "work", other), Some(Code::DuplicateDeclare));
     assert_eq!(declare(&mut bench, &mut peer, "", quick()), Some(Code::Invalid));
-    settle(&mut bench, &mut peer, LeaseNumber(77), Settlement::Ack);
+    settle(&mut bench, &mut peer, LeaseNumber(77), Settlement::Ack { value: None });
     bench.say(&mut peer, &[Frame::Inspect { request: RequestId(5), queue: "none" }]);
     bench.say(
         &mut peer,

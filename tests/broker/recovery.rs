@@ -51,7 +51,7 @@ fn a_new_node_has_the_queue_the_lane_and_the_lease() {
     assert_eq!(welcome.stale, []);
     assert_eq!(delivered(&mut bench, &worker), [held[1].clone()], "the other is told again");
     let lease = held[0].0;
-    bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+    bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack { value: None } }]);
     assert!(bench.frames(&worker).contains(&Frame::Settled { lease, refused: None }));
 }
 
@@ -296,7 +296,10 @@ fn checkpoints_delete_dead_chunks_and_recovery_gives_the_same_state() {
     for round in 0..200_u32 {
         bench.send(&mut producer, "work", &round.to_le_bytes());
         for (lease, _) in leased(&mut bench, &mut worker) {
-            bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+            bench.say(
+                &mut worker,
+                &[Frame::Settle { lease, settlement: Settlement::Ack { value: None } }],
+            );
         }
     }
     let stored: usize = bench.store.values_mut().values().map(Vec::len).sum();
@@ -332,7 +335,10 @@ fn bodies_over_the_memory_budget_come_back_in_order() {
         assert!(!batch.is_empty(), "deliveries stopped after {}", got.len());
         for (lease, body) in batch {
             got.push(body);
-            bench.say(&mut worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+            bench.say(
+                &mut worker,
+                &[Frame::Settle { lease, settlement: Settlement::Ack { value: None } }],
+            );
         }
     }
     assert_eq!(got, bodies);

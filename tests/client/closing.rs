@@ -43,7 +43,7 @@ fn nothing_comes_after_closed() {
     let refused = tab.ask(|client, now| client.inspect(now, "q")).expect_err("closed");
     assert_eq!(refused.code, Code::Closed);
     let refused = tab
-        .ask(|client, now| client.settle(now, LeaseNumber(1), Settlement::Ack))
+        .ask(|client, now| client.settle(now, LeaseNumber(1), Settlement::Ack { value: None }))
         .expect_err("closed");
     assert_eq!(refused.code, Code::Closed);
     tab.node(&[Frame::Ping { nonce: 1 }]);
@@ -116,6 +116,7 @@ fn busy() -> (Tab, RequestId) {
         properties: None,
         dead_reason: None,
         body_bytes: None,
+        tracked: None,
     };
     let confirmed = Frame::Consuming { consumer, refused: None, single_active: None };
     tab.node(&[confirmed, Frame::Deliver(delivery), Frame::Lead { candidate, term: Term(1) }]);

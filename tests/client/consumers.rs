@@ -23,6 +23,7 @@ fn delivery(consumer: ConsumerId, lease: u64) -> Frame<'static> {
         properties: None,
         dead_reason: None,
         body_bytes: None,
+        tracked: None,
     })
 }
 
@@ -43,7 +44,7 @@ fn settle(tab: &mut Tab, lease: u64, settlement: Settlement<'_>) -> RequestId {
 }
 
 fn ack(lease: u64) -> Frame<'static> {
-    Frame::Settle { lease: LeaseNumber(lease), settlement: Settlement::Ack }
+    Frame::Settle { lease: LeaseNumber(lease), settlement: Settlement::Ack { value: None } }
 }
 
 fn settled(lease: u64, refused: Option<Code>) -> Frame<'static> {
@@ -68,7 +69,7 @@ fn a_delivery_is_told_once_while_its_lease_is_known() {
 #[test]
 fn a_settlement_is_confirmed_and_ends_the_lease() {
     let (mut tab, _) = consuming();
-    let request = settle(&mut tab, 1, Settlement::Ack);
+    let request = settle(&mut tab, 1, Settlement::Ack { value: None });
     assert_eq!(tab.frames(), [ack(1)]);
     tab.node(&[settled(1, None)]);
     assert_eq!(tab.events(), [Event::Settled { request }]);
@@ -78,7 +79,7 @@ fn a_settlement_is_confirmed_and_ends_the_lease() {
 #[test]
 fn a_late_settlement_fails() {
     let (mut tab, _) = consuming();
-    let request = settle(&mut tab, 1, Settlement::Ack);
+    let request = settle(&mut tab, 1, Settlement::Ack { value: None });
     tab.node(&[settled(1, Some(Code::StaleLease))]);
     let events = tab.events();
     assert!(is_stale(&events[0], request));
@@ -91,7 +92,7 @@ fn a_settlement_of_an_unknown_or_decided_lease_fails_at_once() {
     settle(&mut tab, 1, Settlement::Release);
     tab.forget();
     for lease in [1, 9] {
-        let request = settle(&mut tab, lease, Settlement::Ack);
+        let request = settle(&mut tab, lease, Settlement::Ack { value: None });
         assert!(is_stale(&tab.events()[0], request));
     }
     assert_eq!(tab.frames(), []);
@@ -100,10 +101,10 @@ fn a_settlement_of_an_unknown_or_decided_lease_fails_at_once() {
 #[test]
 fn a_settlement_without_an_answer_is_sent_again() {
     let (mut tab, _) = consuming();
-    let request = settle(&mut tab, 1, Settlement::Ack);
+    let request = settle(&mut tab, 1, Settlement::Ack { value: None });
     tab.forget();
     assert_eq!(tab.lose_link().leases, [LeaseNumber(1), LeaseNumber(2)]);
-    let late = settle(&mut tab, 2, Settlement::Ack);
+    let late = settle(&mut tab, 2, Settlement::Ack { value: None });
     tab.welcome(Welcome { stale: vec![LeaseNumber(1)], ..resumed_at(0) });
     let frames = tab.frames();
     assert_eq!(frames[..2], [ack(1), ack(2)]);
@@ -116,7 +117,7 @@ fn a_settlement_without_an_answer_is_sent_again() {
 fn an_extension_keeps_the_lease() {
     let (mut tab, _) = consuming();
     let extend = settle(&mut tab, 1, Settlement::Extend { lease_ms: Some(100) });
-    let ack = settle(&mut tab, 1, Settlement::Ack);
+    let ack = settle(&mut tab, 1, Settlement::Ack { value: None });
     tab.node(&[settled(1, None)]);
     assert_eq!(tab.events(), [Event::Settled { request: extend }]);
     tab.node(&[settled(1, None)]);
@@ -140,14 +141,14 @@ fn leases_that_the_node_does_not_know_are_lost() {
     tab.events();
     tab.welcome(Welcome { stale: vec![LeaseNumber(2)], ..resumed_at(0) });
     assert_eq!(tab.events()[1..], [Event::LeaseLost { lease: LeaseNumber(2) }]);
-    let request = settle(&mut tab, 2, Settlement::Ack);
+    let request = settle(&mut tab, 2, Settlement::Ack { value: None });
     assert!(is_stale(&tab.events()[0], request));
 }
 
 #[test]
 fn leases_of_another_log_are_lost() {
     let (mut tab, _) = consuming();
-    let request = settle(&mut tab, 1, Settlement::Ack);
+    let request = settle(&mut tab, 1, Settlement::Ack { value: None });
     tab.lose_link();
     tab.forget();
     tab.welcome(Welcome { log: LogId([8; 16]), ..first_welcome() });
@@ -166,7 +167,7 @@ fn deliveries_to_a_cancelled_consumer_are_given_back() {
     let release = Frame::Settle { lease: LeaseNumber(3), settlement: Settlement::Release };
     assert_eq!(tab.frames(), [Frame::CancelConsumer { consumer }, release]);
     assert_eq!(tab.events(), []);
-    let request = settle(&mut tab, 1, Settlement::Ack);
+    let request = settle(&mut tab, 1, Settlement::Ack { value: None });
     tab.node(&[settled(1, None)]);
     assert_eq!(tab.events(), [Event::Settled { request }], "what was out stays with the client");
 }

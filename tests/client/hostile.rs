@@ -95,6 +95,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
             properties: None,
             dead_reason: None,
             body_bytes: None,
+            tracked: None,
         }),
         19 | 20 => Frame::Settled { lease: LeaseNumber(few(rng)), refused },
         21 => Frame::Serving { service: ServiceId(few32(rng)), refused },
@@ -132,7 +133,7 @@ fn verb(tab: &mut Tab, rng: &mut Rng) {
             4 => client.inspect(now, "q").err(),
             5 | 6 => client.send(now, "q", &[item(b"x")], None).err(),
             7 => client.consume(now, "q", ConsumeOptions::new(3, 100)).err(),
-            8 => client.settle(now, LeaseNumber(number), Settlement::Ack).err(),
+            8 => client.settle(now, LeaseNumber(number), Settlement::Ack { value: None }).err(),
             9 => {
                 let extend = Settlement::Extend { lease_ms: None };
                 client.settle(now, LeaseNumber(number), extend).err()

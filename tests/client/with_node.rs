@@ -12,7 +12,9 @@ fn send(world: &mut World, tab: ClientId, body: &[u8]) -> RequestId {
 }
 
 fn ack(world: &mut World, tab: ClientId, lease: LeaseNumber) -> RequestId {
-    world.ask(tab, |client, now| client.settle(now, lease, Settlement::Ack)).expect("taken")
+    world
+        .ask(tab, |client, now| client.settle(now, lease, Settlement::Ack { value: None }))
+        .expect("taken")
 }
 
 /// The leases and bodies of deliveries.

@@ -63,13 +63,14 @@ pub fn message(number: u64, body: &[u8]) -> Record<'_> {
         due_at: None,
         body,
         properties: None,
+        tracked: None,
     })
 }
 
 /// The record of a message's end. These tests give the lease the number of its message.
 pub fn ended(number: u64) -> Record<'static> {
     let lease = LeaseNumber(number);
-    Record::Ended { lease, end: LeaseEnd::Acked, by_holder: true }
+    Record::Ended { lease, end: LeaseEnd::Acked { value: None }, by_holder: true }
 }
 
 /// Runs a recovery over `store` to its end.

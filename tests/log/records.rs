@@ -5,7 +5,7 @@ use tabmq::error::Code;
 use tabmq::id::{
     ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
 };
-use tabmq::log::record::{LeaseEnd, StoredMessage};
+use tabmq::log::record::{LeaseEnd, StoredMessage, TrackEnd};
 use tabmq::log::{Place, Record, Removal};
 use tabmq::options::{DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
@@ -33,6 +33,7 @@ fn messages() -> Vec<Record<'static>> {
         due_at: None,
         body: b"body",
         properties: None,
+        tracked: None,
     };
     let delayed = StoredMessage {
         due_at: Some(UnixMillis(5)),
@@ -58,7 +59,8 @@ fn messages() -> Vec<Record<'static>> {
             attempt: 2,
             consumer: ConsumerId(4),
         },
-        end(LeaseEnd::Acked),
+        end(LeaseEnd::Acked { value: None }),
+        end(LeaseEnd::Acked { value: Some(b"value") }),
         end(LeaseEnd::Released),
         end(LeaseEnd::Failed { due_at: None }),
         end(LeaseEnd::Failed { due_at: Some(UnixMillis(7)) }),
@@ -79,6 +81,7 @@ fn messages() -> Vec<Record<'static>> {
         Record::Deleted { queue: QUEUE },
         Record::Paused { queue: QUEUE, paused: true, until: Some(UnixMillis(7)) },
         Record::Purged { queue: QUEUE, through: NUMBER },
+        Record::TrackForgotten { number: NUMBER },
     ]
 }
 
@@ -95,6 +98,10 @@ fn lanes_and_roles() -> Vec<Record<'static>> {
 }
 
 fn checkpoint() -> Vec<Record<'static>> {
+    let tracked = |end| {
+        let (queue, delivered) = (QUEUE, true);
+        Record::Tracked { number: NUMBER, queue, id: "1-2-0", delivered, end }
+    };
     let kept = |due_at, dead_reason| Record::Kept {
         queue: QUEUE,
         number: NUMBER,
@@ -105,6 +112,9 @@ fn checkpoint() -> Vec<Record<'static>> {
         dead_reason,
     };
     vec![
+        tracked(None),
+        tracked(Some(TrackEnd::Processed { value: Some(b"value") })),
+        tracked(Some(TrackEnd::Failed { code: Code::DeadLettered, reason: "rejected" })),
         kept(None, None),
         kept(Some(UnixMillis(9)), Some("rejected")),
         Record::Counters { queue: QUEUE, lane: LANE, message: NUMBER, lease: LEASE, term: Term(3) },
@@ -141,7 +151,7 @@ fn every_record_comes_back_as_it_was_and_not_from_a_part() {
 fn a_lease_and_a_settlement_are_short() {
     let length = |record| encoded(record).len();
     let lease = LeaseNumber(100_000);
-    let ended = Record::Ended { lease, end: LeaseEnd::Acked, by_holder: true };
+    let ended = Record::Ended { lease, end: LeaseEnd::Acked { value: None }, by_holder: true };
     assert!(length(&ended) <= 10);
     let leased = Record::Leased {
         lease,

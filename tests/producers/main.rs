@@ -75,7 +75,10 @@ fn work_off(bench: &mut Bench, worker: &mut Peer, seen: &mut [u8]) {
             return;
         }
         for lease in leases {
-            bench.say(worker, &[Frame::Settle { lease, settlement: Settlement::Ack }]);
+            bench.say(
+                worker,
+                &[Frame::Settle { lease, settlement: Settlement::Ack { value: None } }],
+            );
         }
     }
 }

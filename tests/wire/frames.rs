@@ -11,11 +11,11 @@ use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{
     Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts,
-    QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Welcome,
+    QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
 };
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 58;
+pub const TAG_MAX: u64 = 62;
 
 /// The tag of a frame. A new kind of frame does not compile until it is here, and then `frame`
 /// below has to make it.
@@ -79,6 +79,10 @@ pub const fn tag_of(frame: &Frame<'_>) -> u64 {
         Frame::Browsed { .. } => 56,
         Frame::Counted { .. } => 57,
         Frame::QueueDeleted { .. } => 58,
+        Frame::Track { .. } => 59,
+        Frame::Tracked { .. } => 60,
+        Frame::Progress { .. } => 61,
+        Frame::Progressed { .. } => 62,
     }
 }
 
@@ -173,6 +177,7 @@ impl<'a> Dice<'a> {
             body: self.bytes(),
             properties: self.maybe(Self::bytes),
             delay_ms: self.maybe(Self::number),
+            track: None,
         }
     }
 
@@ -186,7 +191,7 @@ impl<'a> Dice<'a> {
 
     fn settlement(&mut self) -> Settlement<'a> {
         match self.rng.below(5) {
-            0 => Settlement::Ack,
+            0 => Settlement::Ack { value: None },
             1 => Settlement::Retry {
                 after_ms: self.maybe(Self::number),
                 reason: self.maybe(Self::text),
@@ -224,6 +229,15 @@ impl<'a> Dice<'a> {
             consumers_wait_ms: self.maybe(Self::number),
             exclusive: self.maybe(Self::flag),
             idle_ms_max: self.maybe(Self::number),
+            result_keep_ms: self.maybe(Self::number),
+        }
+    }
+
+    fn tracking(&mut self) -> Tracking<'a> {
+        match self.rng.below(3) {
+            0 => Tracking::Delivered,
+            1 => Tracking::Processed { value: self.maybe(Self::bytes) },
+            _ => Tracking::Failed { code: self.code(), reason: self.text() },
         }
     }
 
@@ -327,6 +341,7 @@ impl<'a> Dice<'a> {
             properties: self.maybe(Self::bytes),
             dead_reason: self.maybe(Self::text),
             body_bytes: self.maybe(Self::short),
+            tracked: self.maybe(Self::flag),
         }
     }
 
@@ -342,7 +357,7 @@ impl<'a> Dice<'a> {
             7 => Frame::Announce { log: LogId(self.rng.bytes16()) },
             8 => Frame::Fragment { last: self.flag(), bytes: self.bytes() },
             9..=11 | 24..=29 => self.live_frame(tag),
-            12..=16 | 30..=37 | 50..=58 => self.queue_frame(tag),
+            12..=16 | 30..=37 | 50..=62 => self.queue_frame(tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),
@@ -442,7 +457,11 @@ impl<'a> Dice<'a> {
                 Frame::Browsed { request, messages, more: self.flag() }
             }
             57 => Frame::Counted { request, count: self.number() },
-            _ => Frame::QueueDeleted { queue },
+            58 => Frame::QueueDeleted { queue },
+            59 => Frame::Track { request, queue, id: self.text(), processed: self.flag() },
+            60 => Frame::Tracked { request, outcome: self.tracking() },
+            61 => Frame::Progress { lease: LeaseNumber(self.number()), value: self.bytes() },
+            _ => Frame::Progressed { request, value: self.bytes() },
         }
     }
 

@@ -177,8 +177,13 @@ fn queue() -> Vec<Golden> {
         ..QueueOptions::default()
     };
     let items = vec![
-        Item { body: FIVE, properties: None, delay_ms: None },
-        Item { body: FIVE, properties: Some(&[0x81, 0x61, b'k']), delay_ms: Some(1500) },
+        Item { body: FIVE, properties: None, delay_ms: None, track: None },
+        Item {
+            body: FIVE,
+            properties: Some(&[0x81, 0x61, b'k']),
+            delay_ms: Some(1500),
+            track: None,
+        },
     ];
     let counts = QueueCounts::default();
     let state = QueueCounts { ready: 10, leased: 2, consumers: 1, sent_total: 12, ..counts };
@@ -227,6 +232,7 @@ fn delivery() -> Vec<Golden> {
         properties: None,
         dead_reason: None,
         body_bytes: None,
+        tracked: None,
     };
     let retry = Settlement::Retry { after_ms: Some(250), reason: Some("busy") };
     let reject = Settlement::Reject { reason: None };
@@ -259,7 +265,7 @@ fn delivery() -> Vec<Golden> {
         ),
         ("cancel-consumer", "", Frame::CancelConsumer { consumer }),
         ("deliver", "the second attempt", Frame::Deliver(delivery)),
-        ("settle-ack", "", Frame::Settle { lease, settlement: Settlement::Ack }),
+        ("settle-ack", "", Frame::Settle { lease, settlement: Settlement::Ack { value: None } }),
         ("settle-retry", "again in 250 ms", Frame::Settle { lease, settlement: retry }),
         ("settle-reject", "to the dead letters", Frame::Settle { lease, settlement: reject }),
         ("settle-release", "", Frame::Settle { lease, settlement: Settlement::Release }),

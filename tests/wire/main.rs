@@ -127,9 +127,9 @@ proptest! {
 
 #[test]
 fn fields_of_a_newer_version_are_skipped_in_variants_without_fields() {
-    // Ack with a field, and Discard with a field before the options that follow it.
-    let settle = [0x83, 15, 1, 0x82, 1, 0x61, b'x'];
-    let settlement = Settlement::Ack;
+    // Release with a field, and Discard with a field before the options that follow it.
+    let settle = [0x83, 15, 1, 0x82, 4, 0x61, b'x'];
+    let settlement = Settlement::Release;
     assert_eq!(decode_frame(&settle), Ok(Frame::Settle { lease: LeaseNumber(1), settlement }));
     let declare = [0x84, 0x18, 30, 1, 0x61, b'q', 0x86, 0xf6, 0xf6, 0xf6, 0xf6, 0x82, 2, 9, 7];
     let dead_letter = Some(DeadLetter::Discard);

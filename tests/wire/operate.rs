@@ -1,9 +1,10 @@
 //! Golden frames that concern queues as a whole.
 
-use tabmq::id::{LaneId, MessageNumber, QueueId, RequestId, Sequence};
+use tabmq::error::Code;
+use tabmq::id::{LaneId, LeaseNumber, MessageNumber, QueueId, RequestId, Sequence};
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
-use tabmq::wire::frame::{Browse, QueueMessage, QueuePlace};
+use tabmq::wire::frame::{Browse, QueueMessage, QueuePlace, Tracking};
 
 use crate::golden::{FIVE, Golden};
 
@@ -32,6 +33,8 @@ pub fn goldens() -> Vec<Golden> {
     };
     let (queue, id) = ("jobs", QueueId(2));
     let messages = vec![delayed];
+    let outcome = Tracking::Processed { value: Some(FIVE) };
+    let failed = Tracking::Failed { code: Code::DeadLettered, reason: "rejected" };
     vec![
         (
             "pause",
@@ -47,6 +50,11 @@ pub fn goldens() -> Vec<Golden> {
         ("browse", "the first page", Frame::Browse { request, queue, browse }),
         ("browsed", "one delayed message", Frame::Browsed { request, messages, more: false }),
         ("counted", "3 went", Frame::Counted { request, count: 3 }),
+        ("track", "the end", Frame::Track { request, queue, id: "3-4-0", processed: true }),
+        ("tracked", "processed with 5", Frame::Tracked { request, outcome }),
+        ("tracked-failed", "", Frame::Tracked { request, outcome: failed }),
+        ("progress", "", Frame::Progress { lease: LeaseNumber(7), value: FIVE }),
+        ("progressed", "", Frame::Progressed { request, value: FIVE }),
         ("queue-deleted", "", Frame::QueueDeleted { queue }),
     ]
 }

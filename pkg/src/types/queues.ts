@@ -44,6 +44,8 @@ export interface QueueOptions {
   exclusive?: boolean;
   /** The queue is deleted once it had neither messages nor consumers for so long. */
   autoDelete?: Duration;
+  /** How long it can be asked what became of a message. Default: the limit `result_keep_ms`. */
+  keepResults?: Duration;
 }
 
 export type Backoff =
@@ -74,14 +76,35 @@ export interface SendOptions extends MessageOptions, Wait {
   /** Not delivered before this time. */
   at?: Date;
   durability?: Durability;
+  /** The receipt can be asked for the delivery and for what the handler returns. */
+  track?: boolean;
+  /** `processed`: resolves only when the message was processed. Default `device`: when written. */
+  confirm?: "device" | "processed";
 }
 
-export type BatchItem<Body> = { body: Body } & MessageOptions & Pick<SendOptions, "delay" | "at">;
+export type BatchItem<Body> = { body: Body } & MessageOptions
+  & Pick<SendOptions, "delay" | "at" | "track">;
 export type BatchOptions = Wait & Pick<SendOptions, "durability">;
 
-/** The message is written on this device. */
-export interface Receipt {
+/**
+ * What becomes of a message. Needs `track` or `confirm: "processed"` at the send, else both verbs
+ * reject with `INVALID`; later than `keepResults` after its end with `NOT_FOUND`.
+ */
+export interface Tracking<Result = unknown> {
   readonly id: string;
+  /** Resolves when a consumer has the message, at its first delivery. */
+  delivered(options?: Wait): Promise<void>;
+  /**
+   * Resolves with what the handler returned, or with the value of `ack`. Rejects with
+   * `DEAD_LETTERED` or `DISCARDED` and the reason. `onProgress` is told what `job.progress` tells.
+   */
+  processed(
+    options?: Wait & { onProgress?: (value: unknown) => unknown },
+  ): Promise<Awaited<Result>>;
+}
+
+/** The message is written on this device. */
+export interface Receipt<Result = unknown> extends Tracking<Result> {
   readonly duplicate: boolean;
   readonly stored: {
     readonly at: "device";
@@ -125,12 +148,14 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
   /** Aborts when the lease is lost: stop working on the message. */
   readonly signal: AbortSignal;
   /**
-   * Done. Rejects with `STALE_LEASE` if the lease ended before; then nothing was changed. `value`
-   * is for a later version and has to be `undefined`. With `multiple` every delivery that its
-   * consumer got earlier and that is not settled is done as well; it rejects if one of them was
-   * stale, and the others are done all the same.
+   * Done. `value` goes to the producer, if it tracks the message. Rejects with `STALE_LEASE` if the
+   * lease ended before; then nothing was changed. With `multiple` every delivery that its consumer
+   * got earlier and that is not settled is done as well, without a value; it rejects if one of them
+   * was stale, and the others are done all the same.
    */
-  ack(value?: undefined, options?: Wait & { multiple?: boolean }): Promise<void>;
+  ack(value?: unknown, options?: Wait & { multiple?: boolean }): Promise<void>;
+  /** Tells a producer that waits for the result how far it is. Nothing is stored. */
+  progress(value: unknown): void;
   /** Failed: deliver it again, after `after` or the queue's backoff. */
   retry(options?: Wait & { after?: Duration; reason?: string }): Promise<void>;
   nack(options?: Wait & { after?: Duration; reason?: string }): Promise<void>;
@@ -183,9 +208,14 @@ export interface BrowseOptions extends Wait {
 export interface Queue<Body, Result = unknown> {
   readonly name: string;
   /** Resolves when the message is written on this device at its durability. */
-  send(body: Body, options?: SendOptions): Promise<Receipt>;
+  send(body: Body, options?: SendOptions): Promise<Receipt<Result>>;
   /** All items or none, in order. */
-  sendBatch(items: readonly BatchItem<Body>[], options?: BatchOptions): Promise<Receipt[]>;
+  sendBatch(
+    items: readonly BatchItem<Body>[],
+    options?: BatchOptions,
+  ): Promise<Receipt<Result>[]>;
+  /** What becomes of a message sent with `track`, also by another tab or before a reload. */
+  receipt(id: string): Tracking<Result>;
   /** Ack on return, retry on throw; see `Retry` and `Reject`. */
   process(handler: (job: Delivery<Body>) => Result | Promise<Result>): Consumer;
   process(

@@ -88,7 +88,7 @@ export async function topics(): Promise<void> {
 export async function queues(): Promise<void> {
   const uploads = bus.queue("upload", { lease: "3s", backoff: { first: 500 }, deadLetter: false });
   const receipt = await uploads.send({ file: "a" }, { delay: "1m" });
-  expect<Equal<typeof receipt, Receipt>>();
+  expect<Equal<typeof receipt, Receipt<{ url: string }>>>();
   expect<Equal<typeof receipt.stored.durability, "memory" | "relaxed" | "strict">>();
   // @ts-expect-error the body of another queue
   await uploads.send({ name: "a" });

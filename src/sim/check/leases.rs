@@ -166,7 +166,7 @@ impl Leases {
         };
         let Some(stored) = view.model.leases.get(&lease) else { return Ok(()) };
         let end = match end {
-            LeaseEnd::Acked => End::Acked,
+            LeaseEnd::Acked { .. } => End::Acked,
             LeaseEnd::Released => End::Released,
             LeaseEnd::Failed { .. } => End::Failed,
             LeaseEnd::DeadLettered { .. } => End::DeadLettered,

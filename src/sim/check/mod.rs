@@ -6,6 +6,7 @@ pub mod leases;
 pub mod live;
 pub mod numbers;
 pub mod requests;
+pub mod results;
 pub mod roles;
 pub mod sends;
 pub mod stored;
@@ -78,6 +79,7 @@ checkers! {
     roles: roles::Roles,
     live: live::Live,
     requests: requests::Requests,
+    results: results::Results,
 }
 
 impl Checkers {

@@ -33,6 +33,7 @@ struct Waiting {
 pub struct Requests {
     waiting: BTreeMap<(ProcessId, Key), Waiting>,
     closed: BTreeSet<ProcessId>,
+    tracks: BTreeSet<(ProcessId, RequestId)>,
     frozen_at: BTreeMap<ProcessId, Micros>,
     settled: usize,
 }
@@ -50,6 +51,11 @@ impl Requests {
             Ask::Declare { request, .. } => (Key::Request(*request), "declare"),
             Ask::Inspect { request, .. } => (Key::Request(*request), "inspect"),
             Ask::Operate { request, .. } => (Key::Request(*request), "operate"),
+            // May wait for as long as the message does.
+            Ask::Track { request, .. } => {
+                self.tracks.insert((process, *request));
+                return;
+            }
             Ask::Settle { request, .. } => (Key::Request(*request), "settle"),
             Ask::Flush { request } => (Key::Request(*request), "flush"),
             Ask::Publish { request, .. } => (Key::Request(*request), "publish"),
@@ -86,8 +92,14 @@ impl Requests {
             let what = format!("process {} hears of {event:?} after its end", process.0);
             return violated(SETTLES, what);
         }
+        if let Event::Tracked { request, .. } | Event::Failed { request, .. } = event
+            && self.tracks.remove(&(process, *request))
+        {
+            return Ok(());
+        }
         let key = match event {
-            Event::Published { request }
+            Event::Tracked { request, .. }
+            | Event::Published { request }
             | Event::QueueState { request, .. }
             | Event::Counted { request, .. }
             | Event::Browsed { request, .. }

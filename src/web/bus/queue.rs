@@ -63,7 +63,7 @@ impl Queue {
     /// # Errors
     /// As for every verb, and `STORAGE` if there is no room.
     pub async fn send(&self, body: &[u8]) -> Result<Receipt, Error> {
-        let item = Item { body, properties: None, delay_ms: None };
+        let item = Item { body, properties: None, delay_ms: None, track: None };
         let verb =
             |client: &mut crate::client::Client, now| client.send(now, &self.name, &[item], None);
         match self.bus.request(verb).await? {
@@ -257,7 +257,7 @@ impl Delivery {
     /// # Errors
     /// `STALE_LEASE` if the lease is over; nothing was changed.
     pub async fn ack(self) -> Result<(), Error> {
-        self.settle(Settlement::Ack).await
+        self.settle(Settlement::Ack { value: None }).await
     }
 
     /// It failed: deliver it again, after the wait or the queue's backoff.
