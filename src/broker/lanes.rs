@@ -25,10 +25,8 @@ impl Broker {
         if own {
             self.forget_refusals(hello.lane, hello.floor);
         }
-        let lost = (self.lost_lanes..self.floors.lane).contains(&hello.lane)
-            && hello.log == Some(self.log.id());
-        let position = known.unwrap_or_default();
-        let rolled_back = (known.is_some() || lost) && hello.confirmed > position;
+        // A lane that is not known was closed: none is lost, for it is flushed before it is told.
+        let rolled_back = known.is_some_and(|position| hello.confirmed > position);
         self.idle_lanes.remove(hello.lane);
         let lane = match known {
             Some(known) if !rolled_back => {
@@ -62,7 +60,7 @@ impl Broker {
             let longest_idle = self.idle_lanes.first_key()?;
             self.close_lane(longest_idle);
         }
-        let lane = self.next_lane();
+        let lane = self.state.next.lane;
         self.commit(&Record::LaneOpened { lane, client, position: Sequence(0) });
         Some(lane)
     }

@@ -104,8 +104,6 @@ pub struct Broker {
     state: State,
     /// Numbers below these are not issued, though the state does not know them.
     floors: Counters,
-    /// Lanes from here up to the floor were never issued, or the log has lost them.
-    lost_lanes: LaneId,
     unrecorded: Unrecorded,
     /// Lanes that no session uses, and until when they are kept.
     idle_lanes: Deadlines<LaneId, Instant>,
@@ -208,7 +206,6 @@ impl Broker {
             hangups: VecDeque::new(),
             limits: config.limits,
             floors: numbers::floors(state.next),
-            lost_lanes: state.next.lane,
             unrecorded: Unrecorded::default(),
             idle_lanes: Deadlines::new(),
             log,
@@ -372,7 +369,7 @@ impl Broker {
     /// Appends a record and makes its change.
     fn commit(&mut self, record: &Record<'_>) {
         let place = self.log.append(record);
-        self.flush_new_block(record);
+        self.flush_new_numbers(record);
         apply(&mut self.state, &mut self.log, place, record);
     }
 

@@ -2,10 +2,14 @@
 //!
 //! They are issued in blocks. The first of a block is flushed before it is told to anyone, and
 //! after a start issuing begins with a new block: what a crash took lies in the block before.
+//!
+//! Each lane is flushed before it is told. Only a lane that is still there can tell, by its
+//! position, that a crash took sends which its client knows to be stored; and the client may come
+//! back when several nodes have started since, and the blocks no longer tell what was lost.
 
 use crate::broker::Broker;
 use crate::broker::state::Counters;
-use crate::id::{LaneId, LeaseNumber, MessageNumber, Term};
+use crate::id::{LeaseNumber, MessageNumber, Term};
 use crate::log::Record;
 
 /// Numbers in a block. One flush each; at most so many are left out at a start.
@@ -24,7 +28,7 @@ const fn begins_block(number: u64) -> bool {
 pub fn floors(next: Counters) -> Counters {
     Counters {
         queue: next.queue,
-        lane: LaneId(next_block(next.lane.0)),
+        lane: next.lane,
         message: MessageNumber(next_block(next.message.0)),
         lease: LeaseNumber(next_block(next.lease.0)),
         term: Term(next_block(next.term.0)),
@@ -32,10 +36,6 @@ pub fn floors(next: Counters) -> Counters {
 }
 
 impl Broker {
-    pub(super) fn next_lane(&self) -> LaneId {
-        self.state.next.lane.max(self.floors.lane)
-    }
-
     pub(super) fn next_message(&self) -> MessageNumber {
         self.state.next.message.max(self.floors.message)
     }
@@ -48,16 +48,17 @@ impl Broker {
         self.state.next.term.max(self.floors.term)
     }
 
-    /// Has a record flushed that issues the first number of a block. Called once it is appended.
-    pub(super) fn flush_new_block(&mut self, record: &Record<'_>) {
-        let number = match record {
-            Record::Message(message) => message.number.0,
-            Record::Leased { lease, .. } => lease.0,
-            Record::LaneOpened { lane, .. } => lane.0,
-            Record::TermBegan { term, .. } => term.0,
-            _ => return,
+    /// Has a record flushed that opens a lane or issues the first number of a block. Called once
+    /// it is appended.
+    pub(super) fn flush_new_numbers(&mut self, record: &Record<'_>) {
+        let flushed = match record {
+            Record::Message(message) => begins_block(message.number.0),
+            Record::Leased { lease, .. } => begins_block(lease.0),
+            Record::LaneOpened { .. } => true,
+            Record::TermBegan { term, .. } => begins_block(term.0),
+            _ => false,
         };
-        if begins_block(number) {
+        if flushed {
             self.log.require_strict();
         }
     }

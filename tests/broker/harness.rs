@@ -9,7 +9,7 @@ use tabmq::log::MemoryStore;
 use tabmq::node::{Node, NodeConfig};
 use tabmq::options::Durability;
 use tabmq::rules::Rules;
-use tabmq::store::{StorageAction, StorageFault};
+use tabmq::store::{StorageAction, StorageFault, Sync};
 use tabmq::time::{Instant, Now, UnixMillis};
 use tabmq::wire::frame::{Hello, Item, StorageReport, Welcome};
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
@@ -18,6 +18,8 @@ use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
 pub struct Bench {
     pub node: Node,
     pub store: MemoryStore,
+    /// What the loss of power leaves: the store as of the last strict commit.
+    flushed: MemoryStore,
     pub now: Now,
     pub events: Vec<Event>,
     /// Storage operations that were asked for while `hold_storage` is set.
@@ -76,6 +78,7 @@ impl Bench {
         let now = Now { mono: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
         Self {
             node: Node::new(config(&limits), [7; 32], now),
+            flushed: store.clone(),
             store,
             now,
             events: Vec::new(),
@@ -97,6 +100,12 @@ impl Bench {
         self.inboxes.clear();
         self.held.clear();
         self.settle();
+    }
+
+    /// Power is lost, and with it what was not flushed; another node starts on what is left.
+    pub fn lose_power(&mut self) {
+        self.store = self.flushed.clone();
+        self.restart();
     }
 
     /// Performs outputs until the node is idle; gives when it wants to be woken.
@@ -127,6 +136,10 @@ impl Bench {
             Some(fault) => Err(fault),
             None => self.store.perform(action),
         };
+        let strict = matches!(action, StorageAction::Commit { sync: Sync::Strict, .. });
+        if strict && result.is_ok() {
+            self.flushed = self.store.clone();
+        }
         self.node.handle_input(self.now, Input::Stored { op, result });
     }
 

@@ -79,6 +79,30 @@ fn what_was_not_stored_was_not_confirmed_and_is_not_there() {
 }
 
 #[test]
+fn what_a_loss_of_power_took_is_told_to_who_comes_back_nodes_later() {
+    let mut bench = Bench::new();
+    let mut first = bench.join(1);
+    // The first number of a block is flushed, and all that came before it.
+    bench.send(&mut first, "work", b"kept");
+    let mut producer = bench.join(2);
+    bench.send(&mut producer, "work", b"lost");
+    assert_eq!(bench.frames(&producer), [Frame::Sent { position: Sequence(1) }]);
+    bench.lose_power();
+    let queue = bench.node.broker().unwrap().state().queues.values().next().unwrap();
+    assert_eq!(queue.messages(), 1);
+    bench.join(3);
+    bench.restart();
+    let (_, welcome) = bench.hello(2, |hello| {
+        hello.lane = producer.lane;
+        hello.log = producer.log;
+        hello.confirmed = Sequence(1);
+        hello.floor = Sequence(2);
+    });
+    assert!(welcome.rolled_back && !welcome.resumed);
+    assert!(welcome.lane > producer.lane);
+}
+
+#[test]
 fn an_old_node_is_over_when_its_commit_meets_a_higher_fence() {
     let mut bench = Bench::new();
     let mut producer = bench.join(1);
