@@ -19,6 +19,8 @@ pub const FAULTY_TIME_MIN: Micros = 30 * SECOND;
 pub const FAULTY_TIME_MAX: Micros = 600 * SECOND;
 /// Time without faults in which all that is open has to end.
 pub const QUIET_TIME: Micros = 60 * SECOND;
+/// Time after that in which users do nothing more. What was asked for last is answered in it.
+pub const LAST_ANSWERS_TIME: Micros = SECOND;
 
 /// Faults that come at a time rather than to a message or write.
 const TIMED: &[(Fault, u32)] = &[

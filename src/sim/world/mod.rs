@@ -138,6 +138,8 @@ pub struct World {
     /// The node that is to die after so many more outputs.
     doomed: Option<(NodeId, u32)>,
     calm: bool,
+    /// The run is about to end: users do nothing more.
+    idle_users: bool,
     hash: Xxh64,
     trace: Option<Vec<String>>,
 }
@@ -170,6 +172,7 @@ impl World {
             next_node: NodeId(1),
             doomed: None,
             calm: false,
+            idle_users: false,
             hash: Xxh64::new(0),
             trace: verbose.then(Vec::new),
         }
@@ -193,11 +196,20 @@ impl World {
             self.step()?;
         }
         self.heal()?;
+        self.run_quietly()?;
+        self.finish()
+    }
+
+    /// Runs without faults until all that is open had time to end.
+    fn run_quietly(&mut self) -> Result<(), Violation> {
         let last_words = self.schedule.now() + plan::QUIET_TIME / 2;
         self.run_until(last_words)?;
         self.say_last_words();
         self.run_until(last_words + plan::QUIET_TIME / 2)?;
-        self.finish()
+        // Since the wall clock jumped a message may come due at any time, and be settled in the
+        // last moment. The answer to that still has to come.
+        self.idle_users = true;
+        self.run_until(self.schedule.now() + plan::LAST_ANSWERS_TIME)
     }
 
     /// Whether enough has happened for the faults to stop.
@@ -357,4 +369,21 @@ fn shorten_lists(text: &str) -> String {
     }
     short.push_str(rest);
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_in_the_last_moment_is_answered() {
+        let mut world = World::new(1, Rules::ON, false);
+        world.begin(0, None).unwrap();
+        world.heal().unwrap();
+        let end = world.schedule.now() + plan::QUIET_TIME;
+        let (process, chore) = (ProcessId(1), Chore::LastWords);
+        world.schedule.at(end, Action::Chore { process, chore });
+        world.run_quietly().unwrap();
+        world.finish().unwrap();
+    }
 }

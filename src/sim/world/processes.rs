@@ -229,7 +229,7 @@ impl World {
             return self.unpark(process);
         }
         let Some(page) = self.processes.get_mut(&process) else { return Ok(()) };
-        if page.parked || page.closed {
+        if page.parked || page.closed || self.idle_users {
             return Ok(());
         }
         if let (Chore::Close, Some(node)) = (&chore, page.node) {
