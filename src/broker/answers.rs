@@ -60,13 +60,17 @@ impl Answers {
         }
     }
 
+    pub fn drop_one(&mut self, key: CallKey) {
+        self.bytes -= self.results.remove(&key).map_or(0, |result| result.len());
+    }
+
     /// The caller has every result below `below`.
     pub fn forget_below(&mut self, caller: ClientId, below: CallId) {
         let first = CallKey { caller, call: CallId(0) };
         let end = CallKey { caller, call: below };
         let done: Vec<CallKey> = self.results.range(first..end).map(|(key, _)| *key).collect();
         for key in done {
-            self.bytes -= self.results.remove(&key).map_or(0, |result| result.len());
+            self.drop_one(key);
         }
         if self.whole.len() > 2 * self.results.len() {
             let results = &self.results;

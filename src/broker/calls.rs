@@ -107,6 +107,10 @@ impl Broker {
         if self.calls.contains_key(&key) {
             return;
         }
+        // What is said for the first time has no answer: an earlier page gave its number away.
+        if call.first_epoch.is_none() {
+            self.answers.drop_one(key);
+        }
         if let Some(result) = self.answers.get(&key) {
             return self.links.push_result(conn, result);
         }
@@ -312,14 +316,28 @@ impl Broker {
         self.calls.iter().filter(|(_, call)| at(call)).map(|(key, _)| *key).collect()
     }
 
+    fn calls_of(&self, caller: ClientId) -> Vec<CallKey> {
+        self.calls.keys().filter(|key| key.caller == caller).copied().collect()
+    }
+
     /// The caller is gone: nobody waits for its calls.
     pub(super) fn forget_calls_of(&mut self, _now: Now, caller: ClientId) {
-        let calls: Vec<CallKey> =
-            self.calls.keys().filter(|key| key.caller == caller).copied().collect();
-        for key in calls {
+        for key in self.calls_of(caller) {
             self.cancel_call(key);
         }
         self.on_calls_done(caller, CallId(u32::MAX));
+    }
+
+    /// A page of the caller says its first Hello. It may be an earlier one, whose Hello was late,
+    /// and then the page that lives says its calls again. So that none runs twice, their end and
+    /// all answers are kept, until a page says that it has them.
+    pub(super) fn give_up_calls_of(&mut self, caller: ClientId) {
+        for key in self.calls_of(caller) {
+            let executed = self.calls.get(&key).is_some_and(|call| call.stage != Stage::Queued);
+            self.cancel_call(key);
+            let outcome = Outcome::Failed { code: Code::PeerLost, maybe_executed: executed };
+            self.answer(key, outcome);
+        }
     }
 
     /// A server resumed and named the calls it has: those it does not know never reached it and

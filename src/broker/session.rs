@@ -91,7 +91,7 @@ impl Broker {
         if hello.fresh {
             self.end_leases_of(now, client, Leaving::Died);
             self.fail_calls_served_by(now, client);
-            self.forget_calls_of(now, client);
+            self.give_up_calls_of(client);
         }
         self.end_terms_not_held(client, &hello.terms);
         if let Some(reached) = hello.published {

@@ -142,6 +142,44 @@ fn the_loss_of_the_caller_stops_the_server() {
 }
 
 #[test]
+fn a_late_hello_of_an_earlier_page_does_not_make_a_call_run_twice() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 5);
+    let epoch = bench.node.epoch().unwrap().counter;
+    call(&mut bench, &mut caller, 1, None);
+    call(&mut bench, &mut caller, 2, None);
+    let keys = dispatched(&mut bench, &server);
+    reply(&mut bench, &mut server, keys[1]);
+    let (mut earlier, _) = bench.hello(1, |hello| hello.fresh = true);
+    bench.say(&mut earlier, &[Frame::CallsDone { below: CallId(1) }, Frame::Resumed]);
+    assert!(bench.frames(&server).contains(&Frame::CancelDispatch { key: keys[0] }));
+    let (mut caller, _) = bench.hello(1, |_| {});
+    for number in 1..=3 {
+        call(&mut bench, &mut caller, number, Some(epoch));
+    }
+    let ends = [result(1, failed(Code::PeerLost, true)), result(2, Outcome::Value(b"5"))];
+    assert_eq!(bench.frames(&caller), ends);
+    let third = CallKey { caller: client(1), call: CallId(3) };
+    assert_eq!(dispatched(&mut bench, &server), [third], "it was lost on its way");
+}
+
+#[test]
+fn a_page_that_was_made_anew_gets_no_answer_of_the_one_before() {
+    let mut bench = Bench::new();
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 5);
+    call(&mut bench, &mut caller, 1, None);
+    let key = dispatched(&mut bench, &server)[0];
+    let (mut caller, _) = bench.hello(1, |hello| hello.fresh = true);
+    bench.frames(&caller);
+    call(&mut bench, &mut caller, 1, None);
+    assert_eq!(dispatched(&mut bench, &server), [key]);
+    reply(&mut bench, &mut server, key);
+    assert_eq!(bench.frames(&caller), [result(1, Outcome::Value(b"5"))]);
+}
+
+#[test]
 fn a_call_said_again_is_dispatched_once() {
     let mut bench = Bench::new();
     let (mut caller, mut server) = (bench.join(1), bench.join(2));
