@@ -24,6 +24,11 @@ impl Broker {
         if !same_link {
             return self.hang_up(now, conn, Code::Protocol);
         }
+        if link.client.is_none() && in_order && self.links.has_ended(head.link) {
+            // A late copy of the Hello that began it would begin it anew.
+            return self.close_conn(conn, Code::Closed);
+        }
+        let Some(link) = self.links.get_mut(conn) else { return };
         link.received = head.position;
         // Before the position is judged, or a client whose link ended here would not be told.
         self.set_link(conn, head.client, head.link);

@@ -1,5 +1,6 @@
 //! Connections: the order of transport messages on each, and the frames that wait to leave.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
@@ -31,12 +32,17 @@ impl Link {
     }
 }
 
+/// Ended links that are remembered. A copy of a transport message comes soon after it, or never.
+const ENDED_LINKS_MAX: usize = 1024;
+
 /// All connections of one broker.
 #[derive(Debug)]
 pub struct Links {
     links: Map<ConnId, Link>,
     /// Connections with frames that wait to leave.
     ready: Set<ConnId>,
+    /// Links that ended lately, the oldest first.
+    ended: VecDeque<LinkNonce>,
     next: ConnId,
     epoch: Epoch,
     message_bytes_max: usize,
@@ -48,6 +54,7 @@ impl Links {
         Self {
             links: Map::new(),
             ready: Set::new(),
+            ended: VecDeque::new(),
             next: ConnId(1),
             epoch,
             message_bytes_max: limits.fragment_bytes_max as usize,
@@ -81,7 +88,19 @@ impl Links {
     }
 
     pub fn remove(&mut self, conn: ConnId) -> Option<Link> {
-        self.links.remove(&conn)
+        let ended = self.links.remove(&conn)?;
+        if ended.client.is_some() {
+            self.ended.push_back(ended.nonce);
+            if self.ended.len() > ENDED_LINKS_MAX {
+                self.ended.pop_front();
+            }
+        }
+        Some(ended)
+    }
+
+    /// Whether a link of that nonce was here and ended.
+    pub fn has_ended(&self, nonce: LinkNonce) -> bool {
+        self.ended.contains(&nonce)
     }
 
     pub fn all(&self) -> Vec<ConnId> {

@@ -57,6 +57,25 @@ pub fn item(body: &[u8]) -> Item<'_> {
     Item { body, properties: None, delay_ms: None, track: None }
 }
 
+/// What a client without a lane says first.
+pub fn first_hello() -> Hello<'static> {
+    Hello {
+        version_min: 1,
+        version_max: 1,
+        features: 0,
+        log: None,
+        lane: LaneId(0),
+        confirmed: Sequence(0),
+        floor: Sequence(1),
+        fresh: false,
+        peer: b"",
+        leases: Vec::new(),
+        serving: Vec::new(),
+        terms: Vec::new(),
+        published: None,
+    }
+}
+
 pub fn client(number: u8) -> ClientId {
     ClientId([number; 16])
 }
@@ -212,21 +231,7 @@ impl Bench {
             log: None,
             next: Sequence(1),
         };
-        let mut hello = Hello {
-            version_min: 1,
-            version_max: 1,
-            features: 0,
-            log: None,
-            lane: LaneId(0),
-            confirmed: Sequence(0),
-            floor: Sequence(1),
-            fresh: false,
-            peer: b"",
-            leases: Vec::new(),
-            serving: Vec::new(),
-            terms: Vec::new(),
-            published: None,
-        };
+        let mut hello = first_hello();
         change(&mut hello);
         self.say(&mut peer, &[Frame::Hello(hello)]);
         peer

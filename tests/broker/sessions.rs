@@ -4,7 +4,7 @@ use tabmq::id::{LaneId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::wire::{Frame, Message};
 
-use crate::harness::{Bench, client, item};
+use crate::harness::{Bench, client, first_hello, item};
 
 #[test]
 fn a_lane_is_stored_before_its_client_learns_of_it() {
@@ -100,6 +100,19 @@ fn a_repeat_and_a_hole_on_a_link_end_it() {
         bench.say(&mut peer, &[Frame::Ping { nonce: 2 }]);
         assert_eq!(bench.frames(&peer), [Frame::Hangup { code: Code::Protocol }]);
     }
+}
+
+#[test]
+fn a_late_copy_of_a_hello_does_not_begin_its_link_anew() {
+    let mut bench = Bench::new();
+    let mut earlier = bench.join(1);
+    let mut page = bench.join(1);
+    earlier.conn = bench.node.accept(bench.now);
+    earlier.skip(0);
+    bench.say(&mut earlier, &[Frame::Hello(first_hello())]);
+    assert_eq!(bench.frames(&earlier), []);
+    bench.say(&mut page, &[Frame::Ping { nonce: 1 }]);
+    assert_eq!(bench.frames(&page), [Frame::Pong { nonce: 1 }]);
 }
 
 #[test]
