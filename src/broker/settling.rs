@@ -36,7 +36,8 @@ impl Broker {
     /// The host lists who is there. A client that is not and has leases is dead.
     pub(super) fn on_present(&mut self, now: Now, clients: &[ClientId]) {
         let resumed = self.settling.as_ref().map(|settling| &settling.resumed);
-        let missing = |client: &&ClientId| resumed.is_some_and(|all| !all.contains(client));
+        // The list may come when the settling is over: a node can stand still meanwhile.
+        let missing = |client: &&ClientId| resumed.is_none_or(|all| !all.contains(client));
         let awaited: Set<ClientId> = clients.iter().filter(missing).copied().collect();
         let holders: Set<ClientId> = self.state.leases.values().map(|lease| lease.client).collect();
         for client in holders {

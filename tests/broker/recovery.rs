@@ -68,6 +68,19 @@ fn leases_of_a_client_that_is_not_there_are_given_to_others_at_once() {
 }
 
 #[test]
+fn a_client_that_is_there_keeps_its_leases_though_that_is_said_late() {
+    let mut bench = Bench::new();
+    let (mut producer, mut worker) = (bench.join(1), bench.join(2));
+    bench.send(&mut producer, "work", b"a");
+    let lease = leased(&mut bench, &mut worker)[0].0;
+    bench.restart();
+    bench.pass_ms(bench.limits.settle_ms);
+    bench.input(Input::Present { clients: &[client(1), client(2)] });
+    let (_, welcome) = bench.hello(2, |hello| hello.leases = vec![lease]);
+    assert_eq!(welcome.stale, []);
+}
+
+#[test]
 fn what_was_not_stored_was_not_confirmed_and_is_not_there() {
     let mut bench = Bench::new();
     let mut producer = bench.join(1);
