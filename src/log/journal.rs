@@ -29,7 +29,7 @@ pub enum LogEvent {
     Nothing,
     /// Everything up to this chunk is stored.
     Durable(ChunkNumber),
-    /// The chunk's messages can be read again.
+    /// The chunk's messages can be read again, or all of them are settled.
     Loaded(ChunkNumber),
     /// The chunk is not what was written, though no other node has the log. Nothing more is
     /// written.
@@ -318,8 +318,9 @@ impl Log {
 
     fn handle_read(&mut self, number: ChunkNumber, tries: u32, result: StorageResult) -> LogEvent {
         if !self.chunks.contains(number) {
-            // Every message in it was settled and the chunk deleted meanwhile.
-            return LogEvent::Nothing;
+            // Every message in it was settled and the chunk deleted meanwhile. Who waited for it
+            // still has to look again.
+            return LogEvent::Loaded(number);
         }
         match result {
             Ok(Stored::Values(mut values)) => match values.pop().flatten() {

@@ -243,7 +243,7 @@ fn an_aborted_read_is_tried_again() {
 }
 
 #[test]
-fn a_read_that_comes_after_its_chunk_is_gone_is_dropped() {
+fn a_read_that_comes_after_its_chunk_is_gone_brings_nothing_and_is_told() {
     let mut bench = Bench::new();
     let number = bench.send(200);
     bench.drain();
@@ -257,7 +257,9 @@ fn a_read_that_comes_after_its_chunk_is_gone_is_dropped() {
     bench.end(number);
     bench.checkpoint();
     bench.drain();
-    assert_eq!(bench.log.handle_stored(op, result), LogEvent::Nothing);
+    let resident_bytes = bench.log.resident_bytes();
+    assert_eq!(bench.log.handle_stored(op, result), LogEvent::Loaded(ChunkNumber(1)));
+    assert_eq!(bench.log.resident_bytes(), resident_bytes);
 }
 
 #[test]
