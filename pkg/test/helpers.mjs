@@ -1,5 +1,7 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 
 import { connect, createBus } from "tabmq";
 
@@ -23,6 +25,20 @@ export function runScript(script, ...flags) {
     encoding: "utf8",
     timeout: 30_000,
   });
+}
+
+/** Throws with what the compiler says if TypeScript files are not right by their types. */
+export function checkTypes(files) {
+  const typescript = createRequire(import.meta.url).resolve("typescript/package.json");
+  const compiler = join(dirname(typescript), "bin/tsc");
+  const strict = ["--ignoreConfig", "--noEmit", "--strict"];
+  const target = ["--module", "nodenext", "--target", "es2022"];
+  const libraries = ["--lib", "es2022,dom,dom.iterable,dom.asynciterable,esnext.disposable"];
+  const options = [...strict, ...target, ...libraries];
+  const { status, stdout } = spawnSync(process.execPath, [compiler, ...options, ...files], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(stdout);
 }
 
 /** A promise and what settles it. */

@@ -1,14 +1,12 @@
 // The example of README.md, as it stands there.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 
 import { transform } from "esbuild";
 
-import { runScript } from "./helpers.mjs";
+import { checkTypes, runScript } from "./helpers.mjs";
 
 const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const EXAMPLE = README.match(/<!-- example: run by [^\n]*\n```ts\n(.*?)```/s)[1];
@@ -23,20 +21,5 @@ test("the example of the README is right by its types", (t) => {
   const folder = mkdtempSync(join(import.meta.dirname, "readme-"));
   t.after(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, "example.ts"), EXAMPLE);
-  const typescript = createRequire(import.meta.url).resolve("typescript/package.json");
-  const options = [
-    "--ignoreConfig",
-    "--noEmit",
-    "--strict",
-    "--module",
-    "nodenext",
-    "--target",
-    "es2022",
-  ];
-  const libraries = ["--lib", "es2022,dom,dom.iterable,dom.asynciterable,esnext.disposable"];
-  execFileSync(
-    process.execPath,
-    [join(dirname(typescript), "bin/tsc"), ...options, ...libraries, join(folder, "example.ts")],
-    { encoding: "utf8", stdio: "pipe" },
-  );
+  checkTypes([join(folder, "example.ts")]);
 });
