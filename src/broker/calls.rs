@@ -341,7 +341,8 @@ impl Broker {
     }
 
     /// A server resumed and named the calls it has: those it does not know never reached it and
-    /// are sent again; those an earlier node gave it are its own from now on.
+    /// are sent again; those an earlier node gave it are its own from now on. A late Hello of an
+    /// earlier page may have claimed what this page never had.
     pub(super) fn resume_calls_served_by(&mut self, server: ClientId, serving: &[CallKey]) {
         for key in serving {
             match self.calls.get_mut(key) {
@@ -359,7 +360,13 @@ impl Broker {
             }
         }
         for key in self.calls_at(server).into_iter().filter(|key| !serving.contains(key)) {
-            self.transmit_dispatch(key);
+            if self.calls.get(&key).is_some_and(|call| call.service_id == ServiceId(0)) {
+                // Claimed, not given by this node: the page that had it is gone.
+                let outcome = Outcome::Failed { code: Code::PeerLost, maybe_executed: true };
+                self.finish_call(key, outcome);
+            } else {
+                self.transmit_dispatch(key);
+            }
         }
     }
 

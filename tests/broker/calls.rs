@@ -165,6 +165,20 @@ fn a_late_hello_of_an_earlier_page_does_not_make_a_call_run_twice() {
 }
 
 #[test]
+fn a_call_that_only_an_earlier_page_of_the_server_had_is_not_given_to_the_next() {
+    let mut bench = Bench::new();
+    bench.restart();
+    let (mut caller, key) = (bench.join(1), CallKey { caller: client(1), call: CallId(1) });
+    call(&mut bench, &mut caller, 1, Some(1));
+    bench.hello(2, |hello| hello.fresh = true);
+    bench.hello(2, |hello| hello.serving = vec![key]);
+    assert_eq!(bench.frames(&caller), [], "the late Hello claims it");
+    let (server, _) = bench.hello(2, |_| {});
+    assert_eq!(dispatched(&mut bench, &server), []);
+    assert_eq!(bench.frames(&caller), [result(1, failed(Code::PeerLost, true))]);
+}
+
+#[test]
 fn a_page_that_was_made_anew_gets_no_answer_of_the_one_before() {
     let mut bench = Bench::new();
     let (mut caller, mut server) = (bench.join(1), bench.join(2));
