@@ -4,12 +4,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use xxhash_rust::xxh64::xxh64;
-
-use crate::cbor;
 use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Filling, Head};
-use crate::log::manifest::{LiveChunk, Manifest, Page};
+use crate::log::manifest::{LiveChunk, Manifest};
+use crate::log::pages::Pages;
 use crate::log::record::StoredMessage;
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
@@ -110,15 +108,13 @@ pub struct Log {
     growth: usize,
     checkpoint_bytes: usize,
     checkpoint_under_way: bool,
-    page: Vec<u8>,
-    pages: Vec<Vec<u8>>,
+    pages: Pages,
     deletes: Vec<Key>,
 }
 
 impl Log {
     pub(super) fn start(config: LogConfig, start: Start) -> Self {
-        let pages = start.manifest.pages.iter();
-        let checkpoint_bytes = pages.map(|page| page.bytes as usize).sum();
+        let checkpoint_bytes = start.manifest.bytes();
         Self {
             config,
             epoch: start.epoch,
@@ -140,8 +136,7 @@ impl Log {
             growth: start.growth,
             checkpoint_bytes,
             checkpoint_under_way: false,
-            page: Vec::new(),
-            pages: Vec::new(),
+            pages: Pages::new(config.page_bytes_max),
             deletes: start.deletes,
         }
     }
@@ -408,51 +403,28 @@ impl Log {
     /// record, before anything else is appended.
     pub fn begin_checkpoint(&mut self) {
         self.pages.clear();
-        self.page.clear();
     }
 
     pub fn checkpoint_record(&mut self, record: &Record<'_>) {
-        let before = self.page.len();
-        cbor::encode(record, &mut self.page);
-        if self.page.len() > self.config.page_bytes_max && before > 0 {
-            let next = self.page.split_off(before);
-            self.pages.push(core::mem::replace(&mut self.page, next));
-        }
+        self.pages.add(record);
     }
 
     /// Ends the checkpoint: its pages, the manifest and the deletes it allows go into one commit
     /// with the chunk that fills now.
     pub fn finish_checkpoint(&mut self) {
-        if !self.page.is_empty() {
-            self.pages.push(core::mem::take(&mut self.page));
-        }
         self.seal();
         let number = self.last;
-        let mut deletes: Vec<Key> = Vec::new();
-        deletes.extend(self.manifest.pages.iter().map(|page| Key::Page(page.number)));
+        let changed = self.pages.finish(&mut self.manifest);
+        let (mut puts, mut deletes) = (changed.puts, changed.deletes);
         deletes.extend(self.chunks.take_dead(number).into_iter().map(Key::Chunk));
-        let mut puts = self.put_pages();
         let chunks = self.chunks.up_to(number).map(|(number, bytes)| LiveChunk { number, bytes });
         self.manifest.chunks = chunks.collect();
         self.manifest.through = number;
         self.manifest.hash = self.last_hash;
         puts.push((Key::Manifest, self.manifest.encode()));
-        self.checkpoint_bytes = puts.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.checkpoint_bytes = self.manifest.bytes();
         self.growth = 0;
         self.checkpoint_under_way = true;
         self.sealed.push_back(Sealed { number, strict: false, puts, deletes });
-    }
-
-    fn put_pages(&mut self) -> Vec<(Key, Vec<u8>)> {
-        let (mut puts, mut listed) = (Vec::new(), Vec::new());
-        for bytes in self.pages.drain(..) {
-            let number = self.manifest.next_page;
-            self.manifest.next_page += 1;
-            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            listed.push(Page { number, checksum: xxh64(&bytes, number), bytes: length });
-            puts.push((Key::Page(number), bytes));
-        }
-        self.manifest.pages = listed;
-        puts
     }
 }

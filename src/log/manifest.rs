@@ -63,6 +63,12 @@ impl Manifest {
         }
     }
 
+    /// The length of the checkpoint: its pages, and about that of the manifest.
+    pub fn bytes(&self) -> usize {
+        let pages = self.pages.iter().map(|page| page.bytes as usize);
+        pages.sum::<usize>() + self.chunks.len() * size_of::<LiveChunk>()
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         cbor::encode(self, &mut bytes);

@@ -5,6 +5,7 @@ mod chunk;
 mod journal;
 mod manifest;
 mod memory;
+mod pages;
 pub mod record;
 mod recovery;
 mod residency;

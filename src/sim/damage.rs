@@ -82,8 +82,8 @@ pub fn is_refused(
     faults: &mut FaultCounts,
 ) -> Result<(), Violation> {
     let mut damaged = store.clone();
-    let (listed, tail) = needed_chunks(&mut damaged);
-    let needed: Vec<ChunkNumber> = listed.into_iter().chain(tail.iter().copied()).collect();
+    let Needed { pages, chunks, tail } = needed(&mut damaged);
+    let needed: Vec<ChunkNumber> = chunks.into_iter().chain(tail.iter().copied()).collect();
     if !needed.is_empty() {
         let chunk = *dice.choose(&needed);
         damaged.values_mut().remove(&Key::Chunk(chunk));
@@ -93,7 +93,7 @@ pub fn is_refused(
         }
     }
     let mut damaged = store.clone();
-    let pages = damaged.values_mut().keys().filter(|key| matches!(key, Key::Page(_))).copied();
+    let pages = pages.into_iter().map(Key::Page);
     let read: Vec<Key> = pages.chain(tail.into_iter().map(Key::Chunk)).collect();
     if !read.is_empty() {
         let key = *dice.choose(&read);
@@ -109,11 +109,20 @@ pub fn is_refused(
     Ok(())
 }
 
-/// The chunks that the checkpoint lists, and those after it but for the last, which may be torn.
-fn needed_chunks(store: &mut MemoryStore) -> (Vec<ChunkNumber>, Vec<ChunkNumber>) {
+/// What a recovery can't do without.
+#[derive(Debug, Default)]
+struct Needed {
+    /// Those that the checkpoint lists.
+    pages: Vec<u64>,
+    chunks: Vec<ChunkNumber>,
+    /// The chunks after it but for the last, which may be torn.
+    tail: Vec<ChunkNumber>,
+}
+
+fn needed(store: &mut MemoryStore) -> Needed {
     let values = store.values_mut();
     let manifest = values.get(&Key::Manifest).and_then(|bytes| Manifest::decode(bytes).ok());
-    let Some(manifest) = manifest else { return (Vec::new(), Vec::new()) };
+    let Some(manifest) = manifest else { return Needed::default() };
     let chunk = |key: &Key| match key {
         Key::Chunk(number) => Some(*number),
         _ => None,
@@ -121,5 +130,9 @@ fn needed_chunks(store: &mut MemoryStore) -> (Vec<ChunkNumber>, Vec<ChunkNumber>
     let mut tail: Vec<ChunkNumber> =
         values.keys().filter_map(chunk).filter(|number| *number > manifest.through).collect();
     tail.pop();
-    (manifest.chunks.iter().map(|chunk| chunk.number).collect(), tail)
+    Needed {
+        pages: manifest.pages.iter().map(|page| page.number).collect(),
+        chunks: manifest.chunks.iter().map(|chunk| chunk.number).collect(),
+        tail,
+    }
 }

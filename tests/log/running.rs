@@ -368,3 +368,29 @@ fn operations_of_the_log_go_on_where_those_of_its_recovery_ended() {
     assert_eq!(log.handle_stored(op, Ok(Stored::Committed)), LogEvent::Durable(ChunkNumber(1)));
     assert!(recover(&mut bench.store, 3).is_ok());
 }
+
+#[test]
+fn pages_that_did_not_change_are_not_written_again() {
+    let mut bench = Bench::new();
+    for _ in 0..500 {
+        bench.send(10);
+    }
+    bench.checkpoint();
+    bench.drain();
+    let number = bench.send(10);
+    bench.checkpoint();
+    bench.ask();
+    let page = |key: &&Key| matches!(key, Key::Page(_));
+    let mut written = 0;
+    for (_, action) in &bench.asked {
+        if let StorageAction::Commit { puts, deletes, .. } = action {
+            written += puts.iter().filter(|(key, _)| page(&key)).count();
+            assert!(deletes.iter().filter(page).count() <= written);
+        }
+    }
+    assert!((1..=2).contains(&written), "{written} pages");
+    bench.drain();
+    bench.restart().unwrap();
+    assert_eq!(bench.live.len(), 501);
+    assert!(bench.live.contains_key(&MessageNumber(number)));
+}
