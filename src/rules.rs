@@ -54,6 +54,8 @@ rules! {
     torn_tail_cut,
     /// A chunk that is listed or lies between others and is missing stops recovery.
     missing_chunk_detection,
+    /// A chunk is deleted by the checkpoint that knows where its messages went, and not before.
+    delete_by_checkpoint,
     /// A client sends what has no answer again after it resumed.
     resend_after_resume,
     /// A send is accepted only right after the one before it in its lane.

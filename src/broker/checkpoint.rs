@@ -1,24 +1,22 @@
 //! The durable state as records: replaying them gives the state again.
 
-use crate::broker::queue::Queue;
+use crate::broker::queue::{Entry, Queue};
 use crate::broker::state::State;
 use crate::broker::tracks::End;
 use crate::id::QueueId;
 use crate::log::{Log, Record};
 
-/// Writes a checkpoint of `state` if the log says that one is worth its price.
-pub fn checkpoint_if_due(state: &State, log: &mut Log) {
-    if log.checkpoint_due() {
-        log.begin_checkpoint();
-        for_each_record(state, &mut |record| log.checkpoint_record(record));
-        for (lane, opened) in state.lanes.iter() {
-            for (position, code) in opened.refused.iter() {
-                let (lane, position, refused) = (*lane, *position, Some(*code));
-                log.checkpoint_record(&Record::LaneVoid { lane, position, refused });
-            }
+/// Writes a checkpoint of `state`.
+pub fn write(state: &State, log: &mut Log) {
+    log.begin_checkpoint();
+    for_each_record(state, &mut |record| log.checkpoint_record(record));
+    for (lane, opened) in state.lanes.iter() {
+        for (position, code) in opened.refused.iter() {
+            let (lane, position, refused) = (*lane, *position, Some(*code));
+            log.checkpoint_record(&Record::LaneVoid { lane, position, refused });
         }
-        log.finish_checkpoint();
     }
+    log.finish_checkpoint();
 }
 
 /// A hash of everything durable, but for refusals: when they are forgotten is not recorded.
@@ -90,6 +88,7 @@ fn write_queue(id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
             attempts: entry.attempts,
             due_at,
             dead_reason: queue.dead_reasons.get(&number).map(|reason| &**reason),
+            properties_bytes: properties_bytes(&entry),
         });
     }
 }
@@ -108,6 +107,7 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             dead_reason: dead_reasons
                 .and_then(|reasons| reasons.get(&lease.number))
                 .map(|reason| &**reason),
+            properties_bytes: properties_bytes(&lease.entry),
         });
         write(&Record::Leased {
             lease: *number,
@@ -129,4 +129,8 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             discarded: queue.totals.discarded_total,
         });
     }
+}
+
+fn properties_bytes(entry: &Entry) -> Option<u32> {
+    Some(entry.properties_bytes).filter(|bytes| *bytes > 0)
 }

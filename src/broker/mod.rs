@@ -17,6 +17,7 @@ pub mod io;
 mod lanes;
 mod link;
 mod live;
+mod moving;
 mod numbers;
 mod operate;
 mod outputs;
@@ -46,6 +47,7 @@ use crate::broker::gate::{Gate, Gated};
 use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
+use crate::broker::moving::Moves;
 use crate::broker::queue::Queue;
 use crate::broker::results::Trackers;
 use crate::broker::roles::Roles;
@@ -139,6 +141,7 @@ pub struct Broker {
     /// While settling: calls that a server says it has, whose callers have not resumed.
     claimed: Map<CallKey, ClientId>,
     answers: Answers,
+    moves: Moves,
     roles: Roles,
     settling: Option<Settling>,
     peers_changed: bool,
@@ -194,6 +197,7 @@ impl Broker {
             call_ends: volatile.call_ends,
             claimed: Map::new(),
             answers: volatile.answers,
+            moves: Moves::default(),
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
             peers_changed: false,
@@ -304,7 +308,7 @@ impl Broker {
         }
         self.answer_trackers(now);
         self.confirm_published();
-        checkpoint::checkpoint_if_due(&self.state, &mut self.log);
+        self.keep_log_small();
         self.release_gate();
         self.tell_peers();
         self.finish_drain();
@@ -460,8 +464,11 @@ impl Broker {
 pub fn apply(state: &mut State, log: &mut Log, place: Place, record: &Record<'_>) {
     match state.apply(place, record) {
         Liveness::Same => {}
-        Liveness::Retain(place) => log.retain(place),
-        Liveness::Release(place) => log.release(place),
-        Liveness::ReleaseAll(places) => places.into_iter().for_each(|place| log.release(place)),
+        Liveness::Retain(entry) => log.retain(entry.place, entry.message_bytes()),
+        Liveness::Release(entry) => log.release(entry.place, entry.message_bytes()),
+        Liveness::ReleaseAll(entries) => {
+            entries.iter().for_each(|entry| log.release(entry.place, entry.message_bytes()));
+        }
+        Liveness::Move(entry, to) => log.relocate(entry.place, to, entry.message_bytes()),
     }
 }

@@ -19,8 +19,16 @@ use crate::wire::frame::QueueCounts;
 pub struct Entry {
     pub place: Place,
     pub body_bytes: u32,
+    pub properties_bytes: u32,
     /// Failed deliveries.
     pub attempts: u32,
+}
+
+impl Entry {
+    /// Of its body and properties.
+    pub const fn message_bytes(&self) -> u32 {
+        self.body_bytes.saturating_add(self.properties_bytes)
+    }
 }
 
 /// A delivery that is out.
@@ -190,6 +198,12 @@ impl Queue {
         Some(entry)
     }
 
+    /// A message that is ready or delayed.
+    pub fn entry_mut(&mut self, number: MessageNumber) -> Option<&mut Entry> {
+        let delayed = self.delayed.get_mut(&number).map(|(_, entry)| entry);
+        delayed.or_else(|| self.ready.get_mut(&number))
+    }
+
     /// Makes every message ready whose time has come.
     pub fn wake(&mut self, unix: UnixMillis) {
         while let Some((due_at, number)) = self.due.first().copied() {
@@ -232,14 +246,14 @@ impl Queue {
     }
 
     /// Takes every ready and delayed message up to a number.
-    pub fn take_through(&mut self, through: MessageNumber) -> Vec<(MessageNumber, Place)> {
+    pub fn take_through(&mut self, through: MessageNumber) -> Vec<(MessageNumber, Entry)> {
         let ready = self.ready.range(..=through).map(|(number, _)| *number);
         let delayed = self.delayed.range(..=through).map(|(number, _)| *number);
         let numbers: Vec<MessageNumber> = ready.chain(delayed).collect();
         let mut taken = Vec::new();
         for number in numbers {
             self.dead_reasons.remove(&number);
-            taken.extend(self.take(number).map(|entry| (number, entry.place)));
+            taken.extend(self.take(number).map(|entry| (number, entry)));
         }
         taken
     }

@@ -6,6 +6,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::queue::{Entry, Lease, Queue, Settings};
 use crate::broker::tracks::Tracks;
@@ -46,13 +47,15 @@ pub struct Counters {
     pub term: Term,
 }
 
-/// What became of a place in the log, for the log's count of live messages.
+/// What became of a message's place in the log, for the log's count of what is live.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Liveness {
     Same,
-    Retain(Place),
-    Release(Place),
-    ReleaseAll(Vec<Place>),
+    Retain(Entry),
+    Release(Entry),
+    ReleaseAll(Vec<Entry>),
+    /// It is at the second place now.
+    Move(Entry, Place),
 }
 
 #[derive(Debug)]
@@ -97,15 +100,6 @@ impl State {
     /// The queue of that name.
     pub fn queue_named(&self, name: &str) -> Option<QueueId> {
         self.queue_names.get(name).copied()
-    }
-
-    /// Where the live messages are.
-    pub fn live_places(&self) -> impl Iterator<Item = Place> + '_ {
-        let waiting = self.queues.values().flat_map(|queue| {
-            let ready = queue.ready().map(|(_, entry)| entry.place);
-            ready.chain(queue.delayed().map(|(_, _, entry)| entry.place))
-        });
-        waiting.chain(self.leases.values().map(|lease| lease.entry.place))
     }
 
     /// Makes the change that `record` tells. A record that fits nothing changes nothing.
@@ -159,6 +153,10 @@ impl State {
             }
             Record::Purged { queue, through } => return self.apply_purged(*queue, *through),
             Record::Kept { .. } => return self.apply_kept(record),
+            Record::Moved { from, queue, lease, message } => {
+                let stand = Stand { queue: *queue, number: message.number, lease: *lease };
+                return self.relocate(stand, *from, place);
+            }
             Record::Counters { queue, lane, message, lease, term } => {
                 self.next = Counters {
                     queue: *queue,
@@ -214,16 +212,16 @@ impl State {
         let mut taken = queue.take_through(MessageNumber(u64::MAX));
         for lease in queue.leases() {
             let lease = self.leases.remove(&lease);
-            taken.extend(lease.map(|lease| (lease.number, lease.entry.place)));
+            taken.extend(lease.map(|lease| (lease.number, lease.entry)));
         }
         self.release_all(taken, "deleted")
     }
 
-    fn release_all(&mut self, taken: Vec<(MessageNumber, Place)>, reason: &str) -> Liveness {
+    fn release_all(&mut self, taken: Vec<(MessageNumber, Entry)>, reason: &str) -> Liveness {
         for (number, _) in &taken {
             self.tracks.end(*number, &TrackEnd::Failed { code: Code::Discarded, reason });
         }
-        Liveness::ReleaseAll(taken.into_iter().map(|(_, place)| place).collect())
+        Liveness::ReleaseAll(taken.into_iter().map(|(_, entry)| entry).collect())
     }
 
     fn move_lane(&mut self, lane: LaneId, position: Sequence) {
@@ -236,11 +234,14 @@ impl State {
         self.move_lane(message.lane, message.sequence);
         self.next.message = self.next.message.max(MessageNumber(message.number.0 + 1));
         let Some(queue) = self.queues.get_mut(&message.queue) else { return Liveness::Same };
-        let body_bytes = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
-        queue.put(message.number, Entry { place, body_bytes, attempts: 0 }, message.due_at);
+        let bytes_of = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let body_bytes = bytes_of(message.body);
+        let properties_bytes = message.properties.map_or(0, bytes_of);
+        let entry = Entry { place, body_bytes, properties_bytes, attempts: 0 };
+        queue.put(message.number, entry, message.due_at);
         queue.totals.sent_total += 1;
         self.tracks.store(message);
-        Liveness::Retain(place)
+        Liveness::Retain(entry)
     }
 
     fn apply_leased(&mut self, record: &Record<'_>) {
@@ -308,7 +309,7 @@ impl State {
             }
         }
         queue.dead_reasons.remove(&lease.number);
-        Liveness::Release(lease.entry.place)
+        Liveness::Release(lease.entry)
     }
 
     fn apply_removed(
@@ -324,7 +325,7 @@ impl State {
         match removal {
             Removal::Discarded { .. } => {
                 queue.totals.discarded_total += 1;
-                Liveness::Release(entry.place)
+                Liveness::Release(entry)
             }
             Removal::DeadLettered { into, reason } => {
                 queue.totals.dead_lettered_total += 1;
@@ -349,7 +350,7 @@ impl State {
         reason: &str,
     ) -> Liveness {
         let Some(dead) = self.queues.get_mut(&into) else {
-            return Liveness::Release(entry.place);
+            return Liveness::Release(entry);
         };
         dead.totals.sent_total += 1;
         dead.dead_reasons.insert(number, reason.into());
@@ -358,18 +359,28 @@ impl State {
     }
 
     fn apply_kept(&mut self, record: &Record<'_>) -> Liveness {
-        let Record::Kept { queue, number, place, body_bytes, attempts, due_at, dead_reason } =
-            record
+        let Record::Kept {
+            queue,
+            number,
+            place,
+            body_bytes,
+            attempts,
+            due_at,
+            dead_reason,
+            properties_bytes,
+        } = record
         else {
             return Liveness::Same;
         };
         let Some(queue) = self.queues.get_mut(queue) else { return Liveness::Same };
-        let entry = Entry { place: *place, body_bytes: *body_bytes, attempts: *attempts };
+        let properties_bytes = properties_bytes.unwrap_or(0);
+        let (place, body_bytes, attempts) = (*place, *body_bytes, *attempts);
+        let entry = Entry { place, body_bytes, properties_bytes, attempts };
         queue.put(*number, entry, *due_at);
         if let Some(reason) = dead_reason {
             queue.dead_reasons.insert(*number, (*reason).into());
         }
-        Liveness::Retain(*place)
+        Liveness::Retain(entry)
     }
 
     fn apply_totals(&mut self, record: &Record<'_>) {

@@ -100,15 +100,15 @@ pub fn for_each_record(
     Ok(())
 }
 
-/// All records of an intact chunk, in order, for the simulator's model.
+/// All records of an intact chunk and where they are, in order, for the simulator's model.
 #[cfg(feature = "sim")]
-pub fn records_of(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
-    open(bytes).ok()?;
-    let (mut records, mut rest) = (Vec::new(), &bytes[HEAD_BYTES..]);
-    while !rest.is_empty() {
-        let (record, length) = cbor::decode_first(rest).ok()?;
-        records.push(record);
-        rest = &rest[length..];
+pub fn records_of(bytes: &[u8]) -> Option<Vec<(Place, Record<'_>)>> {
+    let (head, _) = open(bytes).ok()?;
+    let (mut records, mut at) = (Vec::new(), HEAD_BYTES);
+    while at < bytes.len() {
+        let (record, length) = cbor::decode_first(&bytes[at..]).ok()?;
+        records.push((Place { chunk: head.number, offset: u32::try_from(at).ok()? }, record));
+        at += length;
     }
     Some(records)
 }

@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Filling, Head};
 use crate::log::manifest::{LiveChunk, Manifest};
+use crate::log::need::record_bytes;
 use crate::log::pages::Pages;
 use crate::log::record::StoredMessage;
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
 /// How often an operation is tried, with the same bytes, while it is aborted.
@@ -27,7 +28,8 @@ pub enum LogEvent {
     Nothing,
     /// Everything up to this chunk is stored.
     Durable(ChunkNumber),
-    /// The chunk's messages can be read again, or all of them are settled.
+    /// The chunk's messages can be read again, or it is gone and they are in others: who waits for
+    /// one looks again.
     Loaded(ChunkNumber),
     /// The chunk is not what was written, though no other node has the log. Nothing more is
     /// written.
@@ -106,6 +108,10 @@ pub struct Log {
     reads: Map<OpId, (ChunkNumber, u32)>,
     /// Bytes since the last checkpoint, and the cost of each chunk.
     growth: usize,
+    /// Bytes that have become garbage since then, about.
+    released: usize,
+    /// Messages were moved since then.
+    moved: bool,
     checkpoint_bytes: usize,
     checkpoint_under_way: bool,
     pages: Pages,
@@ -134,6 +140,8 @@ impl Log {
             wanted: Map::new(),
             reads: Map::new(),
             growth: start.growth,
+            released: 0,
+            moved: false,
             checkpoint_bytes,
             checkpoint_under_way: false,
             pages: Pages::new(config.page_bytes_max),
@@ -313,8 +321,8 @@ impl Log {
 
     fn handle_read(&mut self, number: ChunkNumber, tries: u32, result: StorageResult) -> LogEvent {
         if !self.chunks.contains(number) {
-            // Every message in it was settled and the chunk deleted meanwhile. Who waited for it
-            // still has to look again.
+            // Every message in it was settled or moved, and the chunk deleted meanwhile. Who waited
+            // for it still has to look again.
             return LogEvent::Loaded(number);
         }
         match result {
@@ -366,14 +374,25 @@ impl Log {
         }
     }
 
-    /// Counts a live message.
-    pub fn retain(&mut self, place: Place) {
-        self.chunks.retain(place.chunk);
+    /// Counts a live message, of so many bytes with its properties.
+    pub fn retain(&mut self, place: Place, message_bytes: u32) {
+        self.chunks.retain(place.chunk, message_bytes);
     }
 
     /// Counts a live message less. A chunk without one is deleted by the next checkpoint.
-    pub fn release(&mut self, place: Place) {
-        self.chunks.release(place.chunk, self.durable);
+    pub fn release(&mut self, place: Place, message_bytes: u32) {
+        self.chunks.release(place.chunk, message_bytes, self.durable);
+        self.released += record_bytes(message_bytes) as usize;
+    }
+
+    /// Counts a live message at another place.
+    pub fn relocate(&mut self, from: Place, to: Place, message_bytes: u32) {
+        self.chunks.retain(to.chunk, message_bytes);
+        self.chunks.release(from.chunk, message_bytes, self.durable);
+        self.moved = true;
+        if !self.config.rules.delete_by_checkpoint() {
+            self.deletes.push(Key::Chunk(from.chunk));
+        }
     }
 
     /// The message at a place, unless its chunk has to be read first.
@@ -381,7 +400,7 @@ impl Log {
         let filling = place.chunk.0 == self.last.0 + 1;
         let bytes = if filling { &self.filling.bytes } else { self.chunks.bytes(place.chunk)? };
         match chunk::record_at(bytes, place.offset)? {
-            Record::Message(message) => Some(message),
+            Record::Message(message) | Record::Moved { message, .. } => Some(message),
             _ => None,
         }
     }
@@ -393,10 +412,31 @@ impl Log {
         }
     }
 
-    /// Whether the log has grown enough since its last checkpoint to be worth another.
+    /// Whether enough has changed since the last checkpoint to be worth another, or enough chunks
+    /// wait to be deleted by it.
     pub fn checkpoint_due(&self) -> bool {
-        let worth = self.config.checkpoint_bytes_min.max(2 * self.checkpoint_bytes);
-        !self.checkpoint_under_way && !self.failed && self.growth >= worth
+        let worth = self.worth();
+        let grown = self.growth.max(self.released).max(self.chunks.garbage().dead_bytes);
+        !self.checkpoint_under_way && !self.failed && grown >= worth
+    }
+
+    fn worth(&self) -> usize {
+        self.config.checkpoint_bytes_min.max(2 * self.checkpoint_bytes)
+    }
+
+    /// A checkpoint is not stored yet.
+    pub const fn checkpoint_under_way(&self) -> bool {
+        self.checkpoint_under_way
+    }
+
+    /// Chunks under the last checkpoint whose live messages are worth moving, so few that moving
+    /// them writes less than the checkpoint before it. None while there is little to win.
+    pub fn sparse_chunks(&self) -> Set<ChunkNumber> {
+        let part = self.worth() / 4;
+        if self.chunks.garbage().sparse_bytes < part {
+            return Set::new();
+        }
+        self.chunks.sparse(self.manifest.through, u32::try_from(part).unwrap_or(u32::MAX))
     }
 
     /// Starts a checkpoint of everything appended so far. The whole state follows, record by
@@ -423,8 +463,10 @@ impl Log {
         self.manifest.hash = self.last_hash;
         puts.push((Key::Manifest, self.manifest.encode()));
         self.checkpoint_bytes = self.manifest.bytes();
-        self.growth = 0;
+        (self.growth, self.released) = (0, 0);
         self.checkpoint_under_way = true;
-        self.sealed.push_back(Sealed { number, strict: false, puts, deletes });
+        // What was stored strictly and moved must be stored strictly before its old place goes.
+        let strict = core::mem::take(&mut self.moved);
+        self.sealed.push_back(Sealed { number, strict, puts, deletes });
     }
 }

@@ -5,6 +5,7 @@ mod chunk;
 mod journal;
 mod manifest;
 mod memory;
+mod need;
 mod pages;
 pub mod record;
 mod recovery;
@@ -25,8 +26,9 @@ use crate::rules::Rules;
 /// The format that this build writes. A log of a newer one is refused with `UPGRADE_REQUIRED`.
 pub const FORMAT: u16 = 1;
 
-/// So many chunks make a checkpoint worth its write, however short they are: recovery reads each.
-const TAIL_CHUNKS: usize = 256;
+/// About so many chunks make a checkpoint worth its write, however short they are: recovery reads
+/// each.
+const TAIL_CHUNKS: usize = 64;
 
 /// The bounds of a log.
 #[derive(Clone, Copy, Debug)]

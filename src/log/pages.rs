@@ -101,6 +101,7 @@ mod tests {
                 attempts: 0,
                 due_at: None,
                 dead_reason: None,
+                properties_bytes: None,
             });
         }
         pages.finish(manifest)

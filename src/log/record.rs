@@ -163,6 +163,15 @@ variants! {
             queue: QueueId,
             through: MessageNumber,
         },
+        /// A live message is here from now on and not at `from` any more. `queue` is the one it
+        /// stands in, which is not the one it was sent to if it is a dead letter; `lease` the one
+        /// it is out under.
+        24 => Moved {
+            from: Place,
+            queue: QueueId,
+            lease: Option<LeaseNumber>,
+            message: StoredMessage<'a>,
+        },
         /// What became of a tracked message is no longer kept.
         25 => TrackForgotten {
             number: MessageNumber,
@@ -175,7 +184,7 @@ variants! {
             delivered: bool,
             end: Option<TrackEnd<'a>>,
         },
-        /// Checkpoint: a live message whose body is at `place`.
+        /// Checkpoint: a live message at `place`.
         20 => Kept {
             queue: QueueId,
             number: MessageNumber,
@@ -184,6 +193,8 @@ variants! {
             attempts: u32,
             due_at: Option<UnixMillis>,
             dead_reason: Option<&'a str>,
+            /// Absent if it has none.
+            properties_bytes: Option<u32>,
         },
         /// Checkpoint: the next number of each kind.
         21 => Counters {

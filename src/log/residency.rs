@@ -8,14 +8,13 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 use crate::id::ChunkNumber;
-use crate::sorted::Line;
+use crate::log::need::{Garbage, Need};
+use crate::sorted::{Line, Set};
 
 /// What is known of one stored chunk.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Chunk {
-    length: u32,
-    /// Live messages in it.
-    live: u32,
+    need: Need,
     resident: Option<Resident>,
 }
 
@@ -30,6 +29,7 @@ struct Resident {
 #[derive(Debug)]
 pub struct Residency {
     chunks: Line<ChunkNumber, Chunk>,
+    garbage: Garbage,
     /// Stays in memory in the order they will be considered. May name stays that are over.
     order: VecDeque<(ChunkNumber, u64)>,
     next_stay: u64,
@@ -42,6 +42,7 @@ impl Residency {
     pub fn new(resident_bytes_max: usize) -> Self {
         Self {
             chunks: Line::new(),
+            garbage: Garbage::default(),
             order: VecDeque::new(),
             next_stay: 0,
             resident_chunks: 0,
@@ -52,15 +53,21 @@ impl Residency {
 
     /// A chunk whose bytes are in storage alone.
     pub fn add_stored(&mut self, number: ChunkNumber, length: u32) {
-        self.chunks.insert(number, Chunk { length, live: 0, resident: None });
+        self.change(number, &mut |need| need.length = length);
+    }
+
+    /// Changes what is needed of a chunk, known or new.
+    fn change(&mut self, number: ChunkNumber, change: &mut dyn FnMut(&mut Need)) {
+        let chunk = self.chunks.get_or_insert_with(number, Chunk::default);
+        let before = chunk.need;
+        change(&mut chunk.need);
+        self.garbage.recount(before, chunk.need);
     }
 
     /// A chunk with its bytes, stored or about to be.
     pub fn add(&mut self, number: ChunkNumber, bytes: Vec<u8>) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let chunk =
-            self.chunks.get_or_insert_with(number, || Chunk { length, live: 0, resident: None });
-        chunk.length = length;
+        self.change(number, &mut |need| need.length = length);
         self.set_bytes(number, bytes);
     }
 
@@ -89,16 +96,18 @@ impl Residency {
     }
 
     /// Counts a live message. The chunk may still fill.
-    pub fn retain(&mut self, number: ChunkNumber) {
-        let chunk = Chunk { length: 0, live: 0, resident: None };
-        self.chunks.get_or_insert_with(number, || chunk).live += 1;
+    pub fn retain(&mut self, number: ChunkNumber, message_bytes: u32) {
+        self.change(number, &mut |need| need.retain(message_bytes));
     }
 
     /// Counts a live message less. Nobody asks for the bytes of a chunk without one.
-    pub fn release(&mut self, number: ChunkNumber, durable: ChunkNumber) {
-        let Some(chunk) = self.chunks.get_mut(&number) else { return };
-        chunk.live = chunk.live.saturating_sub(1);
-        if chunk.live == 0 && number <= durable {
+    pub fn release(&mut self, number: ChunkNumber, message_bytes: u32, durable: ChunkNumber) {
+        if !self.contains(number) {
+            return;
+        }
+        self.change(number, &mut |need| need.release(message_bytes));
+        let dead = self.chunks.get(&number).is_some_and(|chunk| chunk.need.is_dead());
+        if dead && number <= durable {
             self.drop_bytes(number);
         }
     }
@@ -140,18 +149,37 @@ impl Residency {
     /// Takes out the chunks without live messages up to `through`.
     pub fn take_dead(&mut self, through: ChunkNumber) -> Vec<ChunkNumber> {
         let covered = self.chunks.range(..=through);
-        let dead: Vec<ChunkNumber> =
-            covered.filter(|(_, chunk)| chunk.live == 0).map(|(number, _)| *number).collect();
+        let dead = covered.filter(|(_, chunk)| chunk.need.is_dead());
+        let dead: Vec<ChunkNumber> = dead.map(|(number, _)| *number).collect();
         for number in &dead {
             self.drop_bytes(*number);
+            self.change(*number, &mut |need| *need = Need::default());
             self.chunks.remove(number);
         }
         dead
     }
 
+    /// What the store would get back.
+    pub const fn garbage(&self) -> Garbage {
+        self.garbage
+    }
+
+    /// Sparse chunks up to `through`, the oldest first, until what is live in them comes to so
+    /// much.
+    pub fn sparse(&self, through: ChunkNumber, live_bytes: u32) -> Set<ChunkNumber> {
+        let (mut sparse, mut bytes) = (Set::new(), 0);
+        for (number, chunk) in self.chunks.range(..=through) {
+            if chunk.need.is_sparse() && bytes < live_bytes {
+                bytes += chunk.need.bytes;
+                sparse.insert(*number);
+            }
+        }
+        sparse
+    }
+
     /// Chunks up to `through` and their lengths.
     pub fn up_to(&self, through: ChunkNumber) -> impl Iterator<Item = (ChunkNumber, u32)> + '_ {
-        self.chunks.range(..=through).map(|(number, chunk)| (*number, chunk.length))
+        self.chunks.range(..=through).map(|(number, chunk)| (*number, chunk.need.length))
     }
 
     pub const fn resident_bytes(&self) -> usize {
@@ -173,7 +201,7 @@ mod tests {
     fn residency(resident_bytes_max: usize, lengths: &[usize]) -> Residency {
         let mut residency = Residency::new(resident_bytes_max);
         for (number, length) in (1..).map(ChunkNumber).zip(lengths) {
-            residency.retain(number);
+            residency.retain(number, 0);
             residency.add(number, alloc::vec![0; *length]);
         }
         residency
@@ -208,12 +236,12 @@ mod tests {
     #[test]
     fn memory_stays_flat_while_chunks_come_and_go() {
         let mut residency = Residency::new(1 << 20);
-        residency.retain(ChunkNumber(1));
+        residency.retain(ChunkNumber(1), 0);
         residency.add(ChunkNumber(1), alloc::vec![0; 10]);
         for number in (2..10_000).map(ChunkNumber) {
-            residency.retain(number);
+            residency.retain(number, 0);
             residency.add(number, alloc::vec![0; 10]);
-            residency.release(number, DURABLE);
+            residency.release(number, 0, DURABLE);
             residency.take_dead(number);
         }
         assert_eq!((residency.resident_bytes(), residency.chunks.len()), (10, 1));
@@ -223,10 +251,10 @@ mod tests {
     #[test]
     fn a_second_stay_is_not_ended_by_the_order_of_the_first() {
         let mut residency = residency(20, &[10, 10]);
-        residency.release(ChunkNumber(1), DURABLE);
-        residency.retain(ChunkNumber(1));
+        residency.release(ChunkNumber(1), 0, DURABLE);
+        residency.retain(ChunkNumber(1), 0);
         residency.set_bytes(ChunkNumber(1), alloc::vec![0; 10]);
-        residency.retain(ChunkNumber(3));
+        residency.retain(ChunkNumber(3), 0);
         residency.add(ChunkNumber(3), alloc::vec![0; 10]);
         residency.evict(DURABLE);
         assert_eq!(resident(&residency), [1, 3]);

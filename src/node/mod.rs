@@ -256,8 +256,8 @@ impl Node {
         let state = core::mem::replace(&mut self.state, NodeState::Over);
         let NodeState::Recovering(recovered) = state else { return };
         let mut log = recovered.recovery.finish();
-        for place in recovered.state.live_places() {
-            log.retain(place);
+        for (_, entry) in recovered.state.live() {
+            log.retain(entry.place, entry.message_bytes());
         }
         let config = BrokerConfig {
             limits: self.config.limits.clone(),

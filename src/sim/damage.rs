@@ -3,14 +3,16 @@
 //! `damage-is-refused`: no log survives a chunk that is gone or a bit that is wrong; recovery has
 //! to say so.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::broker::State;
 use crate::broker::io::{Event, Input, Output};
 use crate::id::{ChunkNumber, Epoch};
 use crate::limits::Limits;
-use crate::log::{Manifest, MemoryStore};
+use crate::log::{Manifest, MemoryStore, Record, records_of};
 use crate::node::{Node, NodeConfig};
 use crate::rules::Rules;
 use crate::sim::check::{Violation, violated};
@@ -60,13 +62,35 @@ pub fn recovers(
 ) -> Result<(), Violation> {
     match recover(store.clone(), limits, rules) {
         Ok(node) => {
-            let broker = node.broker();
-            match broker.and_then(|broker| difference(model, broker.state())) {
-                Some(what) => violated("recovery-equals-model", what),
-                None => Ok(()),
+            let Some(broker) = node.broker() else { return Ok(()) };
+            if let Some(what) = difference(model, broker.state()) {
+                return violated("recovery-equals-model", what);
             }
+            bodies_are_there(store, broker.state())
         }
         Err(reason) => violated("recovery-succeeds", format!("a copy of the disk: {reason}")),
+    }
+}
+
+/// Every live message is where the state says.
+fn bodies_are_there(store: &MemoryStore, state: &State) -> Result<(), Violation> {
+    let mut store = store.clone();
+    let mut found = BTreeSet::new();
+    let chunks: BTreeSet<ChunkNumber> = state.live().map(|(_, entry)| entry.place.chunk).collect();
+    for chunk in chunks {
+        let bytes = store.values_mut().get(&Key::Chunk(chunk));
+        for (place, record) in bytes.and_then(|bytes| records_of(bytes)).into_iter().flatten() {
+            if let Record::Message(message) | Record::Moved { message, .. } = record {
+                found.insert((message.number, place));
+            }
+        }
+    }
+    match state.live().find(|(stand, entry)| !found.contains(&(stand.number, entry.place))) {
+        Some((stand, entry)) => {
+            let what = format!("message {} is not at {:?}", stand.number.0, entry.place);
+            violated("bodies-are-there", what)
+        }
+        None => Ok(()),
     }
 }
 

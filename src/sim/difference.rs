@@ -6,12 +6,13 @@ use alloc::string::String;
 
 use crate::broker::State;
 use crate::id::{LaneId, LeaseNumber, MessageNumber, QueueId};
+use crate::log::Place;
 use crate::sim::model::{Model, Whereabouts};
 use crate::time::UnixMillis;
 
-/// Waiting messages: where, how often failed, when due.
-type Waiting = BTreeMap<MessageNumber, (QueueId, u32, Option<UnixMillis>)>;
-type Leased = BTreeMap<LeaseNumber, (QueueId, MessageNumber, u32, u64)>;
+/// Waiting messages: in which queue, how often failed, where, when due.
+type Waiting = BTreeMap<MessageNumber, (QueueId, u32, Place, Option<UnixMillis>)>;
+type Leased = BTreeMap<LeaseNumber, (QueueId, MessageNumber, Place, u32, u64)>;
 
 /// The first thing in which the recovered state is not what the model says.
 #[must_use]
@@ -21,21 +22,21 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
         .iter()
         .filter_map(|(number, message)| match message.whereabouts {
             Whereabouts::Waiting { due_at } => {
-                Some((*number, (message.queue, message.attempts, due_at)))
+                Some((*number, (message.queue, message.attempts, message.place, due_at)))
             }
             _ => None,
         })
         .collect();
     let mut found = Waiting::new();
     for (id, queue) in state.queues.iter() {
-        found.extend(queue.ready().map(|(n, entry)| (n, (*id, entry.attempts, None))));
-        let delayed = queue.delayed();
-        found.extend(delayed.map(|(due, n, entry)| (n, (*id, entry.attempts, Some(due)))));
+        let delayed = queue.delayed().map(|(due_at, n, entry)| (n, entry, Some(due_at)));
+        let waiting = queue.ready().map(|(n, entry)| (n, entry, None)).chain(delayed);
+        found.extend(waiting.map(|(n, e, due_at)| (n, (*id, e.attempts, e.place, due_at))));
     }
-    for (number, (_, _, due_at)) in &mut found {
+    for (number, (.., due_at)) in &mut found {
         // One whose time has come is ready, whatever its record says.
         if due_at.is_none() {
-            *due_at = told.get(number).and_then(|(_, _, due_at)| *due_at);
+            *due_at = told.get(number).and_then(|(.., due_at)| *due_at);
         }
     }
     if let Some(what) = first_difference("message", &told, &found, |number| number.0) {
@@ -46,14 +47,15 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
         .iter()
         .filter(|(_, lease)| lease.end.is_none())
         .filter_map(|(number, lease)| {
-            let queue = model.messages.get(&lease.number)?.queue;
-            Some((*number, (queue, lease.number, lease.attempt, lease.lease_ms)))
+            let message = model.messages.get(&lease.number)?;
+            let (queue, place) = (message.queue, message.place);
+            Some((*number, (queue, lease.number, place, lease.attempt, lease.lease_ms)))
         })
         .collect();
     let found: Leased = state
         .leases
         .iter()
-        .map(|(number, l)| (*number, (l.queue, l.number, l.attempt, l.lease_ms)))
+        .map(|(number, l)| (*number, (l.queue, l.number, l.entry.place, l.attempt, l.lease_ms)))
         .collect();
     if let Some(what) = first_difference("lease", &told, &found, |number| number.0) {
         return Some(what);

@@ -9,8 +9,9 @@
 //! - be **slow**, up to two seconds;
 //! - meet a **lost** connection: it happened or did not, nobody knows, and the node gets no
 //!   further answer but that. Only a new node finds out;
-//! - be **torn**, on media without transactions: its node dies while a chunk is written, and a part
-//!   of that chunk is there. Nobody was told of it. What was asked for behind it never happens.
+//! - be **torn**, on media without transactions: its node dies while it is written. Some of its
+//!   chunks and pages are there, one in part; with all of them the manifest; with that some of the
+//!   deletes. Nobody was told of it. What was asked for behind it never happens.
 //!
 //! A commit that asks for `Sync::Strict` flushes itself and all before it. The loss of power takes
 //! any number of the newest commits that were not flushed, never one from the middle: the media we
@@ -23,7 +24,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::id::{ChunkNumber, Epoch, OpId};
-use crate::log::MemoryStore;
+use crate::log::{MemoryStore, Record, records_of};
 use crate::rules::Rules;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::NodeId;
@@ -51,6 +52,9 @@ pub struct Accepted {
     pub epoch: Epoch,
     /// The chunks in it, in order.
     pub chunks: Vec<(ChunkNumber, Vec<u8>)>,
+    /// It holds a checkpoint.
+    pub checkpoint: bool,
+    pub chunks_deleted: u64,
 }
 
 /// One operation that was performed.
@@ -195,14 +199,19 @@ impl Disk {
         if result.is_err() {
             return (result, None);
         }
-        let StorageAction::Commit { expect, claim, sync, puts, .. } = &action else {
+        let StorageAction::Commit { expect, claim, sync, puts, deletes } = &action else {
             return (result, None);
         };
-        let epoch = claim.or(*expect).unwrap_or_default();
-        let mut chunks = Vec::new();
+        let is_chunk = |key: &&Key| matches!(key, Key::Chunk(_));
+        let mut accepted = Accepted {
+            epoch: claim.or(*expect).unwrap_or_default(),
+            chunks: Vec::new(),
+            checkpoint: claim.is_none() && puts.iter().any(|(key, _)| *key == Key::Manifest),
+            chunks_deleted: deletes.iter().filter(is_chunk).count() as u64,
+        };
         for (key, bytes) in puts {
             if let Key::Chunk(number) = key {
-                chunks.push((*number, bytes.clone()));
+                accepted.chunks.push((*number, bytes.clone()));
                 self.journal.push((*number, bytes.clone()));
             }
         }
@@ -211,7 +220,7 @@ impl Disk {
         if strict {
             self.flush();
         }
-        (result, Some(Accepted { epoch, chunks }))
+        (result, Some(accepted))
     }
 
     fn flush(&mut self) {
@@ -235,32 +244,67 @@ impl Disk {
             accepted.extend(self.write(action).1);
         }
         if let Some((_, action)) = waiting.pop_front() {
-            self.tear(&action, faults);
+            accepted.extend(self.tear(action, faults));
         }
         accepted
     }
 
-    /// Writes a part of the first chunk of a commit that never ends.
-    fn tear(&mut self, action: &StorageAction, faults: &mut FaultCounts) {
-        let StorageAction::Commit { expect, puts, .. } = action else { return };
-        let chunk = puts.iter().find(|(key, _)| matches!(key, Key::Chunk(_)));
-        let Some((key, bytes)) = chunk else { return };
-        if !self.plan.tears || *self.store.fence_mut() != *expect {
-            return;
+    /// Writes a part of a commit that never ends.
+    fn tear(&mut self, action: StorageAction, faults: &mut FaultCounts) -> Option<Accepted> {
+        let StorageAction::Commit { expect, claim, puts, mut deletes, .. } = action else {
+            return None;
+        };
+        if !self.plan.tears || claim.is_some() || *self.store.fence_mut() != expect {
+            return None;
         }
-        faults.add(Fault::ChunkTorn);
+        faults.add(Fault::CommitTorn);
+        let (manifest, mut values): (Vec<_>, Vec<_>) =
+            puts.into_iter().partition(|(key, _)| *key == Key::Manifest);
+        let whole = self.dice.index(values.len() + 1);
+        let mut behind = values.split_off(whole).into_iter();
+        let torn = behind.next();
+        if torn.is_none() {
+            values.extend(manifest);
+            deletes.truncate(self.dice.index(deletes.len() + 1));
+        } else {
+            deletes.clear();
+        }
+        let sync = Sync::Relaxed;
+        let part = StorageAction::Commit { expect, claim, sync, puts: values, deletes };
+        let accepted = self.write(part).1;
+        if let Some((key, bytes)) = torn {
+            let torn = self.torn(bytes);
+            // It comes last: should power be lost before the next flush, it goes first.
+            self.store.values_mut().insert(key, torn);
+        }
+        accepted
+    }
+
+    /// A part of a value.
+    fn torn(&mut self, bytes: Vec<u8>) -> Vec<u8> {
         let kept = self.dice.index(bytes.len());
         let mut torn = bytes[..kept].to_vec();
         if self.dice.chance(Ratio::one_in(2)) {
             // Some media give the file its length first.
             torn.resize(bytes.len(), 0);
         }
-        if torn == *bytes {
-            // What was cut off was zeros, too: without this the chunk would be whole.
+        if torn == bytes {
+            // What was cut off was zeros, too: without this it would be whole.
             torn.truncate(kept);
         }
-        // It comes last: should power be lost before the next flush, it goes first.
-        self.store.values_mut().insert(*key, torn);
+        torn
+    }
+
+    /// Whether the next operation of a node writes a checkpoint or deletes or moves something.
+    #[must_use]
+    pub fn rewrites_next(&self, node: NodeId) -> bool {
+        let next = self.waiting.get(&node).and_then(|waiting| waiting.front());
+        let Some((_, StorageAction::Commit { puts, deletes, .. })) = next else { return false };
+        let moves = |bytes: &[u8]| {
+            let mut records = records_of(bytes).into_iter().flatten();
+            records.any(|(_, record)| matches!(record, Record::Moved { .. }))
+        };
+        !deletes.is_empty() || puts.iter().any(|(key, b)| *key == Key::Manifest || moves(b))
     }
 
     /// Power is lost: any number of the newest commits that were not flushed is gone. Gives

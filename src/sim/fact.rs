@@ -9,7 +9,7 @@ use crate::id::{
     CallId, CandidateId, ClientId, ConsumerId, Epoch, LeaseNumber, PublishNumber, RequestId,
     ServiceId, SubscriptionId,
 };
-use crate::log::Record;
+use crate::log::{Place, Record};
 use crate::options::{Durability, QueueOptions};
 use crate::sim::model::Model;
 use crate::sim::schedule::Micros;
@@ -205,7 +205,7 @@ pub enum Fact<'a> {
     Stored {
         node: NodeId,
         epoch: Epoch,
-        records: &'a [Record<'a>],
+        records: &'a [(Place, Record<'a>)],
     },
     /// A write was accepted, of a chunk or of something else.
     Accepted {

@@ -41,8 +41,8 @@ faults! {
     CommitAborted = "commit-aborted",
     /// Writes find no room for a while.
     DiskFull = "disk-full",
-    /// A node died while its last chunk was written: a part of it is there.
-    ChunkTorn = "chunk-torn",
+    /// A node died while a commit was written: a part of it is there.
+    CommitTorn = "commit-torn",
     /// The newest commits that were not flushed are gone.
     TailLost = "tail-lost",
     /// The connection to the storage broke: whether the write happened is not known.
@@ -65,6 +65,8 @@ faults! {
     NodeDied = "node-died",
     /// The node is gone after some of the effects of one input.
     NodeDiedMidway = "node-died-midway",
+    /// The node is gone just before or after a checkpoint, a delete or a move is written.
+    NodeDiedRewriting = "node-died-rewriting",
     /// The tab of the node stands still, and goes on later.
     NodeFrozen = "node-frozen",
     /// A node goes on after another took over.

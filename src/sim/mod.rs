@@ -11,6 +11,7 @@ pub mod fact;
 pub mod fault;
 pub mod lock;
 pub mod model;
+mod moves;
 pub mod network;
 pub mod plan;
 pub mod run;

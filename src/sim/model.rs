@@ -10,7 +10,7 @@ use crate::id::{
     ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
 };
 use crate::log::record::StoredMessage;
-use crate::log::{LeaseEnd, Record, Removal};
+use crate::log::{LeaseEnd, Place, Record, Removal};
 use crate::options::{DeadLetter, Overflow, QueueOptions};
 use crate::sim::check::{Violation, violated};
 use crate::sim::fact::{ProcessId, Tag};
@@ -43,6 +43,8 @@ pub struct Message {
     pub out_of_line: bool,
     /// It left the queue it was sent to for another.
     pub moved: bool,
+    /// Where its record is.
+    pub place: Place,
 }
 
 impl Message {
@@ -139,9 +141,10 @@ impl Model {
     ///
     /// # Errors
     /// The rule that the record breaks.
-    pub fn apply(&mut self, record: &Record<'_>) -> Result<(), Violation> {
+    pub fn apply(&mut self, place: Place, record: &Record<'_>) -> Result<(), Violation> {
         match record {
-            Record::Message(message) => self.store(message),
+            Record::Message(message) => self.store(place, message),
+            Record::Moved { .. } => self.relocate(place, record),
             Record::Leased { .. } => self.lease(record),
             Record::Ended { lease, end, by_holder } => self.end(*lease, end, *by_holder),
             Record::Extended { lease, lease_ms } => self.extend(*lease, *lease_ms),
@@ -197,7 +200,7 @@ impl Model {
         }
     }
 
-    fn store(&mut self, stored: &StoredMessage<'_>) -> Result<(), Violation> {
+    fn store(&mut self, place: Place, stored: &StoredMessage<'_>) -> Result<(), Violation> {
         let Some(tag) = Tag::of(stored.body) else {
             return violated(KEPT, format!("message {} has a changed body", stored.number.0));
         };
@@ -230,6 +233,7 @@ impl Model {
             whereabouts: Whereabouts::Waiting { due_at: stored.due_at },
             out_of_line: stored.due_at.is_some(),
             moved: false,
+            place,
         };
         self.messages.insert(stored.number, message);
         Ok(())

@@ -51,6 +51,8 @@ pub struct Plan {
     pub timed: Vec<(Fault, u32)>,
     pub fault_every_max: Micros,
     pub work_every_max: Micros,
+    /// How often a node dies of a write that rewrites the log.
+    pub died_rewriting: Ratio,
 }
 
 impl Plan {
@@ -72,6 +74,7 @@ impl Plan {
             timed,
             fault_every_max: dice.between(500, 2500) * MILLI,
             work_every_max: dice.between(20, 200) * MILLI,
+            died_rewriting: *dice.choose(&[Ratio::NEVER, Ratio::one_in(20), Ratio::one_in(4)]),
         }
     }
 }

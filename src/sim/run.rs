@@ -58,6 +58,10 @@ totals! {
     inputs,
     node_deaths,
     nodes_served,
+    checkpoints,
+    /// Messages that were written again at the end of the log.
+    moves,
+    chunks_deleted,
     /// Messages whose send was confirmed; each is followed to the end.
     confirmed,
     /// Deliveries that were second or later attempts.
@@ -86,6 +90,9 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         faults: world.faults.clone(),
         inputs: world.inputs,
         node_deaths: world.node_deaths,
+        checkpoints: world.checkpoints,
+        moves: world.moves,
+        chunks_deleted: world.chunks_deleted,
         nodes_served: count(checkers.epochs.served()),
         confirmed: count(checkers.sends.confirmed()),
         redelivered: count(checkers.leases.redelivered()),

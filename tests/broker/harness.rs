@@ -27,6 +27,8 @@ pub struct Bench {
     pub hold_storage: bool,
     /// Commits fail with this.
     pub fault: Option<StorageFault>,
+    /// Every action that was performed, if it is asked for.
+    pub performed: Option<Vec<StorageAction>>,
     inboxes: BTreeMap<ConnId, VecDeque<Vec<u8>>>,
     /// Frames that came with a Welcome.
     after_welcome: BTreeMap<ConnId, Vec<Frame<'static>>>,
@@ -104,6 +106,7 @@ impl Bench {
             held: VecDeque::new(),
             hold_storage: false,
             fault: None,
+            performed: None,
             inboxes: BTreeMap::new(),
             after_welcome: BTreeMap::new(),
             broadcasts: Vec::new(),
@@ -158,6 +161,9 @@ impl Bench {
         let strict = matches!(action, StorageAction::Commit { sync: Sync::Strict, .. });
         if strict && result.is_ok() {
             self.flushed = self.store.clone();
+        }
+        if let Some(performed) = &mut self.performed {
+            performed.push(action.clone());
         }
         self.node.handle_input(self.now, Input::Stored { op, result });
     }

@@ -12,5 +12,6 @@ mod overflow;
 mod queues;
 mod recovery;
 mod results;
+mod rewriting;
 mod roles;
 mod sessions;

@@ -5,7 +5,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tabmq::id::{ChunkNumber, MessageNumber};
-use tabmq::log::LogEvent;
+use tabmq::log::{LogEvent, Record, records_of};
 use tabmq::store::{Key, StorageAction};
 
 use crate::harness::{Bench, Live};
@@ -26,6 +26,8 @@ enum Step {
     },
     Strict,
     Checkpoint,
+    /// Moves what lives in sparse chunks, into one.
+    Rewrite,
     Ask,
     Perform,
     Drain,
@@ -46,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(|which| Step::Read { which }),
         1 => Just(Step::Strict),
         2 => Just(Step::Checkpoint),
+        2 => Just(Step::Rewrite),
         4 => Just(Step::Ask),
         4 => Just(Step::Perform),
         2 => Just(Step::Drain),
@@ -123,6 +126,11 @@ impl World {
                 if !self.bench.asked.iter().any(|(_, action)| writes_manifest(action)) {
                     self.bench.checkpoint();
                 }
+            }
+            Step::Rewrite => {
+                self.bench.log.begin_batch();
+                self.bench.rewrite();
+                self.bench.log.end_batch();
             }
             Step::Ask => self.bench.ask(),
             Step::Perform => self.perform(),
@@ -206,36 +214,78 @@ proptest! {
     }
 }
 
-#[test]
-fn a_crash_between_any_two_operations_loses_nothing_that_was_confirmed() {
-    // The same work, cut after each operation, whether it was performed or not.
-    let work = |operations: usize, performed: usize| {
-        let mut world = World::new();
-        let mut left = operations;
-        for round in 0..12 {
-            for _ in 0..3 {
-                world.run(&Step::Send { body_bytes: 100 });
-            }
-            world.run(&Step::End { which: round });
-            if round % 4 == 3 {
-                world.run(&Step::Checkpoint);
-            }
-            world.run(&Step::Ask);
-            while !world.bench.asked.is_empty() {
-                if left == 0 {
-                    world.run(&Step::Crash { performed, parts: 0, bytes: 0 });
-                    return true;
-                }
-                left -= 1;
-                world.run(&Step::Perform);
-                world.run(&Step::Ask);
-            }
+/// What the operations of a run did.
+#[derive(Debug, Default)]
+struct Seen {
+    checkpoints: usize,
+    deletes: usize,
+    moves: usize,
+}
+
+impl Seen {
+    fn look(&mut self, action: &StorageAction) {
+        let StorageAction::Commit { puts, deletes, .. } = action else { return };
+        self.checkpoints += usize::from(writes_manifest(action));
+        self.deletes += deletes.iter().filter(|key| matches!(key, Key::Chunk(_))).count();
+        let records = puts.iter().filter_map(|(_, bytes)| records_of(bytes)).flatten();
+        self.moves += records.filter(|(_, r)| matches!(r, Record::Moved { .. })).count();
+    }
+}
+
+/// A run of sends, ends, checkpoints and moves that is cut after so many operations, by that crash.
+/// False if it ends before.
+fn cut(operations: usize, crash: &Step, seen: &mut Seen) -> bool {
+    let mut world = World::new();
+    let mut left = operations;
+    for round in 0..24 {
+        for body_bytes in [30, 300, 300] {
+            world.run(&Step::Send { body_bytes });
         }
-        false
-    };
-    let mut operations = 0;
-    while work(operations, 0) && work(operations, 1) {
+        for _ in 0..2 {
+            // The newest: of every three the first lives on.
+            let which = world.bench.live.len() - 1;
+            world.run(&Step::End { which });
+        }
+        if round % 4 == 3 {
+            world.run(&Step::Checkpoint);
+        }
+        world.run(&Step::Rewrite);
+        world.run(&Step::Ask);
+        while let Some((_, action)) = world.bench.asked.front() {
+            if left == 0 {
+                world.run(crash);
+                world.run(&Step::Rewrite);
+                world.run(&Step::Drain);
+                world.run(&Step::Checkpoint);
+                world.run(&Step::Drain);
+                world.run(&Step::Crash { performed: 0, parts: 0, bytes: 0 });
+                return true;
+            }
+            left -= 1;
+            seen.look(action);
+            world.run(&Step::Perform);
+            world.run(&Step::Ask);
+        }
+    }
+    false
+}
+
+#[test]
+fn a_crash_before_in_or_after_any_operation_loses_nothing_that_was_confirmed() {
+    let mut crashes: Vec<Step> =
+        (0..2).map(|performed| Step::Crash { performed, parts: 0, bytes: 0 }).collect();
+    for parts in 0..16 {
+        for bytes in [60, 10_000] {
+            crashes.push(Step::Crash { performed: 0, parts, bytes });
+        }
+    }
+    let (mut operations, mut seen) = (0, Seen::default());
+    while crashes.iter().all(|crash| {
+        seen = Seen::default();
+        cut(operations, crash, &mut seen)
+    }) {
         operations += 1;
     }
-    assert!(operations >= 12, "{operations} operations");
+    assert!(operations > 24, "{operations} operations");
+    assert!(seen.checkpoints > 4 && seen.deletes > 20 && seen.moves > 10, "{seen:?}");
 }

@@ -1,6 +1,6 @@
 //! What is stored is not what was written.
 
-use tabmq::id::{ChunkNumber, Epoch};
+use tabmq::id::{ChunkNumber, Epoch, MessageNumber};
 use tabmq::log::{LogConfig, MemoryStore, Recovery, RecoveryFault};
 use tabmq::rules::Rules;
 use tabmq::store::Key;
@@ -224,4 +224,52 @@ fn with_its_rule_off_a_missing_chunk_is_not_missed() {
     assert_eq!(without("missing_chunk_detection", &mut bench.store.clone()), Ok(4));
     bench.store.values_mut().remove(&chunk(1));
     assert_eq!(without("missing_chunk_detection", &mut bench.store), Ok(4));
+}
+
+/// A message that moved out of chunk 1, under a checkpoint, into the newest chunk.
+fn moved() -> (Bench, ChunkNumber) {
+    let mut bench = Bench::new();
+    let numbers = [bench.send(60), bench.send(2000)];
+    bench.drain();
+    bench.end(numbers[1]);
+    bench.checkpoint();
+    bench.drain();
+    // The first round reads what the second moves.
+    for _ in 0..2 {
+        bench.rewrite();
+        bench.drain();
+    }
+    let to = bench.live[&MessageNumber(numbers[0])].chunk;
+    assert!(to > ChunkNumber(1));
+    (bench, to)
+}
+
+#[test]
+fn until_the_next_checkpoint_both_places_of_a_moved_message_are_needed() {
+    let (mut bench, to) = moved();
+    let gone = fault(&bench, |store| drop(store.values_mut().remove(&chunk(1))));
+    assert_eq!(gone, Some(RecoveryFault::Missing(ChunkNumber(1))));
+    let whole = bench.store.clone().values_mut().get(&Key::Chunk(to)).unwrap().clone();
+    for length in 0..whole.len() {
+        let mut store = bench.store.clone();
+        store.values_mut().insert(Key::Chunk(to), whole[..length].to_vec());
+        let mut torn = Bench::over(store);
+        assert_eq!(torn.live[&MessageNumber(1)].chunk, ChunkNumber(1), "torn at {length}");
+        torn.check_bodies();
+    }
+    bench.send(10);
+    bench.drain();
+    let gone = fault(&bench, |store| drop(store.values_mut().remove(&Key::Chunk(to))));
+    assert_eq!(gone, Some(RecoveryFault::Missing(to)));
+}
+
+#[test]
+fn after_the_next_checkpoint_only_the_new_place_is() {
+    let (mut bench, to) = moved();
+    bench.checkpoint();
+    bench.drain();
+    assert!(!bench.store.values_mut().contains_key(&chunk(1)));
+    assert_eq!(fault(&bench, |_| {}), None);
+    let gone = fault(&bench, |store| drop(store.values_mut().remove(&Key::Chunk(to))));
+    assert_eq!(gone, Some(RecoveryFault::Missing(to)));
 }

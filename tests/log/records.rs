@@ -47,9 +47,12 @@ fn messages() -> Vec<Record<'static>> {
         dead_letter: Some(DeadLetter::Queue("dead".to_owned())),
         ..QueueOptions::default()
     };
+    let from = Place { chunk: ChunkNumber(300), offset: 48 };
     vec![
         Record::Message(message),
         Record::Message(delayed),
+        Record::Moved { from, queue: QUEUE, lease: None, message },
+        Record::Moved { from, queue: QueueId(4), lease: Some(LEASE), message: delayed },
         Record::Leased {
             lease: LEASE,
             queue: QUEUE,
@@ -110,6 +113,7 @@ fn checkpoint() -> Vec<Record<'static>> {
         attempts: 1,
         due_at,
         dead_reason,
+        properties_bytes: dead_reason.map(|_| 7),
     };
     vec![
         tracked(None),

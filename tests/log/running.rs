@@ -370,6 +370,66 @@ fn operations_of_the_log_go_on_where_those_of_its_recovery_ended() {
 }
 
 #[test]
+fn a_sparse_chunk_goes_once_its_messages_are_elsewhere() {
+    let mut bench = Bench::new();
+    let mut kept = Vec::new();
+    for _ in 0..20 {
+        let numbers = [bench.send(60), bench.send(600), bench.send(600)];
+        bench.drain();
+        bench.end(numbers[1]);
+        bench.end(numbers[2]);
+        kept.push(MessageNumber(numbers[0]));
+    }
+    assert!(bench.log.sparse_chunks().is_empty(), "nothing is under a checkpoint yet");
+    bench.checkpoint();
+    bench.drain();
+    let before = bench.live.clone();
+    while !bench.log.sparse_chunks().is_empty() {
+        bench.rewrite();
+        bench.drain();
+    }
+    for number in &kept {
+        assert_ne!(bench.live[number], before[number]);
+        assert!(bench.store.values_mut().contains_key(&Key::Chunk(before[number].chunk)));
+    }
+    bench.checkpoint();
+    bench.drain();
+    for number in &kept {
+        assert!(!bench.store.values_mut().contains_key(&Key::Chunk(before[number].chunk)));
+    }
+    bench.restart().unwrap();
+    assert!(bench.live.keys().eq(&kept));
+    bench.check_bodies();
+}
+
+#[test]
+fn a_checkpoint_after_moves_is_written_strictly() {
+    let sync_of = |bench: &mut Bench| {
+        bench.checkpoint();
+        bench.ask();
+        let Some((_, StorageAction::Commit { sync, .. })) = bench.asked.back() else {
+            panic!("a commit")
+        };
+        let sync = *sync;
+        bench.drain();
+        sync
+    };
+    let mut bench = Bench::new();
+    let numbers = [bench.send(60), bench.send(2000)];
+    bench.drain();
+    bench.end(numbers[1]);
+    assert_eq!(sync_of(&mut bench), Sync::Relaxed);
+    // The first round reads what the second moves.
+    for _ in 0..2 {
+        bench.rewrite();
+        bench.drain();
+    }
+    assert_eq!(sync_of(&mut bench), Sync::Strict);
+    bench.send(10);
+    assert_eq!(sync_of(&mut bench), Sync::Relaxed);
+}
+
+#[test]
 fn pages_that_did_not_change_are_not_written_again() {
     let mut bench = Bench::new();
     for _ in 0..500 {

@@ -261,7 +261,7 @@ impl Checker for Leases {
                 return self.refused(view, *process, *request, *code);
             }
             Fact::Stored { records, .. } => {
-                for record in *records {
+                for (_, record) in *records {
                     self.stored(view, record)?;
                 }
             }

@@ -8,19 +8,16 @@ use alloc::vec::Vec;
 use crate::broker::io::{Event, Input, Output};
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, LinkNonce, OpId};
-use crate::log::{Record, records_of};
 use crate::node::{Node, NodeConfig};
 use crate::options::Durability;
 use crate::sim::check::{Violation, violated};
-use crate::sim::damage;
-use crate::sim::disk::Accepted;
 use crate::sim::fact::{Fact, NodeId, ProcessId};
 use crate::sim::fault::Fault;
 use crate::sim::network::Party;
 use crate::sim::schedule::{MILLI, Micros};
 use crate::sim::world::mail::{Letter, Socket};
 use crate::sim::world::{Action, IDLE_TICKS_MAX, Timer, World};
-use crate::store::{StorageAction, StorageResult};
+use crate::store::StorageResult;
 use crate::wire::frame::StorageReport;
 use crate::wire::{Message, Reassembly};
 
@@ -320,52 +317,6 @@ impl World {
         }
     }
 
-    fn submit(&mut self, node: NodeId, op: OpId, action: StorageAction) {
-        self.mix(5, &op.0.to_le_bytes());
-        if let StorageAction::Commit { puts, .. } = &action {
-            for (_, bytes) in puts {
-                self.mix(6, bytes);
-            }
-        }
-        if let Some(after) = self.disk.submit(node, op, action, &mut self.faults) {
-            self.schedule.after(after, Action::Perform { node });
-        }
-    }
-
-    /// The disk performs the next operation of a node, which may be frozen.
-    pub(super) fn perform(&mut self, node: NodeId) -> Result<(), Violation> {
-        let now = self.schedule.now();
-        let Some(done) = self.disk.perform(now, node, &mut self.faults) else { return Ok(()) };
-        if let Some(accepted) = done.accepted {
-            self.accept(node, &accepted)?;
-        }
-        let (op, result) = (done.op, done.result);
-        self.schedule.after(done.answer_after, Action::Stored { node, op, result });
-        if let Some(after) = done.next_after {
-            self.schedule.after(after, Action::Perform { node });
-        }
-        Ok(())
-    }
-
-    /// A write is on the disk: the model follows.
-    fn accept(&mut self, node: NodeId, accepted: &Accepted) -> Result<(), Violation> {
-        let epoch = accepted.epoch;
-        self.observe(&Fact::Accepted { node, epoch })?;
-        for (_, bytes) in &accepted.chunks {
-            let records = read_records(bytes)?;
-            for record in &records {
-                self.model.apply(record)?;
-            }
-            self.observe(&Fact::Stored { node, epoch, records: &records })?;
-        }
-        Ok(())
-    }
-
-    /// Whatever happens to nodes, the disk holds what the model says.
-    fn check_recovery(&self) -> Result<(), Violation> {
-        damage::recovers(self.disk.store(), &self.model, &self.plan.limits, self.rules)
-    }
-
     fn node_event(&mut self, node: NodeId, event: Event) -> Result<(), Violation> {
         self.note(&format!("{node:?} says {event:?}"));
         match event {
@@ -481,12 +432,4 @@ pub fn set_timer(
     timer.token += 1;
     timer.at = wake_at;
     Ok(wake_at.map(|at| (at.0.saturating_sub(origin).max(now + 1), timer.token)))
-}
-
-/// The records of a chunk.
-pub fn read_records(bytes: &[u8]) -> Result<Vec<Record<'_>>, Violation> {
-    match records_of(bytes) {
-        Some(records) => Ok(records),
-        None => violated("records-make-sense", "a stored chunk can't be read".to_string()),
-    }
 }

@@ -16,8 +16,8 @@ use crate::sim::fault::Fault;
 use crate::sim::model::Model;
 use crate::sim::schedule::{MILLI, SECOND};
 use crate::sim::user::Chore;
-use crate::sim::world::hosts::read_records;
 use crate::sim::world::mail::Letter;
+use crate::sim::world::storage::read_records;
 use crate::sim::world::{Action, World};
 
 /// The longest jump of the wall clock, either way.
@@ -172,8 +172,8 @@ impl World {
         }
         let mut after = Model::default();
         for (_, bytes) in self.disk.journal() {
-            for record in read_records(bytes)? {
-                after.apply(&record)?;
+            for (place, record) in read_records(bytes)? {
+                after.apply(place, &record)?;
             }
         }
         let before = core::mem::replace(&mut self.model, after.clone());

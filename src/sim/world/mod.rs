@@ -5,6 +5,7 @@ mod hosts;
 mod mail;
 mod misfortune;
 mod processes;
+mod storage;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -132,6 +133,9 @@ pub struct World {
     pub faults: FaultCounts,
     pub inputs: u64,
     pub node_deaths: u64,
+    pub checkpoints: u64,
+    pub moves: u64,
+    pub chunks_deleted: u64,
     wall_offset_ms: i64,
     next_process: ProcessId,
     next_node: NodeId,
@@ -167,6 +171,9 @@ impl World {
             faults: FaultCounts::ZERO,
             inputs: 0,
             node_deaths: 0,
+            checkpoints: 0,
+            moves: 0,
+            chunks_deleted: 0,
             wall_offset_ms: 0,
             next_process: ProcessId(1),
             next_node: NodeId(1),

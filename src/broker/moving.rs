@@ -1,0 +1,146 @@
+//! Keeping the log small: when a checkpoint is written, and how messages that live on move out of
+//! chunks that hold little else than garbage. What is to be moved is chosen under a checkpoint,
+//! read back where it is not in memory, and written again at the end of the log, so much at a time.
+//! The next checkpoint deletes the old chunks. A message that was leased, settled or moved
+//! meanwhile stays where it is, for the next time.
+
+use alloc::vec::Vec;
+
+use crate::broker::queue::Entry;
+use crate::broker::{Broker, Liveness, State, checkpoint};
+use crate::cbor;
+use crate::id::{ChunkNumber, LeaseNumber, MessageNumber, QueueId};
+use crate::log::record::StoredMessage;
+use crate::log::{Log, Place, Record};
+use crate::sorted::{Map, Set};
+
+/// Chunks that are read back for moves at a time. Deliveries read, too, and have the other turns.
+const READS_MAX: usize = 4;
+
+/// Where a live message stands: in its queue, or under a lease.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Stand {
+    pub queue: QueueId,
+    pub number: MessageNumber,
+    pub lease: Option<LeaseNumber>,
+}
+
+/// What is to be moved.
+#[derive(Debug, Default)]
+pub struct Moves {
+    planned: Map<ChunkNumber, Vec<(Stand, Place)>>,
+    /// Copies of messages that were read, to be written together.
+    gathered: Vec<(Stand, Place, Vec<u8>)>,
+    gathered_bytes: usize,
+    /// The chunk of the last moves. More wait until it is stored, so that clients do not.
+    last: ChunkNumber,
+}
+
+impl Moves {
+    /// Plans to move all that lives in these chunks.
+    fn plan(&mut self, state: &State, chunks: &Set<ChunkNumber>) {
+        if chunks.is_empty() {
+            return;
+        }
+        for (stand, entry) in state.live() {
+            if chunks.contains(&entry.place.chunk) {
+                self.planned.get_or_default(entry.place.chunk).push((stand, entry.place));
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.planned.is_empty() && self.gathered.is_empty()
+    }
+
+    /// Copies what is in memory, and has some of the rest read.
+    fn gather(&mut self, log: &mut Log, bytes_max: usize) {
+        let next: Vec<ChunkNumber> = self.planned.keys().take(READS_MAX).copied().collect();
+        for chunk in next {
+            let Some(messages) = self.planned.get(&chunk) else { continue };
+            if messages.first().is_some_and(|(_, place)| log.message(*place).is_none()) {
+                if self.gathered_bytes < bytes_max {
+                    log.load(chunk);
+                }
+                continue;
+            }
+            for (stand, place) in self.planned.remove(&chunk).unwrap_or_default() {
+                if let Some(message) = log.message(place) {
+                    let mut bytes = Vec::new();
+                    cbor::encode(&message, &mut bytes);
+                    self.gathered_bytes += bytes.len();
+                    self.gathered.push((stand, place, bytes));
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// Every live message.
+    pub fn live(&self) -> impl Iterator<Item = (Stand, Entry)> + '_ {
+        let waiting = self.queues.iter().flat_map(|(queue, messages)| {
+            let delayed = messages.delayed().map(|(_, number, entry)| (number, entry));
+            let stand = |number| Stand { queue: *queue, number, lease: None };
+            messages.ready().chain(delayed).map(move |(number, entry)| (stand(number), entry))
+        });
+        let leased = self.leases.iter().map(|(number, lease)| {
+            let stand = Stand { queue: lease.queue, number: lease.number, lease: Some(*number) };
+            (stand, lease.entry)
+        });
+        waiting.chain(leased)
+    }
+
+    /// The entry of a message, if it stands there and its record is at `place`.
+    fn entry_mut(&mut self, stand: Stand, place: Place) -> Option<&mut Entry> {
+        let entry = match stand.lease {
+            Some(lease) => &mut self.leases.get_mut(&lease)?.entry,
+            None => self.queues.get_mut(&stand.queue)?.entry_mut(stand.number)?,
+        };
+        (entry.place == place).then_some(entry)
+    }
+
+    /// A message is at `to` now, unless it is not at `from` any more.
+    pub(super) fn relocate(&mut self, stand: Stand, from: Place, to: Place) -> Liveness {
+        let Some(entry) = self.entry_mut(stand, from) else { return Liveness::Same };
+        let before = *entry;
+        entry.place = to;
+        Liveness::Move(before, to)
+    }
+}
+
+impl Broker {
+    /// Writes a checkpoint if one is due, and moves some messages if some are to be moved.
+    pub(super) fn keep_log_small(&mut self) {
+        if self.log.checkpoint_due() {
+            checkpoint::write(&self.state, &mut self.log);
+            if self.moves.is_over() {
+                self.moves.plan(&self.state, &self.log.sparse_chunks());
+            }
+        }
+        if self.moves.is_over() || self.log.checkpoint_under_way() || self.draining {
+            return;
+        }
+        let bytes_max = self.limits.chunk_bytes_max as usize;
+        self.moves.gather(&mut self.log, bytes_max);
+        let enough = self.moves.planned.is_empty() || self.moves.gathered_bytes >= bytes_max;
+        if enough && self.moves.last <= self.log.durable() {
+            self.move_gathered();
+        }
+    }
+
+    /// Writes what was gathered, grouped by queue, at the end of the log.
+    fn move_gathered(&mut self) {
+        self.moves.gathered_bytes = 0;
+        let mut gathered = core::mem::take(&mut self.moves.gathered);
+        gathered.sort_by_key(|(stand, ..)| *stand);
+        for (stand, from, bytes) in gathered {
+            let Ok(message) = cbor::decode::<StoredMessage<'_>>(&bytes) else { continue };
+            if self.state.entry_mut(stand, from).is_some() {
+                let (queue, lease) = (stand.queue, stand.lease);
+                self.commit(&Record::Moved { from, queue, lease, message });
+            }
+        }
+        self.moves.last = self.log.appended();
+    }
+}
