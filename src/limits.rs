@@ -46,6 +46,9 @@ pub struct Limits {
     pub checkpoint_bytes_min: u32,
     /// One page of a checkpoint.
     pub page_bytes_max: u32,
+    /// Room in the store that is given up when it is full, so that acknowledgements, moves and
+    /// checkpoints can empty it again; sends are refused until it is back. Zero keeps none.
+    pub log_reserve_bytes: u32,
     /// Live messages the node keeps to repair gaps.
     pub repair_bytes_max: u32,
     /// Live messages a client holds back while it waits for a repair.
@@ -106,6 +109,7 @@ impl Limits {
         resident_bytes_max: 64 << 20,
         checkpoint_bytes_min: 1 << 20,
         page_bytes_max: 256 << 10,
+        log_reserve_bytes: 1 << 20,
         repair_bytes_max: 4 << 20,
         gap_messages_max: 1000,
         publishers_max: 10_000,

@@ -21,6 +21,7 @@ export const LIMITS = {
   resident_bytes_max: 67_108_864,
   checkpoint_bytes_min: 1_048_576,
   page_bytes_max: 262_144,
+  log_reserve_bytes: 1_048_576,
   repair_bytes_max: 4_194_304,
   gap_messages_max: 1000,
   publishers_max: 10_000,

@@ -53,7 +53,7 @@ impl Broker {
     }
 
     fn open_lane(&mut self, client: ClientId) -> Option<LaneId> {
-        if self.is_full() {
+        if self.is_out_of_room() {
             return Some(LaneId(0));
         }
         while self.state.lanes.len() >= self.limits.lanes_max as usize {
@@ -67,7 +67,7 @@ impl Broker {
 
     /// Who came while the storage was full got no lane. Its next Hello asks for one.
     pub(super) fn hang_up_without_lane(&mut self, now: Now) {
-        if self.is_full() {
+        if self.is_out_of_room() {
             return;
         }
         let without = self.sessions.values().filter(|session| session.lane == LaneId(0));

@@ -12,6 +12,7 @@ mod deadline;
 mod declare;
 mod deliver;
 mod frames;
+mod fullness;
 mod gate;
 pub mod io;
 mod lanes;
@@ -43,6 +44,7 @@ use crate::broker::browse::Browsing;
 use crate::broker::calls::PendingCall;
 use crate::broker::consumers::Consumers;
 use crate::broker::deadline::Deadlines;
+use crate::broker::fullness::Fullness;
 use crate::broker::gate::{Gate, Gated};
 use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
@@ -85,21 +87,13 @@ pub struct BrokerConfig {
 
 /// How often lanes and parked sessions are looked at.
 const HOUSEKEEPING_MS: u64 = 1000;
-/// A broker made anew because the storage was full writes nothing for so long. What failed comes
-/// again as soon as its clients are back, and on a disk that takes nothing at all the node would do
-/// nothing but replay its log.
-const FULL_PAUSE_MS: u64 = 250;
-/// For so long it refuses what would need room, unless a write succeeds sooner. Then one is tried:
-/// room may have been made by others, and where nobody has anything to settle no other write comes.
-const FULL_MS: u64 = 10_000;
 
 #[derive(Debug)]
 pub struct Broker {
     limits: Limits,
     rules: Rules,
     storage: StorageReport,
-    /// When the storage was found full, until a write succeeds.
-    full_since: Option<Instant>,
+    fullness: Fullness,
     rng: Rng,
     now: Now,
     log: Log,
@@ -172,7 +166,7 @@ impl Broker {
         let mut broker = Self {
             rules: config.rules,
             storage: config.storage,
-            full_since: config.storage_full.then_some(now.mono),
+            fullness: Fullness::new(config.storage_full, now.mono),
             rng,
             now,
             links,
@@ -308,21 +302,11 @@ impl Broker {
         }
         self.answer_trackers(now);
         self.confirm_published();
+        self.seek_room(now);
         self.keep_log_small();
         self.release_gate();
         self.tell_peers();
         self.finish_drain();
-    }
-
-    /// Nothing is taken in for which there may be no room.
-    fn is_full(&self) -> bool {
-        self.full_since.is_some_and(|since| since.after_ms(FULL_MS) > self.now.mono)
-    }
-
-    /// Nothing is written until then.
-    fn paused_until(&self) -> Option<Instant> {
-        let until = self.full_since?.after_ms(FULL_PAUSE_MS);
-        Some(until).filter(|until| *until > self.now.mono)
     }
 
     /// Makes delayed messages ready whose time has come.
@@ -345,11 +329,9 @@ impl Broker {
     fn on_log_event(&mut self, event: LogEvent) {
         match event {
             LogEvent::Nothing => {}
-            LogEvent::Durable(_) => {
-                if self.full_since.take().is_some() {
-                    self.events.push_back(Event::StorageFull { full: false });
-                }
-            }
+            LogEvent::Durable(_) => self.written(),
+            LogEvent::Full => self.filled_up(),
+            LogEvent::Room => self.has_room(),
             LogEvent::Loaded(chunk) => self.chunk_loaded(chunk),
             LogEvent::Unreadable(_) => self.fail(Code::Storage, "corruption"),
             LogEvent::Failed(StorageFault::Fenced) => self.fail(Code::Unavailable, "fenced"),

@@ -29,7 +29,7 @@ impl Broker {
         paused: bool,
         for_ms: Option<u64>,
     ) {
-        if self.is_full() {
+        if self.is_out_of_room() {
             let refused = Refused::new(Code::Storage, "quota");
             return self.answer_refused(conn, request, refused);
         }

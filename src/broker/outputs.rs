@@ -50,6 +50,7 @@ impl Broker {
             housekeeping,
             settling,
             self.paused_until().filter(|_| self.log.appended() > self.log.durable()),
+            self.room_sought_at(),
         ]
         .into_iter()
         .flatten()

@@ -102,7 +102,7 @@ impl Broker {
     /// Begins a term of the first candidate if nobody leads. Only a stored end of the last term
     /// makes room, so absence alone never does.
     fn elect(&mut self, role: &str) {
-        if self.is_full() || self.state.leaders.contains_key(role) {
+        if self.is_out_of_room() || self.state.leaders.contains_key(role) {
             return;
         }
         let Some((client, candidate)) = self.roles.first(role) else { return };

@@ -128,7 +128,7 @@ impl Broker {
         send: &Sending<'_>,
         refused: Refused,
     ) {
-        if self.is_full() {
+        if self.is_out_of_room() {
             // The void can't be stored. The client's floor carries it over to the next node.
             self.unrecorded.refuse(lane, send.sequence, refused.code);
         } else {

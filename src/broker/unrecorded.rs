@@ -67,7 +67,7 @@ impl Broker {
     /// full disk it is not written, or the Hello that needs it would be the next write to fail, and
     /// the client that says it again would never be welcome.
     pub(super) fn cover_hole(&mut self, lane: LaneId, position: Sequence) {
-        if self.is_full() {
+        if self.is_out_of_room() {
             self.unrecorded.cover(lane, position);
         } else {
             self.commit(&Record::LaneVoid { lane, position, refused: None });
@@ -77,7 +77,7 @@ impl Broker {
     /// Stores what was refused while nothing could be stored. Else the next send that is stored
     /// would cover it, and another node would take it for stored.
     pub(super) fn record_voids(&mut self, lane: LaneId) {
-        if self.is_full() {
+        if self.is_out_of_room() {
             return;
         }
         let Some(Voids { position, refused }) = self.unrecorded.lanes.remove(&lane) else { return };

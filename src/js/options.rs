@@ -205,6 +205,7 @@ limits! {
     resident_bytes_max,
     checkpoint_bytes_min,
     page_bytes_max,
+    log_reserve_bytes,
     repair_bytes_max,
     gap_messages_max,
     publishers_max,

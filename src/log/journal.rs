@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 
 use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Filling, Head};
-use crate::log::manifest::{LiveChunk, Manifest};
+use crate::log::manifest::Manifest;
 use crate::log::need::record_bytes;
 use crate::log::pages::Pages;
 use crate::log::record::StoredMessage;
+use crate::log::reserve::{self, Reserve};
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
-use crate::sorted::{Map, Set};
+use crate::sorted::Map;
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
 /// How often an operation is tried, with the same bytes, while it is aborted.
@@ -34,23 +35,37 @@ pub enum LogEvent {
     /// The chunk is not what was written, though no other node has the log. Nothing more is
     /// written.
     Unreadable(ChunkNumber),
+    /// The disk is full: the reserve went to what was to be written.
+    Full,
+    /// It is full no more.
+    Room,
     /// A commit failed for good; nothing more is written.
     Failed(StorageFault),
 }
 
 /// A full chunk that waits for its commit, and what goes with it.
 #[derive(Debug)]
-struct Sealed {
-    number: ChunkNumber,
-    strict: bool,
-    puts: Vec<(Key, Vec<u8>)>,
-    deletes: Vec<Key>,
+pub(super) struct Sealed {
+    pub number: ChunkNumber,
+    pub strict: bool,
+    pub puts: Vec<(Key, Vec<u8>)>,
+    pub deletes: Vec<Key>,
+}
+
+/// What a commit is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Aim {
+    Chunks,
+    /// The reserve makes way.
+    FreeReserve,
+    KeepReserve,
 }
 
 /// The commit under way.
 #[derive(Debug)]
 struct Commit {
     op: OpId,
+    aim: Aim,
     last: ChunkNumber,
     action: StorageAction,
     tries: u32,
@@ -82,40 +97,44 @@ pub(super) struct Start {
     pub last_hash: u64,
     pub growth: usize,
     pub deletes: Vec<Key>,
+    pub reserve: Reserve,
     pub next_op: OpId,
 }
 
 #[derive(Debug)]
 pub struct Log {
-    config: LogConfig,
+    pub(super) config: LogConfig,
     epoch: Epoch,
-    manifest: Manifest,
-    chunks: Residency,
+    pub(super) manifest: Manifest,
+    pub(super) chunks: Residency,
     filling: Filling,
     /// Number of the last sealed chunk, and its checksum.
-    last: ChunkNumber,
-    last_hash: u64,
+    pub(super) last: ChunkNumber,
+    pub(super) last_hash: u64,
     durable: ChunkNumber,
-    sealed: VecDeque<Sealed>,
+    pub(super) sealed: VecDeque<Sealed>,
     commit: Option<Commit>,
     again: Option<Commit>,
     batch_depth: u32,
-    failed: bool,
+    pub(super) failed: bool,
     doubt: Option<Doubt>,
     next_op: OpId,
     /// Chunks to read, and which try it is.
     wanted: Map<ChunkNumber, u32>,
     reads: Map<OpId, (ChunkNumber, u32)>,
     /// Bytes since the last checkpoint, and the cost of each chunk.
-    growth: usize,
+    pub(super) growth: usize,
     /// Bytes that have become garbage since then, about.
-    released: usize,
+    pub(super) released: usize,
     /// Messages were moved since then.
-    moved: bool,
-    checkpoint_bytes: usize,
-    checkpoint_under_way: bool,
-    pages: Pages,
+    pub(super) moved: bool,
+    pub(super) checkpoint_bytes: usize,
+    pub(super) checkpoint_under_way: bool,
+    pub(super) pages: Pages,
     deletes: Vec<Key>,
+    pub(super) reserve: Reserve,
+    /// A checkpoint is due if it gives back anything at all.
+    pub(super) room_sought: bool,
 }
 
 impl Log {
@@ -146,6 +165,8 @@ impl Log {
             checkpoint_under_way: false,
             pages: Pages::new(config.page_bytes_max),
             deletes: start.deletes,
+            reserve: start.reserve,
+            room_sought: false,
         }
     }
 
@@ -207,7 +228,7 @@ impl Log {
         }
     }
 
-    fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         if self.filling.is_empty() {
             return;
         }
@@ -249,15 +270,40 @@ impl Log {
         if self.failed || self.commit.is_some() || self.batch_depth > 0 {
             return None;
         }
-        if self.again.is_none() {
-            self.seal();
-        }
-        let mut commit = self.again.take().or_else(|| self.gather())?;
+        let mut commit = self.next_commit()?;
         commit.op = self.take_op();
         let op = commit.op;
         let action = commit.action.clone();
         self.commit = Some(commit);
         Some((op, action))
+    }
+
+    fn next_commit(&mut self) -> Option<Commit> {
+        if self.reserve.leaves() {
+            let deletes = alloc::vec![reserve::KEY];
+            return Some(self.commit_of(Aim::FreeReserve, Sync::Relaxed, Vec::new(), deletes));
+        }
+        if let Some(again) = self.again.take() {
+            return Some(again);
+        }
+        if self.reserve.is_wanted() {
+            let puts = alloc::vec![(reserve::KEY, self.reserve.filler())];
+            return Some(self.commit_of(Aim::KeepReserve, Sync::Relaxed, puts, Vec::new()));
+        }
+        self.seal();
+        self.gather()
+    }
+
+    fn commit_of(
+        &self,
+        aim: Aim,
+        sync: Sync,
+        puts: Vec<(Key, Vec<u8>)>,
+        deletes: Vec<Key>,
+    ) -> Commit {
+        let expect = Some(self.epoch);
+        let action = StorageAction::Commit { expect, claim: None, sync, puts, deletes };
+        Commit { op: OpId(0), aim, last: self.durable, action, tries: 1 }
     }
 
     /// The sealed chunks, as many as fit, as one commit.
@@ -276,9 +322,7 @@ impl Log {
         }
         let last = last?;
         let sync = if strict { Sync::Strict } else { Sync::Relaxed };
-        let expect = Some(self.epoch);
-        let action = StorageAction::Commit { expect, claim: None, sync, puts, deletes };
-        Some(Commit { op: OpId(0), last, action, tries: 1 })
+        Some(Commit { last, ..self.commit_of(Aim::Chunks, sync, puts, deletes) })
     }
 
     fn take_op(&mut self) -> OpId {
@@ -295,28 +339,68 @@ impl Log {
         if self.doubt.as_ref().is_some_and(|doubt| doubt.asked == Some(op)) {
             return self.resolve_doubt(&result);
         }
-        let Some(mut commit) = self.commit.take_if(|commit| commit.op == op) else {
+        let Some(commit) = self.commit.take_if(|commit| commit.op == op) else {
             return LogEvent::Nothing;
         };
         match result {
-            Ok(_) => {
-                self.durable = commit.last;
-                if commit.carries_checkpoint() {
-                    self.checkpoint_under_way = false;
-                }
-                self.chunks.evict(self.durable);
-                LogEvent::Durable(self.durable)
+            Ok(_) => self.committed(&commit),
+            Err(fault) => self.refused(commit, fault),
+        }
+    }
+
+    fn committed(&mut self, commit: &Commit) -> LogEvent {
+        let full = self.reserve.is_full();
+        match commit.aim {
+            Aim::FreeReserve => {
+                self.reserve.give_up();
+                return LogEvent::Full;
             }
-            Err(StorageFault::Aborted) if commit.tries < TRIES_MAX => {
+            Aim::KeepReserve => {
+                self.reserve.keep();
+                return if full { LogEvent::Room } else { LogEvent::Nothing };
+            }
+            Aim::Chunks => self.durable = commit.last,
+        }
+        if commit.carries_checkpoint() {
+            self.checkpoint_under_way = false;
+        }
+        if commit.carries_checkpoint() || !full {
+            self.reserve.want();
+        }
+        self.chunks.evict(self.durable);
+        LogEvent::Durable(self.durable)
+    }
+
+    fn refused(&mut self, mut commit: Commit, fault: StorageFault) -> LogEvent {
+        match (fault, commit.aim) {
+            (StorageFault::Aborted, Aim::KeepReserve) => self.reserve.put_off(),
+            (StorageFault::Aborted, Aim::FreeReserve) if self.has_tries() => {}
+            (StorageFault::Aborted, Aim::Chunks) if commit.tries < TRIES_MAX => {
                 commit.tries += 1;
                 self.again = Some(commit);
-                LogEvent::Nothing
             }
-            Err(fault) => {
+            (StorageFault::Quota, Aim::KeepReserve) => {
+                let full = self.reserve.is_full();
+                self.reserve.give_up();
+                return if full { LogEvent::Nothing } else { LogEvent::Full };
+            }
+            (StorageFault::Quota, Aim::Chunks) if self.reserve.make_way() => {
+                self.again = Some(commit);
+            }
+            _ => {
                 self.failed = true;
-                LogEvent::Failed(fault)
+                return LogEvent::Failed(fault);
             }
         }
+        LogEvent::Nothing
+    }
+
+    /// Whether the commit that waits for the reserve to make way may wait once more.
+    fn has_tries(&mut self) -> bool {
+        self.again.as_mut().is_some_and(|waiting| {
+            waiting.tries += 1;
+            waiting.tries < TRIES_MAX
+        })
     }
 
     fn handle_read(&mut self, number: ChunkNumber, tries: u32, result: StorageResult) -> LogEvent {
@@ -410,63 +494,5 @@ impl Log {
         if !self.reads.values().any(|(reading, _)| *reading == chunk) {
             self.wanted.get_or_insert_with(chunk, || 1);
         }
-    }
-
-    /// Whether enough has changed since the last checkpoint to be worth another, or enough chunks
-    /// wait to be deleted by it.
-    pub fn checkpoint_due(&self) -> bool {
-        let worth = self.worth();
-        let grown = self.growth.max(self.released).max(self.chunks.garbage().dead_bytes);
-        !self.checkpoint_under_way && !self.failed && grown >= worth
-    }
-
-    fn worth(&self) -> usize {
-        self.config.checkpoint_bytes_min.max(2 * self.checkpoint_bytes)
-    }
-
-    /// A checkpoint is not stored yet.
-    pub const fn checkpoint_under_way(&self) -> bool {
-        self.checkpoint_under_way
-    }
-
-    /// Chunks under the last checkpoint whose live messages are worth moving, so few that moving
-    /// them writes less than the checkpoint before it. None while there is little to win.
-    pub fn sparse_chunks(&self) -> Set<ChunkNumber> {
-        let part = self.worth() / 4;
-        if self.chunks.garbage().sparse_bytes < part {
-            return Set::new();
-        }
-        self.chunks.sparse(self.manifest.through, u32::try_from(part).unwrap_or(u32::MAX))
-    }
-
-    /// Starts a checkpoint of everything appended so far. The whole state follows, record by
-    /// record, before anything else is appended.
-    pub fn begin_checkpoint(&mut self) {
-        self.pages.clear();
-    }
-
-    pub fn checkpoint_record(&mut self, record: &Record<'_>) {
-        self.pages.add(record);
-    }
-
-    /// Ends the checkpoint: its pages, the manifest and the deletes it allows go into one commit
-    /// with the chunk that fills now.
-    pub fn finish_checkpoint(&mut self) {
-        self.seal();
-        let number = self.last;
-        let changed = self.pages.finish(&mut self.manifest);
-        let (mut puts, mut deletes) = (changed.puts, changed.deletes);
-        deletes.extend(self.chunks.take_dead(number).into_iter().map(Key::Chunk));
-        let chunks = self.chunks.up_to(number).map(|(number, bytes)| LiveChunk { number, bytes });
-        self.manifest.chunks = chunks.collect();
-        self.manifest.through = number;
-        self.manifest.hash = self.last_hash;
-        puts.push((Key::Manifest, self.manifest.encode()));
-        self.checkpoint_bytes = self.manifest.bytes();
-        (self.growth, self.released) = (0, 0);
-        self.checkpoint_under_way = true;
-        // What was stored strictly and moved must be stored strictly before its old place goes.
-        let strict = core::mem::take(&mut self.moved);
-        self.sealed.push_back(Sealed { number, strict, puts, deletes });
     }
 }

@@ -1,6 +1,7 @@
 //! The commit log: numbered chunks, each one group commit of records, atomic because it is
 //! stored as one value. The log knows records and places; it does not know frames or sessions.
 
+mod checkpoints;
 mod chunk;
 mod journal;
 mod manifest;
@@ -9,6 +10,7 @@ mod need;
 mod pages;
 pub mod record;
 mod recovery;
+mod reserve;
 mod residency;
 
 #[cfg(feature = "sim")]
@@ -19,6 +21,8 @@ pub use manifest::Manifest;
 pub use memory::MemoryStore;
 pub use record::{LeaseEnd, Place, Record, Removal};
 pub use recovery::{NewIdentity, Recovery, RecoveryFault};
+#[cfg(feature = "sim")]
+pub use reserve::KEY as RESERVE;
 
 use crate::limits::Limits;
 use crate::rules::Rules;
@@ -37,6 +41,7 @@ pub struct LogConfig {
     pub page_bytes_max: usize,
     pub resident_bytes_max: usize,
     pub checkpoint_bytes_min: usize,
+    pub reserve_bytes: usize,
     pub rules: Rules,
 }
 
@@ -49,6 +54,7 @@ impl LogConfig {
             page_bytes_max: limits.page_bytes_max as usize,
             resident_bytes_max: limits.resident_bytes_max as usize,
             checkpoint_bytes_min: limits.checkpoint_bytes_min as usize,
+            reserve_bytes: limits.log_reserve_bytes as usize,
             rules,
         }
     }

@@ -12,6 +12,7 @@ use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Unusable};
 use crate::log::journal::{Log, Start};
 use crate::log::manifest::Manifest;
+use crate::log::reserve::{self, Reserve};
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
 use crate::sorted::Set;
@@ -85,6 +86,7 @@ pub struct Recovery {
     manifest: Manifest,
     tail: Vec<ChunkNumber>,
     unlisted: Vec<ChunkNumber>,
+    reserve: Reserve,
     chunks: Residency,
     last: ChunkNumber,
     last_hash: u64,
@@ -113,6 +115,7 @@ impl Recovery {
             manifest: Manifest::new(identity.log),
             tail: Vec::new(),
             unlisted: Vec::new(),
+            reserve: Reserve::new(config.reserve_bytes, false, false),
             chunks,
             last: ChunkNumber(0),
             last_hash: 0,
@@ -122,9 +125,11 @@ impl Recovery {
         }
     }
 
-    /// Recovers again under the epoch that this node has claimed before.
+    /// Recovers again under the epoch that this node has claimed before, after a commit that found
+    /// no room.
     pub fn reopen(config: LogConfig, identity: NewIdentity, own: Epoch) -> Self {
-        Self { own: Some(own), ..Self::new(config, identity, own) }
+        let reserve = Reserve::new(config.reserve_bytes, false, true);
+        Self { own: Some(own), reserve, ..Self::new(config, identity, own) }
     }
 
     /// The next thing the host has to perform.
@@ -266,17 +271,18 @@ impl Recovery {
         }
         let mut expected = ChunkNumber(through.0 + 1);
         for number in stored {
-            if number <= through {
+            if Key::Chunk(number) == reserve::KEY && self.config.reserve_bytes > 0 {
+                self.reserve.keep();
+            } else if number <= through {
                 if !self.chunks.contains(number) {
                     self.unlisted.push(number);
                 }
-                continue;
-            }
-            if strict && number != expected {
+            } else if strict && number != expected {
                 return Err(RecoveryFault::Missing(expected));
+            } else {
+                self.tail.push(number);
+                expected = ChunkNumber(number.0 + 1);
             }
-            self.tail.push(number);
-            expected = ChunkNumber(number.0 + 1);
         }
         self.last = through;
         self.last_hash = self.manifest.hash;
@@ -402,6 +408,7 @@ impl Recovery {
                 last_hash: self.last_hash,
                 growth: self.growth,
                 deletes,
+                reserve: self.reserve,
                 next_op: self.next_op,
             },
         )

@@ -11,6 +11,7 @@ use crate::error::Code;
 use crate::id::{ClientId, ConnId, Epoch, LogId, OpId};
 use crate::limits::Limits;
 use crate::log::{LogConfig, NewIdentity, Place, Record, Recovery, RecoveryFault};
+use crate::options::Durability;
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::sorted::Map;
@@ -383,19 +384,24 @@ impl Recovering {
     }
 
     fn new(config: &NodeConfig, rng: &mut Rng) -> Self {
-        let log = LogConfig::new(&config.limits, config.rules);
-        let recovery = Recovery::new(log, identity(rng), config.heard);
+        let recovery = Recovery::new(log_config(config), identity(rng), config.heard);
         let state = State::new(config.limits.queue_messages_max);
         Self { recovery, state, storage_full: false, volatile: Volatile::default(), present: None }
     }
 
     /// Recovers what a node has that just found its storage full.
     fn again(config: &NodeConfig, rng: &mut Rng, own: Epoch, volatile: Volatile) -> Self {
-        let log = LogConfig::new(&config.limits, config.rules);
-        let recovery = Recovery::reopen(log, identity(rng), own);
+        let recovery = Recovery::reopen(log_config(config), identity(rng), own);
         let state = State::new(config.limits.queue_messages_max);
         Self { recovery, state, storage_full: true, volatile, present: None }
     }
+}
+
+fn log_config(config: &NodeConfig) -> LogConfig {
+    let log = LogConfig::new(&config.limits, config.rules);
+    // Memory that is kept for when there is none would only be missing before.
+    let stored = config.storage.durability_max > Durability::Memory;
+    LogConfig { reserve_bytes: if stored { log.reserve_bytes } else { 0 }, ..log }
 }
 
 fn identity(rng: &mut Rng) -> NewIdentity {

@@ -4,8 +4,8 @@
 //! order. The fence is compared and the write made in one step, always: without that no host is
 //! supported. A commit may
 //! - be **aborted**: nothing changed, the same bytes may be tried again. So may a read;
-//! - find the disk **full**: nothing changed. Commits with few bytes still fit, so that
-//!   acknowledgements can empty a full disk;
+//! - find the disk **full**: others have taken all room but a little. What needs more than that and
+//!   what was deleted since changes nothing;
 //! - be **slow**, up to two seconds;
 //! - meet a **lost** connection: it happened or did not, nobody knows, and the node gets no
 //!   further answer but that. Only a new node finds out;
@@ -24,16 +24,13 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::id::{ChunkNumber, Epoch, OpId};
-use crate::log::{MemoryStore, Record, records_of};
+use crate::log::{MemoryStore, RESERVE, Record, records_of};
 use crate::rules::Rules;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::NodeId;
 use crate::sim::fault::{Fault, FaultCounts};
 use crate::sim::schedule::{MILLI, Micros};
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Sync};
-
-/// Commits with at most this many bytes fit on a full disk.
-const RESERVE_BYTES: usize = 400;
 
 /// How this run's disk behaves.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +81,8 @@ pub struct Disk {
     waiting: BTreeMap<NodeId, VecDeque<(OpId, StorageAction)>>,
     broken: BTreeSet<NodeId>,
     full_until: Micros,
+    /// What fits until then.
+    bytes_max: usize,
 }
 
 impl Disk {
@@ -101,6 +100,7 @@ impl Disk {
             waiting: BTreeMap::new(),
             broken: BTreeSet::new(),
             full_until: 0,
+            bytes_max: 0,
         }
     }
 
@@ -127,6 +127,19 @@ impl Disk {
 
     pub fn fill(&mut self, until: Micros) {
         self.full_until = until;
+        let left = *self.dice.choose(&[0, 400, 4000]);
+        self.bytes_max = self.store.values_mut().values().map(Vec::len).sum::<usize>() + left;
+    }
+
+    /// Whether there is room for what an action writes.
+    fn fits(&mut self, action: &StorageAction) -> bool {
+        let StorageAction::Commit { puts, .. } = action else { return true };
+        if puts.is_empty() {
+            return true;
+        }
+        let mut after = self.store.clone();
+        drop(after.perform(action));
+        after.values_mut().values().map(Vec::len).sum::<usize>() <= self.bytes_max
     }
 
     /// Takes an operation. Gives when it is performed, from now, unless others of the node are
@@ -187,7 +200,7 @@ impl Disk {
             let accepted = if happened { self.write(action).1 } else { None };
             return (Err(StorageFault::Lost), accepted);
         }
-        if now < self.full_until && bytes_of(&action) > RESERVE_BYTES {
+        if now < self.full_until && !self.fits(&action) {
             return (Err(StorageFault::Quota), None);
         }
         self.write(action)
@@ -202,17 +215,16 @@ impl Disk {
         let StorageAction::Commit { expect, claim, sync, puts, deletes } = &action else {
             return (result, None);
         };
-        let is_chunk = |key: &&Key| matches!(key, Key::Chunk(_));
         let mut accepted = Accepted {
             epoch: claim.or(*expect).unwrap_or_default(),
             chunks: Vec::new(),
             checkpoint: claim.is_none() && puts.iter().any(|(key, _)| *key == Key::Manifest),
-            chunks_deleted: deletes.iter().filter(is_chunk).count() as u64,
+            chunks_deleted: deletes.iter().filter_map(|key| chunk_of(*key)).count() as u64,
         };
         for (key, bytes) in puts {
-            if let Key::Chunk(number) = key {
-                accepted.chunks.push((*number, bytes.clone()));
-                self.journal.push((*number, bytes.clone()));
+            if let Some(number) = chunk_of(*key) {
+                accepted.chunks.push((number, bytes.clone()));
+                self.journal.push((number, bytes.clone()));
             }
         }
         let strict = *sync == Sync::Strict;
@@ -334,9 +346,10 @@ fn perform_on(store: &mut MemoryStore, action: &StorageAction, rules: Rules) -> 
     store.perform(action)
 }
 
-fn bytes_of(action: &StorageAction) -> usize {
-    match action {
-        StorageAction::Commit { puts, .. } => puts.iter().map(|(_, bytes)| bytes.len()).sum(),
-        _ => 0,
+/// The number of a chunk. The reserve lies among them and is none.
+fn chunk_of(key: Key) -> Option<ChunkNumber> {
+    match key {
+        Key::Chunk(number) if key != RESERVE => Some(number),
+        _ => None,
     }
 }

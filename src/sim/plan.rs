@@ -88,6 +88,7 @@ fn limits(dice: &mut Dice) -> Limits {
         resident_bytes_max: *dice.choose(&[16 << 10, 1 << 20]),
         checkpoint_bytes_min: *dice.choose(&[4 << 10, 32 << 10]),
         page_bytes_max: *dice.choose(&[512, 8 << 10]),
+        log_reserve_bytes: *dice.choose(&[0, 4 << 10, 32 << 10]),
         repair_bytes_max: *dice.choose(&[1 << 10, 64 << 10]),
         gap_messages_max: *dice.choose(&[5, 100]),
         replies_max: *dice.choose(&[300, 40_000]),

@@ -62,6 +62,9 @@ totals! {
     /// Messages that were written again at the end of the log.
     moves,
     chunks_deleted,
+    /// How often a node found its storage full, and had room again.
+    filled_up,
+    had_room,
     /// Messages whose send was confirmed; each is followed to the end.
     confirmed,
     /// Deliveries that were second or later attempts.
@@ -93,6 +96,8 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         checkpoints: world.checkpoints,
         moves: world.moves,
         chunks_deleted: world.chunks_deleted,
+        filled_up: world.filled_up,
+        had_room: world.had_room,
         nodes_served: count(checkers.epochs.served()),
         confirmed: count(checkers.sends.confirmed()),
         redelivered: count(checkers.leases.redelivered()),

@@ -27,6 +27,8 @@ pub struct Bench {
     pub hold_storage: bool,
     /// Commits fail with this.
     pub fault: Option<StorageFault>,
+    /// Commits after which more would be stored find no room.
+    pub room_bytes: Option<usize>,
     /// Every action that was performed, if it is asked for.
     pub performed: Option<Vec<StorageAction>>,
     inboxes: BTreeMap<ConnId, VecDeque<Vec<u8>>>,
@@ -106,6 +108,7 @@ impl Bench {
             held: VecDeque::new(),
             hold_storage: false,
             fault: None,
+            room_bytes: None,
             performed: None,
             inboxes: BTreeMap::new(),
             after_welcome: BTreeMap::new(),
@@ -156,7 +159,8 @@ impl Bench {
         let is_commit = matches!(action, StorageAction::Commit { .. });
         let result = match self.fault.filter(|_| is_commit) {
             Some(fault) => Err(fault),
-            None => self.store.perform(action),
+            None if self.has_room(action) => self.store.perform(action),
+            None => Err(StorageFault::Quota),
         };
         let strict = matches!(action, StorageAction::Commit { sync: Sync::Strict, .. });
         if strict && result.is_ok() {
@@ -166,6 +170,15 @@ impl Bench {
             performed.push(action.clone());
         }
         self.node.handle_input(self.now, Input::Stored { op, result });
+    }
+
+    fn has_room(&self, action: &StorageAction) -> bool {
+        let (Some(room_bytes), StorageAction::Commit { puts, .. }) = (self.room_bytes, action)
+        else {
+            return true;
+        };
+        let mut after = self.store.clone();
+        after.perform(action).is_err() || puts.is_empty() || stored_bytes(&mut after) <= room_bytes
     }
 
     /// Performs what was held back.
@@ -300,6 +313,11 @@ impl Bench {
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
+}
+
+/// All that a store holds.
+pub fn stored_bytes(store: &mut MemoryStore) -> usize {
+    store.values_mut().values().map(Vec::len).sum()
 }
 
 fn config(limits: &Limits) -> NodeConfig {

@@ -11,6 +11,7 @@ mod operate;
 mod overflow;
 mod queues;
 mod recovery;
+mod reserve;
 mod results;
 mod rewriting;
 mod roles;

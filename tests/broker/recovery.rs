@@ -321,6 +321,7 @@ fn small() -> Limits {
         page_bytes_max: 256,
         resident_bytes_max: 600,
         checkpoint_bytes_min: 2048,
+        log_reserve_bytes: 0,
         ..Limits::default()
     }
 }

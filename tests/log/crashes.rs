@@ -87,6 +87,7 @@ impl World {
             }
             Some(LogEvent::Unreadable(chunk)) => panic!("{chunk:?} is unreadable"),
             Some(LogEvent::Failed(fault)) => panic!("{fault:?}"),
+            Some(LogEvent::Full | LogEvent::Room) => panic!("there is no reserve"),
             Some(LogEvent::Loaded(_) | LogEvent::Nothing) | None => {}
         }
     }

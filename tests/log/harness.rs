@@ -18,6 +18,7 @@ pub const LIMITS: Limits = Limits {
     page_bytes_max: 128,
     resident_bytes_max: 1024,
     checkpoint_bytes_min: 2048,
+    log_reserve_bytes: 0,
     ..Limits::DEFAULTS
 };
 

@@ -6,4 +6,5 @@ mod damage;
 mod fences;
 mod harness;
 mod records;
+mod reserve;
 mod running;

@@ -342,7 +342,11 @@ impl World {
                 Ok(())
             }
             Event::Over { code, reason } => self.node_over(node, code, reason),
-            Event::StorageFull { .. } => Ok(()),
+            Event::StorageFull { full } => {
+                self.filled_up += u64::from(full);
+                self.had_room += u64::from(!full);
+                Ok(())
+            }
             Event::Drained => self.lock_broken(node),
         }
     }
