@@ -2,10 +2,10 @@
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use tabmq::id::{Epoch, LaneId, LogId, MessageNumber, QueueId, Sequence};
+use tabmq::id::{ChunkNumber, Epoch, LaneId, LogId, MessageNumber, QueueId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::log::record::StoredMessage;
-use tabmq::log::{Log, LogConfig, MemoryStore, NewIdentity, Record, Recovery};
+use tabmq::log::{Log, LogConfig, MemoryStore, NewIdentity, Place, Record, Recovery};
 use tabmq::rules::Rules;
 use tabmq::time::UnixMillis;
 
@@ -80,5 +80,31 @@ fn recover_a_tail(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
         let (_, records) = recover(&mut store);
         assert_eq!(records, MESSAGES);
+    });
+}
+
+/// What a checkpoint costs for each message that waits, though few of its pages are written.
+#[divan::bench]
+fn checkpoint_again(bencher: Bencher<'_, '_>) {
+    let mut store = MemoryStore::default();
+    let (mut log, _) = recover(&mut store);
+    let mut first = 1;
+    bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
+        log.begin_checkpoint();
+        for number in first..first + MESSAGES {
+            log.checkpoint_record(&Record::Kept {
+                queue: QueueId(1),
+                number: MessageNumber(number),
+                place: Place { chunk: ChunkNumber(number / 1000), offset: 48 },
+                body_bytes: 200,
+                attempts: 0,
+                due_at: None,
+                dead_reason: None,
+                properties_bytes: None,
+            });
+        }
+        log.finish_checkpoint();
+        drain(&mut log, &mut store);
+        first += BATCH;
     });
 }

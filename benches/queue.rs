@@ -1,5 +1,7 @@
 //! What one message costs the broker: stored, leased, settled, over a store in memory.
 
+use std::collections::BTreeMap;
+
 use divan::counter::ItemsCount;
 
 use tabmq::broker::io::{Input, Output};
@@ -10,6 +12,7 @@ use tabmq::node::{Node, NodeConfig};
 use tabmq::options::ConsumeOptions;
 use tabmq::options::Durability;
 use tabmq::rules::Rules;
+use tabmq::store::{Key, StorageAction};
 use tabmq::time::{Instant, Now, UnixMillis};
 use tabmq::wire::frame::{Hello, Item, Settlement, StorageReport};
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
@@ -26,8 +29,11 @@ const NOW: Now = Now { mono: Instant(1), unix: UnixMillis(1_700_000_000_000) };
 struct Bench {
     node: Node,
     store: MemoryStore,
+    /// The lengths of what is stored.
+    stored: BTreeMap<Key, usize>,
     conn: ConnId,
     position: u64,
+    sequence: u64,
     leases: Vec<LeaseNumber>,
 }
 
@@ -37,11 +43,12 @@ impl Bench {
             StorageReport { persistent: false, fenced: false, durability_max: Durability::Memory };
         let limits = Limits::default();
         let config = NodeConfig { limits, rules: Rules::ON, storage, heard: Epoch::default() };
-        let mut node = Node::new(config, [1; 32], NOW);
-        let mut store = MemoryStore::default();
-        drain(&mut node, &mut store, &mut Vec::new());
-        let conn = node.accept(NOW);
-        let mut bench = Self { node, store, conn, position: 0, leases: Vec::new() };
+        let node = Node::new(config, [1; 32], NOW);
+        let (store, stored, conn) = (MemoryStore::default(), BTreeMap::new(), ConnId(0));
+        let (position, sequence, leases) = (0, 0, Vec::new());
+        let mut bench = Self { node, store, stored, conn, position, sequence, leases };
+        bench.drain();
+        bench.conn = bench.node.accept(NOW);
         bench.say(&[Frame::Hello(hello())]);
         bench
     }
@@ -57,20 +64,23 @@ impl Bench {
             Envelope { epoch, client, link, position: self.position }
         }) {
             self.node.handle_input(NOW, Input::Received { conn: self.conn, bytes: &bytes });
-            drain(&mut self.node, &mut self.store, &mut self.leases);
+            self.drain();
         }
     }
 
-    fn send_all(&mut self, body: &[u8]) {
-        for batch in 0..MESSAGES / BATCH {
+    fn send_all(&mut self, queue: &str, messages: u64, body: &[u8]) {
+        for sent in (0..messages).step_by(BATCH as usize) {
             let send = |index| Frame::Send {
-                sequence: Sequence(batch * BATCH + index + 1),
-                queue: "work",
+                sequence: Sequence(self.sequence + index),
+                queue,
                 refusals_seen: Sequence(0),
                 durability: None,
                 items: vec![Item { body, properties: None, delay_ms: None, track: None }],
             };
-            self.say(&(0..BATCH).map(send).collect::<Vec<_>>());
+            let batch = BATCH.min(messages - sent);
+            let frames: Vec<_> = (1..=batch).map(send).collect();
+            self.sequence += batch;
+            self.say(&frames);
         }
     }
 
@@ -83,6 +93,30 @@ impl Bench {
                 |lease| Frame::Settle { lease, settlement: Settlement::Ack { value: None } };
             let frames: Vec<_> = self.leases.drain(..).map(settle).collect();
             self.say(&frames);
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.node.poll_output() {
+                Output::Storage { op, action } => {
+                    if let StorageAction::Commit { puts, deletes, .. } = &action {
+                        self.stored.extend(puts.iter().map(|(key, bytes)| (*key, bytes.len())));
+                        self.stored.retain(|key, _| !deletes.contains(key));
+                    }
+                    let result = self.store.perform(&action);
+                    self.node.handle_input(NOW, Input::Stored { op, result });
+                }
+                Output::Transmit { bytes, .. } => {
+                    let message = Message::parse(&bytes).unwrap();
+                    self.leases.extend(message.frames().filter_map(|frame| match frame {
+                        Ok(Frame::Deliver(delivery)) => Some(delivery.lease),
+                        _ => None,
+                    }));
+                }
+                Output::Idle { .. } => return,
+                _ => {}
+            }
         }
     }
 }
@@ -105,32 +139,12 @@ fn hello() -> Hello<'static> {
     }
 }
 
-fn drain(node: &mut Node, store: &mut MemoryStore, leases: &mut Vec<LeaseNumber>) {
-    loop {
-        match node.poll_output() {
-            Output::Storage { op, action } => {
-                let result = store.perform(&action);
-                node.handle_input(NOW, Input::Stored { op, result });
-            }
-            Output::Transmit { bytes, .. } => {
-                let message = Message::parse(&bytes).unwrap();
-                leases.extend(message.frames().filter_map(|frame| match frame {
-                    Ok(Frame::Deliver(delivery)) => Some(delivery.lease),
-                    _ => None,
-                }));
-            }
-            Output::Idle { .. } => return,
-            _ => {}
-        }
-    }
-}
-
 #[divan::bench]
 fn send_100_bytes(bencher: divan::Bencher<'_, '_>) {
     bencher
         .counter(ItemsCount::new(MESSAGES))
         .with_inputs(Bench::new)
-        .bench_local_values(|mut bench| bench.send_all(&[7; 100]));
+        .bench_local_values(|mut bench| bench.send_all("work", MESSAGES, &[7; 100]));
 }
 
 #[divan::bench]
@@ -139,8 +153,30 @@ fn deliver_and_settle_100_bytes(bencher: divan::Bencher<'_, '_>) {
         .counter(ItemsCount::new(MESSAGES))
         .with_inputs(|| {
             let mut bench = Bench::new();
-            bench.send_all(&[7; 100]);
+            bench.send_all("work", MESSAGES, &[7; 100]);
             bench
         })
         .bench_local_values(|mut bench| bench.settle_all());
+}
+
+/// A million messages come and go, and one stays. What they leave behind is no more than before.
+#[divan::bench(sample_count = 1)]
+fn a_million_come_and_go(bencher: divan::Bencher<'_, '_>) {
+    const ROUNDS: u64 = 1_000_000 / MESSAGES;
+    const STORED_BYTES_MAX: usize = 4 << 20;
+    let stays = |mut bench: Bench| {
+        bench.send_all("old", 1, b"stays");
+        bench
+    };
+    bencher
+        .counter(ItemsCount::new(ROUNDS * MESSAGES))
+        .with_inputs(|| stays(Bench::new()))
+        .bench_local_values(|mut bench| {
+            for _ in 0..ROUNDS {
+                bench.send_all("work", MESSAGES, &[7; 100]);
+                bench.settle_all();
+            }
+            let stored: usize = bench.stored.values().sum();
+            assert!(stored <= STORED_BYTES_MAX, "{stored} bytes are stored");
+        });
 }
