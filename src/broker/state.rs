@@ -118,22 +118,8 @@ impl State {
             Record::Declared { queue, name, options, owner } => {
                 self.declare(*queue, name, options, *owner);
             }
-            Record::LaneOpened { lane, client, position } => {
-                let (client, position) = (*client, *position);
-                let refused = Map::new();
-                self.lanes.insert(*lane, Lane { client, position, refused });
-                self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
-            }
-            Record::LaneVoid { lane, position, refused } => {
-                self.move_lane(*lane, *position);
-                if let (Some(code), Some(lane)) = (refused, self.lanes.get_mut(lane)) {
-                    lane.refused.insert(*position, *code);
-                }
-            }
-            Record::LaneClosed { lane } => {
-                if let Some(closed) = self.lanes.remove(lane) {
-                    self.settled_lately.remove(&closed.client);
-                }
+            Record::LaneOpened { .. } | Record::LaneVoid { .. } | Record::LaneClosed { .. } => {
+                self.apply_lane(record);
             }
             Record::TermBegan { role, term, client } => {
                 self.leaders.insert((*role).to_owned(), Leader { term: *term, client: *client });
@@ -222,6 +208,29 @@ impl State {
             self.tracks.end(*number, &TrackEnd::Failed { code: Code::Discarded, reason });
         }
         Liveness::ReleaseAll(taken.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    fn apply_lane(&mut self, record: &Record<'_>) {
+        match record {
+            Record::LaneOpened { lane, client, position } => {
+                let (client, position) = (*client, *position);
+                let refused = Map::new();
+                self.lanes.insert(*lane, Lane { client, position, refused });
+                self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
+            }
+            Record::LaneVoid { lane, position, refused } => {
+                self.move_lane(*lane, *position);
+                if let (Some(code), Some(lane)) = (refused, self.lanes.get_mut(lane)) {
+                    lane.refused.insert(*position, *code);
+                }
+            }
+            Record::LaneClosed { lane } => {
+                if let Some(closed) = self.lanes.remove(lane) {
+                    self.settled_lately.remove(&closed.client);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn move_lane(&mut self, lane: LaneId, position: Sequence) {
