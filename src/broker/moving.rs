@@ -29,8 +29,8 @@ pub struct Stand {
 #[derive(Debug, Default)]
 pub struct Moves {
     planned: Map<ChunkNumber, Vec<(Stand, Place)>>,
-    /// Copies of messages that were read, to be written together.
-    gathered: Vec<(Stand, Place, Vec<u8>)>,
+    /// Copies of messages that were read, to be written together, those of one queue in a row.
+    gathered: Map<Stand, (Place, Vec<u8>)>,
     gathered_bytes: usize,
     /// The chunk of the last moves. More wait until it is stored, so that clients do not.
     last: ChunkNumber,
@@ -69,7 +69,7 @@ impl Moves {
                     let mut bytes = Vec::new();
                     cbor::encode(&message, &mut bytes);
                     self.gathered_bytes += bytes.len();
-                    self.gathered.push((stand, place, bytes));
+                    self.gathered.insert(stand, (place, bytes));
                 }
             }
         }
@@ -132,9 +132,7 @@ impl Broker {
     /// Writes what was gathered, grouped by queue, at the end of the log.
     fn move_gathered(&mut self) {
         self.moves.gathered_bytes = 0;
-        let mut gathered = core::mem::take(&mut self.moves.gathered);
-        gathered.sort_by_key(|(stand, ..)| *stand);
-        for (stand, from, bytes) in gathered {
+        for (stand, (from, bytes)) in core::mem::take(&mut self.moves.gathered) {
             let Ok(message) = cbor::decode::<StoredMessage<'_>>(&bytes) else { continue };
             if self.state.entry_mut(stand, from).is_some() {
                 let (queue, lease) = (stand.queue, stand.lease);

@@ -9,7 +9,6 @@ use xxhash_rust::xxh64::xxh64;
 use crate::cbor;
 use crate::log::Record;
 use crate::log::manifest::{Manifest, Page};
-use crate::sorted::Map;
 use crate::store::Key;
 
 /// One record in so many starts a page: for each record of about this length that fits into one.
@@ -66,21 +65,25 @@ impl Pages {
         if !self.open.is_empty() {
             self.closed.push(core::mem::take(&mut self.open));
         }
-        let stored = core::mem::take(&mut manifest.pages).into_iter();
-        let mut stored: Map<(u64, u32), u64> =
-            stored.map(|page| ((page.checksum, page.bytes), page.number)).collect();
+        let mut stored = core::mem::take(&mut manifest.pages);
         let mut puts = Vec::new();
         for bytes in self.closed.drain(..) {
-            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            let checksum = xxh64(&bytes, 0);
-            let number = stored.remove(&(checksum, length)).unwrap_or_else(|| {
-                manifest.next_page += 1;
-                puts.push((Key::Page(manifest.next_page - 1), bytes));
-                manifest.next_page - 1
-            });
-            manifest.pages.push(Page { number, checksum, bytes: length });
+            let mut page = Page {
+                number: manifest.next_page,
+                checksum: xxh64(&bytes, 0),
+                bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            };
+            let same = |p: &Page| (p.checksum, p.bytes) == (page.checksum, page.bytes);
+            match stored.iter().position(same) {
+                Some(place) => page = stored.remove(place),
+                None => {
+                    manifest.next_page += 1;
+                    puts.push((Key::Page(page.number), bytes));
+                }
+            }
+            manifest.pages.push(page);
         }
-        Changed { puts, deletes: stored.into_iter().map(|(_, number)| Key::Page(number)).collect() }
+        Changed { puts, deletes: stored.into_iter().map(|page| Key::Page(page.number)).collect() }
     }
 }
 

@@ -94,8 +94,11 @@ impl Reserve {
 
     /// Its bytes: such that no store can make them smaller.
     pub fn filler(&self) -> Vec<u8> {
-        let words = (0..self.bytes.div_ceil(8) as u64).map(|word| xxh64(&word.to_le_bytes(), 0));
-        let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        let mut bytes = Vec::with_capacity(self.bytes + 8);
+        while bytes.len() < self.bytes {
+            let word = xxh64(&(bytes.len() as u64).to_le_bytes(), 0);
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
         bytes.truncate(self.bytes);
         bytes
     }
