@@ -5,18 +5,20 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 
-use crate::client::io::{Event, TrackOutcome};
+use crate::client::io::Event;
 use crate::error::Code;
-use crate::id::RequestId;
+use crate::id::{ClientId, RequestId};
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, ProcessId, Tag};
 use crate::sim::model::{End, Whereabouts};
+use crate::wire::frame::{Frame, Tracking};
 
 const PROCESSED: &str = "processed-is-true";
 const FAILED: &str = "failed-is-true";
 
 #[derive(Debug, Default)]
 pub struct Results {
+    living: BTreeMap<ClientId, ProcessId>,
     asked: BTreeMap<(ProcessId, RequestId), Tag>,
     told: usize,
 }
@@ -28,71 +30,79 @@ impl Results {
         self.told
     }
 
-    fn tracked(
-        &mut self,
+    /// Judged when it leaves the node: a rollback may take what it tells before it is heard.
+    fn left(
+        &self,
         view: View<'_>,
-        tag: Tag,
-        outcome: &TrackOutcome,
+        client: ClientId,
+        request: RequestId,
+        outcome: &Tracking<'_>,
     ) -> Result<(), Violation> {
-        self.told += 1;
-        let mut leases = view.model.leases.values().filter(|lease| lease.tag == tag);
-        let TrackOutcome::Processed { value } = outcome else {
-            return match leases.next() {
+        let process = self.living.get(&client).copied();
+        let Some(tag) = process.and_then(|process| self.asked.get(&(process, request))) else {
+            // Who asked is gone.
+            return Ok(());
+        };
+        let mut leases = view.model.leases.values().filter(|lease| lease.tag == *tag);
+        match outcome {
+            Tracking::Delivered => match leases.next() {
                 Some(_) => Ok(()),
                 None => violated(PROCESSED, format!("{tag} was not delivered")),
-            };
-        };
-        if !leases.any(|lease| matches!(lease.end, Some((End::Acked, true)))) {
-            return violated(PROCESSED, format!("{tag} was not processed"));
+            },
+            Tracking::Processed { value } => {
+                if !leases.any(|lease| matches!(lease.end, Some((End::Acked, true)))) {
+                    return violated(PROCESSED, format!("{tag} was not processed"));
+                }
+                if value.and_then(Tag::of) != Some(*tag) {
+                    return violated(PROCESSED, format!("{tag} has the value of another"));
+                }
+                Ok(())
+            }
+            Tracking::Failed { code, .. } => failed(view, *tag, *code),
         }
-        if value.as_deref().and_then(Tag::of) != Some(tag) {
-            return violated(PROCESSED, format!("{tag} was answered with the value of another"));
-        }
-        Ok(())
     }
+}
 
-    fn failed(&mut self, view: View<'_>, tag: Tag, code: Code) -> Result<(), Violation> {
-        if !matches!(code, Code::DeadLettered | Code::Discarded) {
-            return Ok(());
-        }
-        self.told += 1;
-        let message = view.model.by_tag.get(&tag).and_then(|n| view.model.messages.get(n));
-        let Some(message) = message else {
-            return violated(FAILED, format!("{tag} is not in the log"));
-        };
-        let buried = view
-            .model
-            .leases
-            .values()
-            .any(|lease| lease.tag == tag && matches!(lease.end, Some((End::DeadLettered, _))));
-        let gone = message.whereabouts == Whereabouts::Discarded;
-        if gone || buried || message.moved {
-            return Ok(());
-        }
-        violated(FAILED, format!("{tag} is {:?}, not failed", message.whereabouts))
+fn failed(view: View<'_>, tag: Tag, code: Code) -> Result<(), Violation> {
+    let message = view.model.by_tag.get(&tag).and_then(|n| view.model.messages.get(n));
+    let Some(message) = message else {
+        return violated(FAILED, format!("{tag} is not in the log"));
+    };
+    let fate = if code == Code::DeadLettered {
+        message.moved
+    } else {
+        message.whereabouts == Whereabouts::Discarded
+    };
+    if fate {
+        return Ok(());
     }
+    violated(FAILED, format!("{tag} is {:?}, not {}", message.whereabouts, code.text()))
 }
 
 impl Checker for Results {
     fn observe(&mut self, view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
+            Fact::Began { process, client } => {
+                self.living.insert(*client, *process);
+            }
             Fact::Asked { process, ask: Ask::Track { request, tag } } => {
                 self.asked.insert((*process, *request), *tag);
-                Ok(())
             }
-            Fact::Told { process, event: Event::Tracked { request, outcome } } => {
-                match self.asked.remove(&(*process, *request)) {
-                    Some(tag) => self.tracked(view, tag, outcome),
-                    None => violated(PROCESSED, format!("process {} had not asked", process.0)),
+            Fact::Left { client, frame: Frame::Tracked { request, outcome }, .. } => {
+                return self.left(view, *client, *request, outcome);
+            }
+            Fact::Told { process, event } => {
+                let (Event::Tracked { request, .. } | Event::Failed { request, .. }) = event else {
+                    return Ok(());
+                };
+                let known = self.asked.contains_key(&(*process, *request));
+                self.told += usize::from(known);
+                if !known && matches!(event, Event::Tracked { .. }) {
+                    return violated(PROCESSED, format!("process {} had not asked", process.0));
                 }
             }
-            Fact::Told { process, event: Event::Failed { request, code, .. } } => {
-                match self.asked.remove(&(*process, *request)) {
-                    Some(tag) => self.failed(view, tag, *code),
-                    None => Ok(()),
-                }
-            }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 }
