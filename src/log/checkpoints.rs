@@ -7,6 +7,11 @@ use crate::log::manifest::LiveChunk;
 use crate::sorted::Set;
 use crate::store::Key;
 
+/// Nothing is moved for less, whatever the limits say. A chunk with a few short messages is always
+/// sparse, for what a chunk costs by itself, and moving them makes another like it: for fewer than
+/// two such chunks the log would move the same messages for ever.
+const SPARSE_BYTES_MIN: usize = 1 << 10;
+
 impl Log {
     /// Whether enough has changed since the last checkpoint to be worth another, or enough chunks
     /// wait to be deleted by it.
@@ -42,7 +47,7 @@ impl Log {
     /// Chunks under the last checkpoint whose live messages are worth moving, so few that moving
     /// them writes less than the checkpoint before it. None while there is little to win.
     pub fn sparse_chunks(&self) -> Set<ChunkNumber> {
-        let part = self.worth() / 4;
+        let part = (self.worth() / 4).max(SPARSE_BYTES_MIN);
         if self.chunks.garbage().sparse_bytes < part {
             return Set::new();
         }

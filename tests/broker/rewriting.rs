@@ -323,3 +323,19 @@ fn a_crash_at_any_effect_of_checkpoint_move_and_delete_loses_and_doubles_nothing
         "{checkpoints} checkpoints, {deletes} deletes, {moves} moves, {moved_leases} under a lease"
     );
 }
+
+#[test]
+fn a_small_bound_does_not_make_one_checkpoint_after_another() {
+    let limits = Limits { checkpoint_bytes_min: 512, ..Limits::default() };
+    let mut bench = Bench::with(limits);
+    let mut peer = bench.join(1);
+    for body in [b"a", b"b"] {
+        bench.send(&mut peer, "jobs", body);
+    }
+    let options = tabmq::options::ConsumeOptions::new(2, 1 << 20);
+    let consumer = tabmq::id::ConsumerId(1);
+    bench.say(&mut peer, &[Frame::Consume { consumer, queue: "jobs", options }]);
+    for _ in 0..20 {
+        bench.send(&mut peer, "other", &[7; 200]);
+    }
+}
