@@ -99,7 +99,7 @@ fn checkpoint_again(bencher: Bencher<'_, '_>) {
                 body_bytes: 200,
                 attempts: 0,
                 due_at: None,
-                dead_reason: None,
+                deaths: None,
                 properties_bytes: None,
             });
         }

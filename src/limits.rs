@@ -29,6 +29,9 @@ pub struct Limits {
     pub queues_max: u32,
     /// Messages of one queue, unless its declaration says less.
     pub queue_messages_max: u32,
+    /// Ways of dying (queue and reason) remembered of one message, at least 1; the oldest are
+    /// forgotten.
+    pub deaths_max: u32,
     /// Lanes kept in one log; beyond it the longest idle one is let go.
     pub lanes_max: u32,
     /// An idle lane without a session is let go after this.
@@ -101,6 +104,7 @@ impl Limits {
         handles_max: 10_000,
         queues_max: 10_000,
         queue_messages_max: 10_000_000,
+        deaths_max: 16,
         lanes_max: 10_000,
         lane_keep_ms: 24 * 3600 * 1000,
         calls_max: 100_000,

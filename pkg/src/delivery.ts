@@ -9,7 +9,8 @@ import { message } from "./message.js";
 import { checkAck, checkRetry, checkWait, type CheckedWait, patience } from "./options.js";
 import { attempt } from "./pending.js";
 import { type RawEventOf, SETTLE } from "./raw.js";
-import type { Delivery, MessageHeaders, Wait } from "./types.js";
+import { readDeaths } from "./deaths.js";
+import type { Death, Delivery, MessageHeaders, Wait } from "./types.js";
 
 /** What goes with a settlement. */
 interface Details {
@@ -28,10 +29,12 @@ export class LeasedDelivery implements Delivery<unknown> {
   readonly replyTo: string | undefined;
   readonly correlationId: string | undefined;
   readonly traceparent: string | undefined;
+  readonly number: number;
   readonly attempt: number;
   readonly storedAt: Date;
   readonly deadReason: string | undefined;
   readonly bodyBytes: number | undefined;
+  readonly deaths: readonly Death[];
   readonly lease: number;
   readonly lease_ms: number;
   /** Told once, when it is settled or lost. */
@@ -59,7 +62,7 @@ export class LeasedDelivery implements Delivery<unknown> {
       ,
       lease,
       attempts,
-      ,
+      number,
       lane,
       sequence,
       index,
@@ -70,6 +73,7 @@ export class LeasedDelivery implements Delivery<unknown> {
       deadReason,
       bodyBytes,
       tracked,
+      deaths,
     ] = event;
     const id = `${lane}-${sequence}-${index}`;
     const parts = message(context.codec, queue, id, bodyBytes === null ? body : null, properties);
@@ -81,11 +85,13 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.replyTo = parts.replyTo;
     this.correlationId = parts.correlationId;
     this.traceparent = parts.traceparent;
+    this.number = number;
     this.attempt = attempts;
     this.storedAt = new Date(storedAt);
     this.deadReason = deadReason ?? undefined;
     this.#tracked = tracked;
     this.bodyBytes = bodyBytes ?? undefined;
+    this.deaths = readDeaths(deaths);
     this.lease = lease;
     this.lease_ms = lease_ms;
     this.#context = context;

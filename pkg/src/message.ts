@@ -1,5 +1,6 @@
 import { decode } from "./codec/decode.js";
 import { encodeNow } from "./codec/encode.js";
+import { readDeaths } from "./deaths.js";
 import { TabmqError } from "./errors.js";
 import type { CheckedMessage } from "./options.js";
 import type { RawQueueMessage } from "./raw.js";
@@ -54,7 +55,7 @@ export function queuedMessage(
   headersOnly: boolean,
 ): QueuedMessage<unknown> {
   const [number, place, attempts, lane, sequence, index, storedAt, dueAt, bodyBytes, body] = raw;
-  const [properties, deadReason] = raw.slice(10) as [Uint8Array | null, string | null];
+  const [, , , , , , , , , , properties, deadReason, deaths] = raw;
   const id = `${lane}-${sequence}-${index}`;
   return {
     ...message(codec, queue, id, headersOnly ? null : body, properties ?? null),
@@ -65,6 +66,7 @@ export function queuedMessage(
     dueAt: dueAt === null ? undefined : new Date(dueAt),
     bodyBytes,
     deadReason: deadReason ?? undefined,
+    deaths: readDeaths(deaths),
   };
 }
 

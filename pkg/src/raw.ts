@@ -125,6 +125,7 @@ export type RawQueueMessage = readonly [
   body: Bytes,
   properties?: Bytes | null,
   deadReason?: string | null,
+  deaths?: Bytes | null,
 ];
 
 /** The fields of each event behind its kind. */
@@ -168,6 +169,7 @@ interface Fields {
     deadReason: string | null,
     bodyBytes: number | null,
     tracked: boolean,
+    deaths: Bytes | null,
   ];
   settled: [request: number];
   leaseLost: [lease: number];

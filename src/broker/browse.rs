@@ -62,7 +62,7 @@ impl Broker {
         let mut messages = Vec::new();
         let mut bytes = 0;
         for found in &found {
-            let Some(message) = self.look_at(looked, *found, browse.headers_only) else { break };
+            let Some(message) = self.look_at(*found, browse.headers_only) else { break };
             bytes += message.body.len() + message.properties.map_or(0, <[u8]>::len);
             if bytes > PAGE_BYTES && !messages.is_empty() {
                 break;
@@ -117,13 +117,9 @@ impl Broker {
         (found, more)
     }
 
-    fn look_at<'a>(
-        &'a self,
-        queue: &'a Queue,
-        found: Found,
-        headers_only: bool,
-    ) -> Option<QueueMessage<'a>> {
+    fn look_at(&self, found: Found, headers_only: bool) -> Option<QueueMessage<'_>> {
         let message = self.log.message(found.entry.place)?;
+        let deaths = &self.state.deaths;
         Some(QueueMessage {
             number: found.number,
             place: found.place,
@@ -136,7 +132,8 @@ impl Broker {
             body_bytes: found.entry.body_bytes,
             body: if headers_only { &[] } else { message.body },
             properties: message.properties,
-            dead_reason: queue.dead_reasons.get(&found.number).map(|reason| &**reason),
+            dead_reason: deaths.history(found.number).dead_reason(),
+            deaths: deaths.of(found.number),
         })
     }
 

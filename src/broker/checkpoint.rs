@@ -31,7 +31,7 @@ pub fn digest(state: &State) -> u64 {
 
 fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     for (id, queue) in state.queues.iter() {
-        write_queue(*id, queue, write);
+        write_queue(state, *id, queue, write);
     }
     write_leases(state, write);
     for (lane, opened) in state.lanes.iter() {
@@ -70,7 +70,7 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     });
 }
 
-fn write_queue(id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
+fn write_queue(state: &State, id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
     let options = queue.options.clone();
     let owner = queue.owner;
     write(&Record::Declared { queue: id, name: &queue.name, options, owner });
@@ -87,7 +87,7 @@ fn write_queue(id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
             body_bytes: entry.body_bytes,
             attempts: entry.attempts,
             due_at,
-            dead_reason: queue.dead_reasons.get(&number).map(|reason| &**reason),
+            deaths: state.deaths.of(number),
             properties_bytes: properties_bytes(&entry),
         });
     }
@@ -96,7 +96,6 @@ fn write_queue(id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
 /// Leased messages, then their leases, then the totals, which replaying the leases would move.
 fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     for (number, lease) in state.leases.iter() {
-        let dead_reasons = state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
         write(&Record::Kept {
             queue: lease.queue,
             number: lease.number,
@@ -104,9 +103,7 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             body_bytes: lease.entry.body_bytes,
             attempts: lease.entry.attempts,
             due_at: None,
-            dead_reason: dead_reasons
-                .and_then(|reasons| reasons.get(&lease.number))
-                .map(|reason| &**reason),
+            deaths: state.deaths.of(lease.number),
             properties_bytes: properties_bytes(&lease.entry),
         });
         write(&Record::Leased {

@@ -11,7 +11,7 @@ use crate::id::{ChunkNumber, ClientId, ConnId, ConsumerId, LeaseNumber, MessageN
 use crate::log::{LeaseEnd, Record};
 use crate::time::{Now, UnixMillis};
 use crate::wire::Frame;
-use crate::wire::frame::{Delivery, Settlement};
+use crate::wire::frame::{Delivery, Reason, Settlement};
 
 impl Broker {
     /// Leases ready messages of the queues that changed, as far as credit goes.
@@ -89,12 +89,10 @@ impl Broker {
         let Some(lease) = self.state.leases.get(&number).copied() else { return Ok(()) };
         let place = lease.entry.place;
         let message = self.log.message(place).ok_or(place.chunk)?;
-        let dead_reasons = self.state.queues.get(&lease.queue).map(|queue| &queue.dead_reasons);
-        let dead_reason =
-            dead_reasons.and_then(|reasons| reasons.get(&lease.number)).map(|reason| &**reason);
         let session = self.sessions.get(&lease.client);
         let consumer = session.and_then(|session| session.consumers.get(&lease.consumer));
         let headers_only = consumer.is_some_and(|c| c.options.headers_only == Some(true));
+        let deaths = &self.state.deaths;
         let delivery = Delivery {
             consumer: lease.consumer,
             lease: number,
@@ -107,9 +105,10 @@ impl Broker {
             lease_ms: lease.lease_ms,
             body: if headers_only { &[] } else { message.body },
             properties: message.properties,
-            dead_reason,
             body_bytes: headers_only.then_some(lease.entry.body_bytes),
             tracked: message.tracked,
+            dead_reason: deaths.history(lease.number).dead_reason(),
+            deaths: deaths.of(lease.number),
         };
         self.links.push(conn, &Frame::Deliver(delivery));
         Ok(())
@@ -181,11 +180,13 @@ impl Broker {
             }
             Settlement::Release => self.end_lease(number, LeaseEnd::Released, true),
             Settlement::Reject { reason } => {
-                self.dead_letter(number, lease, reason.unwrap_or("rejected"), true);
+                let verdict = Verdict { reason: Reason::Rejected, note: reason, by_holder: true };
+                self.dead_letter(number, lease, verdict);
             }
             Settlement::Retry { after_ms, reason } => {
-                let reason = reason.unwrap_or("deliveries_max");
-                self.fail_lease(now, number, lease, Failure { after_ms, reason, by_holder: true });
+                let (note, reason) = (reason, Reason::DeliveriesMax);
+                let verdict = Verdict { reason, note, by_holder: true };
+                self.fail_lease(now, number, lease, after_ms, verdict);
             }
             Settlement::Extend { lease_ms } => {
                 let lease_ms = lease_ms.unwrap_or(lease.lease_ms).max(1);
@@ -200,8 +201,7 @@ impl Broker {
         while let Some(number) = self.lease_ends.pop_due(now.mono) {
             let Some(lease) = self.state.leases.get(&number).copied() else { continue };
             self.log.begin_batch();
-            let failure = Failure { after_ms: Some(0), reason: "lease expired", by_holder: false };
-            self.fail_lease(now, number, lease, failure);
+            self.fail_lease(now, number, lease, Some(0), lost("lease expired"));
             self.tell_lease_lost(number, lease.client);
             self.log.end_batch();
         }
@@ -226,35 +226,49 @@ impl Broker {
             match leaving {
                 Leaving::Goodbye { .. } => self.end_lease(number, LeaseEnd::Released, false),
                 Leaving::Died => {
-                    let failure =
-                        Failure { after_ms: Some(0), reason: "consumer died", by_holder: false };
-                    self.fail_lease(now, number, lease, failure);
+                    self.fail_lease(now, number, lease, Some(0), lost("consumer died"));
                 }
             }
         }
     }
 
-    fn fail_lease(&mut self, now: Now, number: LeaseNumber, lease: Lease, failure: Failure<'_>) {
+    /// Ends a lease as a failed delivery. The next one comes after `after_ms`, or the queue's
+    /// backoff.
+    fn fail_lease(
+        &mut self,
+        now: Now,
+        number: LeaseNumber,
+        lease: Lease,
+        after_ms: Option<u64>,
+        verdict: Verdict<'_>,
+    ) {
         let Some(queue) = self.state.queues.get(&lease.queue) else { return };
         if lease.attempt >= queue.settings.deliveries_max {
-            return self.dead_letter(number, lease, failure.reason, failure.by_holder);
+            return self.dead_letter(number, lease, verdict);
         }
-        let wait_ms = match failure.after_ms {
+        let wait_ms = match after_ms {
             Some(after_ms) => after_ms,
             None => queue.settings.backoff_ms(lease.attempt, &mut self.rng),
         };
         let due_at = Some(UnixMillis(now.unix.0.saturating_add(wait_ms))).filter(|_| wait_ms > 0);
-        self.end_lease(number, LeaseEnd::Failed { due_at }, failure.by_holder);
+        self.end_lease(number, LeaseEnd::Failed { due_at }, verdict.by_holder);
     }
 
-    fn dead_letter(&mut self, number: LeaseNumber, lease: Lease, reason: &str, by_holder: bool) {
-        let reason = shorten(reason, self.limits.name_bytes_max as usize);
+    fn dead_letter(&mut self, number: LeaseNumber, lease: Lease, verdict: Verdict<'_>) {
+        let Verdict { reason, note, by_holder } = verdict;
+        let note = note.map(|note| shorten(note, self.limits.name_bytes_max as usize));
+        let note = note.filter(|note| !note.is_empty());
         match self.dead_letter_queue(lease.queue) {
             Some(into) => {
-                self.end_lease(number, LeaseEnd::DeadLettered { into, reason }, by_holder);
+                let end = LeaseEnd::DeadLettered { into, reason, note, at: self.now.unix };
+                self.end_lease(number, end, by_holder);
+                self.make_room(into);
                 self.dirty_queues.insert(into);
             }
-            None => self.end_lease(number, LeaseEnd::Discarded { reason }, by_holder),
+            None => {
+                let reason = note.unwrap_or(reason.text());
+                self.end_lease(number, LeaseEnd::Discarded { reason }, by_holder);
+            }
         }
     }
 
@@ -275,13 +289,16 @@ impl Broker {
     }
 }
 
-/// Why and how a delivery failed.
+/// Why a delivery failed, should the message die of it.
 #[derive(Clone, Copy, Debug)]
-struct Failure<'a> {
-    /// `None`: the queue's backoff.
-    after_ms: Option<u64>,
-    reason: &'a str,
+struct Verdict<'a> {
+    reason: Reason,
+    note: Option<&'a str>,
     by_holder: bool,
+}
+
+const fn lost(note: &str) -> Verdict<'_> {
+    Verdict { reason: Reason::LeaseLost, note: Some(note), by_holder: false }
 }
 
 /// The longest prefix of at most `bytes_max` bytes that ends between characters.

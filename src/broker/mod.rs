@@ -9,6 +9,7 @@ mod calls;
 mod checkpoint;
 mod consumers;
 mod deadline;
+mod deaths;
 mod declare;
 mod deliver;
 mod frames;

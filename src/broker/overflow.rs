@@ -1,14 +1,16 @@
 //! The limits of a queue: whether a send fits, and who leaves when it does not.
 
+use alloc::vec::Vec;
+
 use crate::broker::Broker;
 use crate::error::{Code, Refused};
 use crate::id::{MessageNumber, QueueId};
 use crate::log::{Record, Removal};
 use crate::options::Overflow;
-use crate::wire::frame::Item;
+use crate::wire::frame::{Item, Reason};
 
-/// The reason on a dead letter that left a full queue.
-const OVERFLOW: &str = "overflow";
+/// Why a message is discarded that would go through the same queues for ever.
+const CIRCLE: &str = "circle";
 
 impl Broker {
     /// Whether the items fit, where a queue refuses what does not.
@@ -28,10 +30,16 @@ impl Broker {
         Ok(())
     }
 
-    /// Lets the oldest messages go until the rest is within the limits, where a queue says so.
+    /// Lets the oldest messages go until the rest is within the limits, where a queue says so, and
+    /// so on in the queues to which they go. Every message goes through few of them: see
+    /// `History::is_circle`.
     pub(super) fn make_room(&mut self, queue: QueueId) {
-        while let Some(number) = self.next_to_leave(queue) {
-            self.leave_full_queue(queue, number);
+        let mut over = Vec::from([queue]);
+        while let Some(queue) = over.last().copied() {
+            match self.next_to_leave(queue) {
+                None => drop(over.pop()),
+                Some(number) => over.extend(self.leave_full_queue(queue, number)),
+            }
         }
     }
 
@@ -46,21 +54,37 @@ impl Broker {
         queue.oldest_waiting()
     }
 
-    fn leave_full_queue(&mut self, queue: QueueId, number: MessageNumber) {
-        let keeps = self
-            .state
-            .queues
-            .get(&queue)
-            .is_some_and(|queue| queue.settings.overflow == Overflow::DeadLetter);
-        // A queue that is its own dead-letter queue has nowhere to put what does not fit.
-        let into = self.dead_letter_queue(queue).filter(|into| keeps && *into != queue);
-        let removal = match into {
-            Some(into) => Removal::DeadLettered { into, reason: OVERFLOW },
-            None => Removal::Discarded { reason: OVERFLOW },
+    /// Gives the queue to which the message went.
+    fn leave_full_queue(&mut self, queue: QueueId, number: MessageNumber) -> Option<QueueId> {
+        let (removal, into) = match self.grave_of_overflow(queue, number) {
+            Ok(into) => {
+                let (reason, at) = (Reason::Overflow, self.now.unix);
+                (Removal::DeadLettered { into, reason, at }, Some(into))
+            }
+            Err(reason) => (Removal::Discarded { reason }, None),
         };
         self.commit(&Record::Removed { queue, number, removal });
-        if let Some(into) = into {
-            self.dirty_queues.insert(into);
+        self.dirty_queues.extend(into);
+        into
+    }
+
+    /// Where a message goes that leaves a full queue, or why it is discarded.
+    fn grave_of_overflow(
+        &mut self,
+        queue: QueueId,
+        number: MessageNumber,
+    ) -> Result<QueueId, &'static str> {
+        let overflow = Reason::Overflow.text();
+        let full = self.state.queues.get(&queue).ok_or(overflow)?;
+        if full.settings.overflow != Overflow::DeadLetter {
+            return Err(overflow);
         }
+        // A queue that is its own dead-letter queue has nowhere to put what does not fit.
+        let into = self.dead_letter_queue(queue).filter(|into| *into != queue).ok_or(overflow)?;
+        let target = self.state.queues.get(&into).map_or("", |queue| &queue.name);
+        if self.state.deaths.is_circle(number, target) {
+            return Err(CIRCLE);
+        }
+        Ok(into)
     }
 }

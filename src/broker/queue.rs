@@ -1,7 +1,6 @@
 //! A queue: an index over the log. Messages are kept in the order of their numbers, so one that
 //! is given back stands where it stood.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -105,8 +104,6 @@ pub struct Queue {
     waiting_bytes: u64,
     leased: LineSet<LeaseNumber>,
     leased_bytes: u64,
-    /// Why messages are here, if this is a dead-letter queue.
-    pub dead_reasons: Line<MessageNumber, Box<str>>,
     /// Totals since the log began; the momentary numbers in it are not kept up.
     pub totals: QueueCounts,
 }
@@ -126,7 +123,6 @@ impl Queue {
             waiting_bytes: 0,
             leased: LineSet::new(),
             leased_bytes: 0,
-            dead_reasons: Line::new(),
             totals: QueueCounts::default(),
         }
     }
@@ -250,12 +246,8 @@ impl Queue {
         let ready = self.ready.range(..=through).map(|(number, _)| *number);
         let delayed = self.delayed.range(..=through).map(|(number, _)| *number);
         let numbers: Vec<MessageNumber> = ready.chain(delayed).collect();
-        let mut taken = Vec::new();
-        for number in numbers {
-            self.dead_reasons.remove(&number);
-            taken.extend(self.take(number).map(|entry| (number, entry)));
-        }
-        taken
+        let taken = |number| self.take(number).map(|entry| (number, entry));
+        numbers.into_iter().filter_map(taken).collect()
     }
 
     /// How long it may stay unused, if it is not kept for ever.

@@ -6,17 +6,21 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::broker::deaths::Deaths;
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::queue::{Entry, Lease, Queue, Settings};
 use crate::broker::tracks::Tracks;
 use crate::error::Code;
 use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
+use crate::limits::Limits;
 use crate::log::record::StoredMessage;
 use crate::log::record::TrackEnd;
 use crate::log::{LeaseEnd, Place, Record, Removal};
 use crate::options::QueueOptions;
 use crate::sorted::{Line, Map};
+use crate::time::UnixMillis;
+use crate::wire::frame::{Death, Reason};
 
 /// Settled leases remembered per client; more can't be outstanding than a client may prefetch.
 const SETTLED_LATELY_MAX: usize = 4096;
@@ -58,12 +62,21 @@ pub enum Liveness {
     Move(Entry, Place),
 }
 
+/// A message that has just died.
+#[derive(Clone, Copy, Debug)]
+struct Dead {
+    from: QueueId,
+    number: MessageNumber,
+    entry: Entry,
+}
+
 #[derive(Debug)]
 pub struct State {
     pub queues: Map<QueueId, Queue>,
     pub queue_names: Map<String, QueueId>,
     pub lanes: Line<LaneId, Lane>,
     pub leases: Line<LeaseNumber, Lease>,
+    pub deaths: Deaths,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
     pub leaders: Map<String, Leader>,
     pub tracks: Tracks,
@@ -75,12 +88,13 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(queue_messages_max: u32) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Self {
             queues: Map::new(),
             queue_names: Map::new(),
             lanes: Line::new(),
             leases: Line::new(),
+            deaths: Deaths::new(limits.deaths_max),
             settled_lately: Map::new(),
             leaders: Map::new(),
             tracks: Tracks::default(),
@@ -91,7 +105,7 @@ impl State {
                 lease: LeaseNumber(1),
                 term: Term(1),
             },
-            queue_messages_max,
+            queue_messages_max: limits.queue_messages_max,
             #[cfg(feature = "sim")]
             ended: Line::new(),
         }
@@ -205,6 +219,7 @@ impl State {
 
     fn release_all(&mut self, taken: Vec<(MessageNumber, Entry)>, reason: &str) -> Liveness {
         for (number, _) in &taken {
+            self.deaths.remove(*number);
             self.tracks.end(*number, &TrackEnd::Failed { code: Code::Discarded, reason });
         }
         Liveness::ReleaseAll(taken.into_iter().map(|(_, entry)| entry).collect())
@@ -312,12 +327,12 @@ impl State {
                 queue.put(lease.number, failed, *due_at);
                 return Liveness::Same;
             }
-            LeaseEnd::DeadLettered { into, reason } => {
-                queue.totals.dead_lettered_total += 1;
-                return self.bury(*into, lease.number, failed, reason);
+            LeaseEnd::DeadLettered { into, reason, note, at } => {
+                let dead = Dead { from: lease.queue, number: lease.number, entry: failed };
+                return self.bury(dead, *into, *reason, *note, *at);
             }
         }
-        queue.dead_reasons.remove(&lease.number);
+        self.deaths.remove(lease.number);
         Liveness::Release(lease.entry)
     }
 
@@ -329,16 +344,15 @@ impl State {
     ) -> Liveness {
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         let Some(entry) = queue.take(number) else { return Liveness::Same };
-        queue.dead_reasons.remove(&number);
         self.tracks.end(number, &track_end_of_removal(removal));
         match removal {
             Removal::Discarded { .. } => {
                 queue.totals.discarded_total += 1;
+                self.deaths.remove(number);
                 Liveness::Release(entry)
             }
-            Removal::DeadLettered { into, reason } => {
-                queue.totals.dead_lettered_total += 1;
-                self.bury(*into, number, entry, reason)
+            Removal::DeadLettered { into, reason, at } => {
+                self.bury(Dead { from: id, number, entry }, *into, *reason, None, *at)
             }
         }
     }
@@ -353,17 +367,26 @@ impl State {
 
     fn bury(
         &mut self,
+        dead: Dead,
         into: QueueId,
-        number: MessageNumber,
-        entry: Entry,
-        reason: &str,
+        reason: Reason,
+        note: Option<&str>,
+        at: UnixMillis,
     ) -> Liveness {
-        let Some(dead) = self.queues.get_mut(&into) else {
+        let Dead { from, number, entry } = dead;
+        if let Some(queue) = self.queues.get_mut(&from) {
+            queue.totals.dead_lettered_total += 1;
+            let (queue, attempts) = (&*queue.name, entry.attempts);
+            let (first_at, last_at) = (at, at);
+            let death = Death { queue, reason, count: 1, attempts, first_at, last_at, note };
+            self.deaths.add(number, death);
+        }
+        let Some(grave) = self.queues.get_mut(&into) else {
+            self.deaths.remove(number);
             return Liveness::Release(entry);
         };
-        dead.totals.sent_total += 1;
-        dead.dead_reasons.insert(number, reason.into());
-        dead.put(number, Entry { attempts: 0, ..entry }, None);
+        grave.totals.sent_total += 1;
+        grave.put(number, Entry { attempts: 0, ..entry }, None);
         Liveness::Same
     }
 
@@ -375,7 +398,7 @@ impl State {
             body_bytes,
             attempts,
             due_at,
-            dead_reason,
+            deaths,
             properties_bytes,
         } = record
         else {
@@ -386,8 +409,8 @@ impl State {
         let (place, body_bytes, attempts) = (*place, *body_bytes, *attempts);
         let entry = Entry { place, body_bytes, properties_bytes, attempts };
         queue.put(*number, entry, *due_at);
-        if let Some(reason) = dead_reason {
-            queue.dead_reasons.insert(*number, (*reason).into());
+        if let Some(history) = deaths {
+            self.deaths.keep(*number, history);
         }
         Liveness::Retain(entry)
     }
@@ -412,7 +435,8 @@ fn track_end_of_lease<'a>(end: &LeaseEnd<'a>) -> Option<TrackEnd<'a>> {
     match *end {
         LeaseEnd::Acked { value } => Some(TrackEnd::Processed { value }),
         LeaseEnd::Released | LeaseEnd::Failed { .. } => None,
-        LeaseEnd::DeadLettered { reason, .. } => {
+        LeaseEnd::DeadLettered { reason, note, .. } => {
+            let reason = note.unwrap_or(reason.text());
             Some(TrackEnd::Failed { code: Code::DeadLettered, reason })
         }
         LeaseEnd::Discarded { reason } => Some(TrackEnd::Failed { code: Code::Discarded, reason }),
@@ -423,7 +447,7 @@ fn track_end_of_removal<'a>(removal: &Removal<'a>) -> TrackEnd<'a> {
     match *removal {
         Removal::Discarded { reason } => TrackEnd::Failed { code: Code::Discarded, reason },
         Removal::DeadLettered { reason, .. } => {
-            TrackEnd::Failed { code: Code::DeadLettered, reason }
+            TrackEnd::Failed { code: Code::DeadLettered, reason: reason.text() }
         }
     }
 }

@@ -195,6 +195,7 @@ impl Client {
             dead_reason: delivery.dead_reason.map(ToOwned::to_owned),
             body_bytes: delivery.body_bytes,
             tracked: delivery.tracked == Some(true),
+            deaths: delivery.deaths.map(ToOwned::to_owned),
         });
         true
     }

@@ -123,6 +123,8 @@ pub enum Event {
         body_bytes: Option<u32>,
         /// Its producer wants to know what the handler returns.
         tracked: bool,
+        /// An encoded `History`.
+        deaths: Option<Vec<u8>>,
     },
     /// Whether this consumer is the one that its queue serves. Said for queues with a single active
     /// consumer alone.

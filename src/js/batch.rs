@@ -204,8 +204,9 @@ impl Batch<'_> {
                 dead_reason,
                 body_bytes,
                 tracked,
+                deaths,
             } => {
-                let event = self.event(12, 14)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
+                let event = self.event(12, 15)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
                 let event = event.u64(number.0)?.u64(lane.0)?.u64(sequence.0)?.u32(*index)?;
                 let event = event.u64(stored_at.0)?.u64(*lease_ms)?.bytes(body)?;
                 optional_bytes(event, properties.as_deref())?;
@@ -218,6 +219,7 @@ impl Batch<'_> {
                     None => event.null()?,
                 };
                 event.bool(*tracked)?;
+                optional_bytes(event, deaths.as_deref())?;
             }
             _ => {}
         }

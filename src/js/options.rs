@@ -197,6 +197,7 @@ limits! {
     handles_max,
     queues_max,
     queue_messages_max,
+    deaths_max,
     lanes_max,
     lane_keep_ms,
     calls_max,

@@ -103,7 +103,7 @@ mod tests {
                 body_bytes: 10,
                 attempts: 0,
                 due_at: None,
-                dead_reason: None,
+                deaths: None,
                 properties_bytes: None,
             });
         }

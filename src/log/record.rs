@@ -10,6 +10,7 @@ use crate::id::{
 };
 use crate::options::QueueOptions;
 use crate::time::UnixMillis;
+use crate::wire::frame::Reason;
 
 structure! {
     /// Where a record starts: the chunk and the byte inside it.
@@ -34,10 +35,13 @@ variants! {
         3 => Failed {
             due_at: Option<UnixMillis>,
         },
-        /// Counted and moved to the queue `into`, in the same record.
+        /// Counted and moved to the queue `into`, in the same record. The wall clock read `at`.
         4 => DeadLettered {
             into: QueueId,
-            reason: &'a str,
+            reason: Reason,
+            /// What the consumer said.
+            note: Option<&'a str>,
+            at: UnixMillis,
         },
         /// Counted and gone: the queue declares no dead-letter queue.
         5 => Discarded {
@@ -54,10 +58,11 @@ variants! {
         1 => Discarded {
             reason: &'a str,
         },
-        /// Moved to the queue `into`, in the same record.
+        /// Moved to the queue `into`, in the same record. The wall clock read `at`.
         2 => DeadLettered {
             into: QueueId,
-            reason: &'a str,
+            reason: Reason,
+            at: UnixMillis,
         },
     }
 }
@@ -192,7 +197,8 @@ variants! {
             body_bytes: u32,
             attempts: u32,
             due_at: Option<UnixMillis>,
-            dead_reason: Option<&'a str>,
+            /// An encoded `History`.
+            deaths: Option<&'a [u8]>,
             /// Absent if it has none.
             properties_bytes: Option<u32>,
         },

@@ -385,14 +385,14 @@ impl Recovering {
 
     fn new(config: &NodeConfig, rng: &mut Rng) -> Self {
         let recovery = Recovery::new(log_config(config), identity(rng), config.heard);
-        let state = State::new(config.limits.queue_messages_max);
+        let state = State::new(&config.limits);
         Self { recovery, state, storage_full: false, volatile: Volatile::default(), present: None }
     }
 
     /// Recovers what a node has that just found its storage full.
     fn again(config: &NodeConfig, rng: &mut Rng, own: Epoch, volatile: Volatile) -> Self {
         let recovery = Recovery::reopen(log_config(config), identity(rng), own);
-        let state = State::new(config.limits.queue_messages_max);
+        let state = State::new(&config.limits);
         Self { recovery, state, storage_full: true, volatile, present: None }
     }
 }

@@ -7,7 +7,8 @@ use alloc::string::String;
 use crate::broker::State;
 use crate::id::{LaneId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
-use crate::sim::model::{Model, Whereabouts};
+use crate::sim::deaths;
+use crate::sim::model::{Message, Model, Whereabouts};
 use crate::time::UnixMillis;
 
 /// Waiting messages: in which queue, how often failed, where, when due.
@@ -42,6 +43,9 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
     if let Some(what) = first_difference("message", &told, &found, |number| number.0) {
         return Some(what);
     }
+    if let Some(what) = histories(model, state) {
+        return Some(what);
+    }
     let told: Leased = model
         .leases
         .iter()
@@ -69,6 +73,24 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
         return Some(what);
     }
     names_and_leaders(model, state)
+}
+
+/// What the records say of the deaths of the messages that live.
+fn histories(model: &Model, state: &State) -> Option<String> {
+    let live = |message: &Message| {
+        matches!(message.whereabouts, Whereabouts::Waiting { .. } | Whereabouts::Leased(_))
+    };
+    let died = model.messages.iter().filter(|(_, message)| !message.deaths.is_empty());
+    let told: BTreeMap<MessageNumber, _> = died
+        .clone()
+        .filter(|(_, message)| live(message))
+        .map(|(number, message)| (*number, deaths::history(&message.deaths)))
+        .collect();
+    // Nothing is remembered of those that left.
+    let known = died.filter(|(number, _)| state.deaths.of(**number).is_some());
+    let found: BTreeMap<MessageNumber, _> =
+        known.map(|(number, _)| (*number, state.deaths.history(*number))).collect();
+    first_difference("history of message", &told, &found, |number| number.0)
 }
 
 fn names_and_leaders(model: &Model, state: &State) -> Option<String> {

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod damage;
+mod deaths;
 pub mod dice;
 pub mod difference;
 pub mod disk;

@@ -5,6 +5,7 @@ use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::id::{
     ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
@@ -13,8 +14,10 @@ use crate::log::record::StoredMessage;
 use crate::log::{LeaseEnd, Place, Record, Removal};
 use crate::options::{DeadLetter, Overflow, QueueOptions};
 use crate::sim::check::{Violation, violated};
+use crate::sim::deaths::{self, Death};
 use crate::sim::fact::{ProcessId, Tag};
 use crate::time::UnixMillis;
+use crate::wire::frame::Reason;
 
 /// Where a message is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +48,7 @@ pub struct Message {
     pub moved: bool,
     /// Where its record is.
     pub place: Place,
+    pub deaths: Vec<Death>,
 }
 
 impl Message {
@@ -54,10 +58,12 @@ impl Message {
         into: QueueId,
         target: Option<String>,
         wanted: Option<String>,
+        death: Death,
     ) -> Result<(), Violation> {
         if target != wanted || wanted.is_none() {
             return violated(KEPT, format!("{} died into the wrong queue", self.tag));
         }
+        self.deaths.push(death);
         self.queue = into;
         self.moved = true;
         self.attempts = 0;
@@ -234,6 +240,7 @@ impl Model {
             out_of_line: stored.due_at.is_some(),
             moved: false,
             place,
+            deaths: Vec::new(),
         };
         self.messages.insert(stored.number, message);
         Ok(())
@@ -375,11 +382,18 @@ impl Model {
         if how == End::Failed {
             message.attempts = attempt;
         }
-        let wanted = self.queues.get(&message.queue).and_then(Queue::dead_letters);
+        let queue = self.queues.get(&message.queue);
+        let wanted = queue.and_then(Queue::dead_letters);
         match end {
-            LeaseEnd::DeadLettered { into, .. } => {
+            LeaseEnd::DeadLettered { into, reason, note, at } => {
+                if reason.is_automatic() || (reason == &Reason::LeaseLost) == by_holder {
+                    return violated(RECORDS, format!("{} can't die of {reason:?}", message.tag));
+                }
                 let target = self.queues.get(into).map(|queue| queue.name.clone());
-                message.bury(*into, target, wanted)
+                let queue = queue.map(|queue| queue.name.clone()).unwrap_or_default();
+                let note = note.map(ToOwned::to_owned);
+                let death = Death { queue, reason: *reason, attempts: attempt, at: *at, note };
+                message.bury(*into, target, wanted, death)
             }
             LeaseEnd::Discarded { .. } if wanted.is_some() => {
                 violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
@@ -417,14 +431,20 @@ impl Model {
         }
         let wanted = queue.dead_letters().filter(|name| *name != queue.name);
         let wanted = wanted.filter(|_| options.overflow == Some(Overflow::DeadLetter));
+        let circle = wanted.as_ref().is_some_and(|name| deaths::is_circle(&message.deaths, name));
         match removal {
-            Removal::DeadLettered { into, .. } => {
+            Removal::DeadLettered { reason, .. } if *reason != Reason::Overflow || circle => {
+                violated(KEPT, format!("{} dies of {reason:?} in a circle", message.tag))
+            }
+            Removal::DeadLettered { into, reason, at } => {
                 let target = self.queues.get(into).map(|queue| queue.name.clone());
                 message.whereabouts = Whereabouts::Waiting { due_at: None };
                 message.out_of_line = true;
-                message.bury(*into, target, wanted)
+                let (queue, attempts) = (queue.name.clone(), message.attempts);
+                let death = Death { queue, reason: *reason, attempts, at: *at, note: None };
+                message.bury(*into, target, wanted, death)
             }
-            Removal::Discarded { .. } if wanted.is_some() => {
+            Removal::Discarded { .. } if wanted.is_some() && !circle => {
                 violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
             }
             Removal::Discarded { .. } => {

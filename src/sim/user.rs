@@ -61,11 +61,22 @@ pub struct Done {
     pub chores: Vec<(Micros, Chore)>,
 }
 
-pub const QUEUES: [&str; 9] =
-    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "brief.dead"];
+pub const QUEUES: [&str; 11] = [
+    "plain",
+    "brief",
+    "discards",
+    "strict",
+    "small",
+    "ring",
+    "spills",
+    "single",
+    "round",
+    "brief.dead",
+    "spills.dead",
+];
 /// Those that are declared and sent to.
-const OWN_QUEUES: [&str; 8] =
-    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single"];
+const OWN_QUEUES: [&str; 9] =
+    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round"];
 const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
 const FILTERS: [&str; 6] = ["a.*", "a.#", "#", "d", "*.b", "#.c"];
 const SERVICES: [&str; 2] = ["sums", "names"];
@@ -120,6 +131,27 @@ pub fn queue_options(name: &str) -> QueueOptions {
             ..brief
         },
         "single" => QueueOptions { lease_ms: Some(1000), single_active: Some(true), ..brief },
+        // What it sheds comes back to it from there.
+        "spills.dead" => QueueOptions {
+            lease_ms: Some(1500),
+            messages_max: Some(8),
+            overflow: Some(Overflow::DeadLetter),
+            dead_letter: Some(DeadLetter::Queue("round".to_owned())),
+            ..brief
+        },
+        "round" => QueueOptions {
+            lease_ms: Some(1500),
+            messages_max: Some(6),
+            overflow: Some(Overflow::DeadLetter),
+            dead_letter: Some(DeadLetter::Queue("spills.dead".to_owned())),
+            ..brief
+        },
+        "brief.dead" => QueueOptions {
+            messages_max: Some(20),
+            overflow: Some(Overflow::DropOldest),
+            dead_letter: Some(DeadLetter::Queue("brief.dead".to_owned())),
+            ..QueueOptions::default()
+        },
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }

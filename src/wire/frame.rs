@@ -14,6 +14,7 @@ use crate::id::{
     PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use crate::options::{ConsumeOptions, QueueOptions};
+pub use crate::wire::death::{Death, History, Reason};
 pub use crate::wire::parts::{
     Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties,
     QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,

@@ -259,6 +259,8 @@ structure! {
         pub body_bytes: Option<u32>,
         /// Its producer wants what the handler returns.
         pub tracked: Option<bool>,
+        /// An encoded `History`, if the message died before.
+        pub deaths: Option<&'a [u8]>,
     }
 }
 
@@ -321,6 +323,8 @@ structure! {
         pub body: &'a [u8],
         pub properties: Option<&'a [u8]>,
         pub dead_reason: Option<&'a str>,
+        /// An encoded `History`, if the message died before.
+        pub deaths: Option<&'a [u8]>,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod consumers;
+mod deaths;
 mod full_storage;
 #[allow(dead_code, reason = "the test of many producers uses the rest")]
 mod harness;

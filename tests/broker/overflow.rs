@@ -8,29 +8,34 @@ use tabmq::wire::frame::{Delivery, QueueCounts, Settlement};
 
 use crate::harness::{Bench, Peer, item};
 
-fn declare(bench: &mut Bench, peer: &mut Peer, queue: &str, options: QueueOptions) {
+pub fn declare(bench: &mut Bench, peer: &mut Peer, queue: &str, options: QueueOptions) {
     bench.frames(peer);
     bench.say(peer, &[Frame::Declare { request: RequestId(1), queue, options }]);
     assert!(matches!(bench.frames(peer).last(), Some(Frame::QueueState { .. })));
 }
 
-fn take(bench: &mut Bench, peer: &mut Peer, queue: &str, prefetch: u32) -> Vec<Delivery<'static>> {
+pub fn take(
+    bench: &mut Bench,
+    peer: &mut Peer,
+    queue: &str,
+    prefetch: u32,
+) -> Vec<Delivery<'static>> {
     bench.frames(peer);
     let (consumer, options) = (ConsumerId(prefetch), ConsumeOptions::new(prefetch, 1 << 20));
     bench.say(peer, &[Frame::Consume { consumer, queue, options }]);
     deliveries(bench, peer)
 }
 
-fn deliveries(bench: &mut Bench, peer: &Peer) -> Vec<Delivery<'static>> {
+pub fn deliveries(bench: &mut Bench, peer: &Peer) -> Vec<Delivery<'static>> {
     let delivery = |frame| if let Frame::Deliver(delivery) = frame { Some(delivery) } else { None };
     bench.frames(peer).into_iter().filter_map(delivery).collect()
 }
 
-fn bodies(deliveries: &[Delivery<'static>]) -> Vec<&'static [u8]> {
+pub fn bodies(deliveries: &[Delivery<'static>]) -> Vec<&'static [u8]> {
     deliveries.iter().map(|delivery| delivery.body).collect()
 }
 
-fn counts(bench: &mut Bench, peer: &mut Peer, queue: &str) -> QueueCounts {
+pub fn counts(bench: &mut Bench, peer: &mut Peer, queue: &str) -> QueueCounts {
     bench.frames(peer);
     bench.say(peer, &[Frame::Inspect { request: RequestId(99), queue }]);
     match bench.frames(peer).pop() {
@@ -39,7 +44,7 @@ fn counts(bench: &mut Bench, peer: &mut Peer, queue: &str) -> QueueCounts {
     }
 }
 
-fn ring(messages_max: u64) -> QueueOptions {
+pub fn ring(messages_max: u64) -> QueueOptions {
     QueueOptions {
         messages_max: Some(messages_max),
         overflow: Some(Overflow::DropOldest),

@@ -117,6 +117,7 @@ fn busy() -> (Tab, RequestId) {
         dead_reason: None,
         body_bytes: None,
         tracked: None,
+        deaths: None,
     };
     let confirmed = Frame::Consuming { consumer, refused: None, single_active: None };
     tab.node(&[confirmed, Frame::Deliver(delivery), Frame::Lead { candidate, term: Term(1) }]);

@@ -24,6 +24,7 @@ fn delivery(consumer: ConsumerId, lease: u64) -> Frame<'static> {
         dead_reason: None,
         body_bytes: None,
         tracked: None,
+        deaths: None,
     })
 }
 

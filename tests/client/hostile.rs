@@ -96,6 +96,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
             dead_reason: None,
             body_bytes: None,
             tracked: None,
+            deaths: None,
         }),
         19 | 20 => Frame::Settled { lease: LeaseNumber(few(rng)), refused },
         21 => Frame::Serving { service: ServiceId(few32(rng)), refused },

@@ -191,7 +191,7 @@ impl Bench {
                 body_bytes: 0,
                 attempts: 0,
                 due_at: None,
-                dead_reason: None,
+                deaths: None,
                 properties_bytes: None,
             });
         }

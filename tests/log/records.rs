@@ -9,6 +9,7 @@ use tabmq::log::record::{LeaseEnd, StoredMessage, TrackEnd};
 use tabmq::log::{Place, Record, Removal};
 use tabmq::options::{DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
+use tabmq::wire::frame::Reason;
 
 const QUEUE: QueueId = QueueId(3);
 const LEASE: LeaseNumber = LeaseNumber(u64::MAX);
@@ -42,6 +43,7 @@ fn messages() -> Vec<Record<'static>> {
         ..message
     };
     let end = |end| Record::Ended { lease: LEASE, end, by_holder: true };
+    let removed = |removal| Record::Removed { queue: QUEUE, number: NUMBER, removal };
     let options = QueueOptions {
         durability: Some(Durability::Memory),
         dead_letter: Some(DeadLetter::Queue("dead".to_owned())),
@@ -67,24 +69,21 @@ fn messages() -> Vec<Record<'static>> {
         end(LeaseEnd::Released),
         end(LeaseEnd::Failed { due_at: None }),
         end(LeaseEnd::Failed { due_at: Some(UnixMillis(7)) }),
-        end(LeaseEnd::DeadLettered { into: QUEUE, reason: "deliveries" }),
+        end(LeaseEnd::DeadLettered {
+            into: QUEUE,
+            reason: Reason::DeliveriesMax,
+            note: Some("busy"),
+            at: UnixMillis(8),
+        }),
         end(LeaseEnd::Discarded { reason: "" }),
         Record::Extended { lease: LEASE, lease_ms: 1 },
         Record::Declared { queue: QUEUE, name: "jobs", options, owner: Some(CLIENT) },
-        Record::Removed {
-            queue: QUEUE,
-            number: NUMBER,
-            removal: Removal::Discarded { reason: "overflow" },
-        },
-        Record::Removed {
-            queue: QUEUE,
-            number: NUMBER,
-            removal: Removal::DeadLettered { into: QUEUE, reason: "overflow" },
-        },
         Record::Deleted { queue: QUEUE },
         Record::Paused { queue: QUEUE, paused: true, until: Some(UnixMillis(7)) },
         Record::Purged { queue: QUEUE, through: NUMBER },
         Record::TrackForgotten { number: NUMBER },
+        removed(Removal::Discarded { reason: "overflow" }),
+        removed(Removal::DeadLettered { into: QUEUE, reason: Reason::Overflow, at: UnixMillis(8) }),
     ]
 }
 
@@ -105,22 +104,22 @@ fn checkpoint() -> Vec<Record<'static>> {
         let (queue, delivered) = (QUEUE, true);
         Record::Tracked { number: NUMBER, queue, id: "1-2-0", delivered, end }
     };
-    let kept = |due_at, dead_reason| Record::Kept {
+    let kept = |due_at, deaths| Record::Kept {
         queue: QUEUE,
         number: NUMBER,
         place: Place { chunk: ChunkNumber(300), offset: 48 },
         body_bytes: 4,
         attempts: 1,
         due_at,
-        dead_reason,
-        properties_bytes: dead_reason.map(|_| 7),
+        deaths,
+        properties_bytes: deaths.map(|_| 7),
     };
     vec![
         tracked(None),
         tracked(Some(TrackEnd::Processed { value: Some(b"value") })),
         tracked(Some(TrackEnd::Failed { code: Code::DeadLettered, reason: "rejected" })),
         kept(None, None),
-        kept(Some(UnixMillis(9)), Some("rejected")),
+        kept(Some(UnixMillis(9)), Some(b"\x82\x00\x80")),
         Record::Counters { queue: QUEUE, lane: LANE, message: NUMBER, lease: LEASE, term: Term(3) },
         Record::SettledLately { client: CLIENT, leases: vec![LEASE, LeaseNumber(1)] },
         Record::Totals {

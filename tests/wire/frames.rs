@@ -265,6 +265,7 @@ impl<'a> Dice<'a> {
             body: self.bytes(),
             properties: self.maybe(Self::bytes),
             dead_reason: self.maybe(Self::text),
+            deaths: self.maybe(Self::bytes),
         }
     }
 
@@ -342,6 +343,7 @@ impl<'a> Dice<'a> {
             dead_reason: self.maybe(Self::text),
             body_bytes: self.maybe(Self::short),
             tracked: self.maybe(Self::flag),
+            deaths: self.maybe(Self::bytes),
         }
     }
 

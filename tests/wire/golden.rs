@@ -26,7 +26,7 @@ use tabmq::wire::frame::{
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::frames::tag_of;
-use crate::operate;
+use crate::{failure, operate};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -57,7 +57,8 @@ pub fn frame(name: &str) -> Frame<'static> {
 }
 
 fn goldens() -> Vec<Golden> {
-    [link(), live(), queue(), delivery(), operate::goldens(), call(), role()].concat()
+    [link(), live(), queue(), delivery(), failure::goldens(), operate::goldens(), call(), role()]
+        .concat()
 }
 
 fn link() -> Vec<Golden> {
@@ -231,6 +232,7 @@ fn delivery() -> Vec<Golden> {
         body: FIVE,
         properties: None,
         dead_reason: None,
+        deaths: None,
         body_bytes: None,
         tracked: None,
     };

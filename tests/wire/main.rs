@@ -1,5 +1,6 @@
 //! What travels: every frame, cut and joined, damaged and unknown, and the golden vectors.
 
+mod failure;
 mod frames;
 mod golden;
 mod operate;

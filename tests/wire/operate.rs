@@ -30,6 +30,7 @@ pub fn goldens() -> Vec<Golden> {
         body: FIVE,
         properties: None,
         dead_reason: None,
+        deaths: None,
     };
     let (queue, id) = ("jobs", QueueId(2));
     let messages = vec![delayed];

@@ -136,8 +136,32 @@ export interface ConsumeOptions {
   signal?: AbortSignal;
 }
 
+/**
+ * Why a message became a dead letter. `rejected`: its consumer would not have it. `deliveries-max`:
+ * its last delivery failed. `lease-lost`: the lease of its last delivery ran out, or the consumer
+ * died. `overflow`: its queue was full. `expired`: it outlived its time to live.
+ */
+export type DeathReason = "rejected" | "deliveries-max" | "lease-lost" | "overflow" | "expired";
+
+/** All deaths of one message in one queue for one reason. */
+export interface Death {
+  /** The queue it died in. */
+  readonly queue: string;
+  readonly reason: DeathReason;
+  readonly count: number;
+  /** Failed deliveries, over all of these deaths. */
+  readonly attempts: number;
+  /** By the wall clock of the host. */
+  readonly firstAt: Date;
+  readonly lastAt: Date;
+  /** What the consumer said the last time. */
+  readonly note: string | undefined;
+}
+
 /** A message under a lease. Leaving `await using` without a settlement releases it. */
 export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
+  /** Its place in the order of the log; it keeps it for life. */
+  readonly number: number;
   /** 1 for the first delivery. */
   readonly attempt: number;
   readonly storedAt: Date;
@@ -145,6 +169,11 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
   readonly deadReason: string | undefined;
   /** The encoded length of a body that did not come, for consumers with `headersOnly`. */
   readonly bodyBytes: number | undefined;
+  /**
+   * How and where it died so far, the last death first; those of one queue and reason are one.
+   * They stay with a message that was moved back. At most `limits.deaths_max`.
+   */
+  readonly deaths: readonly Death[];
   /** Aborts when the lease is lost: stop working on the message. */
   readonly signal: AbortSignal;
   /**
@@ -192,6 +221,7 @@ export interface QueuedMessage<Body> extends Message<Body> {
   readonly dueAt: Date | undefined;
   readonly bodyBytes: number;
   readonly deadReason: string | undefined;
+  readonly deaths: readonly Death[];
 }
 
 export interface BrowseOptions extends Wait {

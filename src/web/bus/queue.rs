@@ -190,6 +190,7 @@ pub struct Leased {
     pub body: Vec<u8>,
     pub properties: Option<Vec<u8>>,
     pub dead_reason: Option<String>,
+    pub deaths: Option<Vec<u8>>,
     pub ended: oneshot::Receiver<()>,
 }
 
@@ -218,6 +219,7 @@ impl Stream for Consumer {
             body: leased.body,
             properties: leased.properties,
             dead_reason: leased.dead_reason,
+            deaths: leased.deaths,
         }))
     }
 }
@@ -244,6 +246,8 @@ pub struct Delivery {
     pub properties: Option<Vec<u8>>,
     /// Why it went to the dead-letter queue that this one is.
     pub dead_reason: Option<String>,
+    /// How and where it died so far: an encoded `History`, which `cbor::decode` reads.
+    pub deaths: Option<Vec<u8>>,
 }
 
 impl Delivery {

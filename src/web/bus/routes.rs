@@ -122,11 +122,21 @@ impl Routes {
                 let lost = last.0.saturating_sub(first.0).saturating_add(1);
                 self.heard(subscription, Heard::Lost(lost), lost);
             }
-            Event::Delivery { consumer, lease, attempt, body, properties, dead_reason, .. } => {
+            Event::Delivery {
+                consumer,
+                lease,
+                attempt,
+                body,
+                properties,
+                dead_reason,
+                deaths,
+                ..
+            } => {
                 let Some(sender) = self.consumers.get(&consumer) else { return };
                 let (end, ended) = oneshot::channel();
                 self.leases.insert(lease, end);
-                let leased = Leased { lease, attempt, body, properties, dead_reason, ended };
+                let leased =
+                    Leased { lease, attempt, body, properties, dead_reason, deaths, ended };
                 let _ = sender.unbounded_send(leased);
             }
             Event::Dispatch { key, service, method, arguments, .. } => {
