@@ -29,6 +29,8 @@ pub struct Limits {
     pub queues_max: u32,
     /// Messages of one queue, unless its declaration says less.
     pub queue_messages_max: u32,
+    /// Waits of one ladder of a backoff.
+    pub backoff_waits_max: u32,
     /// Ways of dying (queue and reason) remembered of one message, at least 1; the oldest are
     /// forgotten.
     pub deaths_max: u32,
@@ -104,6 +106,7 @@ impl Limits {
         handles_max: 10_000,
         queues_max: 10_000,
         queue_messages_max: 10_000_000,
+        backoff_waits_max: 100,
         deaths_max: 16,
         lanes_max: 10_000,
         lane_keep_ms: 24 * 3600 * 1000,

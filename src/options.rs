@@ -34,16 +34,73 @@ impl Write for Durability {
 }
 
 structure! {
-    /// How long a failed delivery waits before its next attempt.
+    /// How long a failed delivery waits before its next attempt: along the ladder if there is one,
+    /// else by equal steps if there is a step, else multiplied.
     #[derive(Clone, PartialEq, Eq, Debug)]
     pub struct Backoff {
         /// Wait after the first failure.
         pub first_ms: u64,
         /// Each further wait is the last one times this, in percent; 100 keeps it fixed.
         pub factor_percent: u32,
+        /// No wait is longer, the jitter included.
         pub wait_ms_max: u64,
-        /// Each wait is changed by up to this much either way, at random.
+        /// Each wait is changed by up to this much either way, at random; at most 100.
         pub jitter_percent: u32,
+        /// Each further wait is this much longer than the last one.
+        pub step_ms: Option<u64>,
+        /// The waits one by one; the last one repeats. At least one, at most
+        /// `limits.backoff_waits_max`, and not with a step.
+        pub ladder_ms: Option<Vec<u64>>,
+    }
+}
+
+impl Backoff {
+    /// Whether it can be followed.
+    #[must_use]
+    pub fn is_valid(&self, waits_max: u32) -> bool {
+        let waits = 1..=waits_max as usize;
+        let of_ladder = |ladder: &Vec<u64>| self.step_ms.is_none() && waits.contains(&ladder.len());
+        self.ladder_ms.as_ref().is_none_or(of_ladder)
+    }
+
+    /// The wait after so many failures, before the jitter.
+    #[must_use]
+    pub fn wait_ms(&self, failures: u32) -> u64 {
+        let further = failures.saturating_sub(1);
+        let wait_ms = match (&self.ladder_ms, self.step_ms) {
+            (Some(ladder), _) => {
+                let last = ladder.len().saturating_sub(1);
+                ladder.get(last.min(further as usize)).copied().unwrap_or_default()
+            }
+            (None, Some(step_ms)) => {
+                self.first_ms.saturating_add(step_ms.saturating_mul(u64::from(further)))
+            }
+            (None, None) => self.multiplied_ms(further),
+        };
+        wait_ms.min(self.wait_ms_max)
+    }
+
+    /// In microseconds, so that what is cut off each time does not add up.
+    fn multiplied_ms(&self, times: u32) -> u64 {
+        let wait_us_max = self.wait_ms_max.saturating_mul(1000);
+        let mut wait_us = self.first_ms.saturating_mul(1000);
+        for _ in 0..times {
+            let next_us = wait_us.saturating_mul(u64::from(self.factor_percent)) / 100;
+            if next_us == wait_us || wait_us >= wait_us_max {
+                break;
+            }
+            wait_us = next_us;
+        }
+        wait_us.saturating_add(500) / 1000
+    }
+
+    /// The shortest and the longest wait after so many failures.
+    #[must_use]
+    pub fn range_ms(&self, failures: u32) -> (u64, u64) {
+        let wait_ms = self.wait_ms(failures);
+        let jitter_percent = u64::from(self.jitter_percent.min(100));
+        let spread_ms = wait_ms.saturating_mul(jitter_percent) / 100;
+        (wait_ms - spread_ms, wait_ms.saturating_add(spread_ms).min(self.wait_ms_max))
     }
 }
 

@@ -188,24 +188,45 @@ export const checkRetry = (options: unknown) => check("retry", options, RETRY);
 const RECEIVE = { ...WAIT, max: count, maxBytes: count };
 export const checkReceive = (options: unknown) => check("receive", options, RECEIVE);
 
+const percent: Rule<number> = (part, name) => {
+  if (typeof part === "number" && part >= 0 && part < 1e6) return Math.round(part * 100);
+  throw invalid(`${name} must be a number of at least 0`, name);
+};
+const waits: Rule<number[]> = (value, name) => {
+  if (Array.isArray(value) && value.length) return value.map((wait) => duration(wait, name));
+  throw invalid(`${name} must be a list of durations that is not empty`, name);
+};
+const BACKOFF = {
+  kind: oneOf("fixed", "linear", "exponential", "ladder"),
+  first: duration,
+  factor: percent,
+  step: duration,
+  waits,
+  max: duration,
+  jitter: percent,
+};
+/** What belongs to one kind alone. */
+const BACKOFF_OWN = { factor: "exponential", step: "linear", waits: "ladder" } as const;
 const backoff: Rule<object> = (value, name) => {
-  if (typeof value !== "object" || value === null) value = { first: value, factor: 1, jitter: 0 };
-  const percent: Rule<number> = (part, key) => {
-    if (typeof part === "number" && part >= 0 && part < 1e6) return Math.round(part * 100);
-    throw invalid(`${key} must be a number of at least 0`, key);
-  };
-  const { first, factor, max, jitter } = check(name, value, {
-    first: duration,
-    factor: percent,
-    max: duration,
-    jitter: percent,
-  });
-  const firstMs = first ?? 1000;
+  if (Array.isArray(value)) value = { waits: value, jitter: 0 };
+  else if (typeof value !== "object" || value === null)
+    value = { kind: "fixed", first: value, jitter: 0 };
+  const checked = check(name, value, BACKOFF);
+  const { first = 1000, factor, step, waits: ladderMs, max, jitter } = checked;
+  const implied = step === undefined ? "exponential" : "linear";
+  const kind = checked.kind ?? (ladderMs ? "ladder" : implied);
+  for (const [part, owner] of Object.entries(BACKOFF_OWN))
+    if (kind !== owner && checked[part as keyof typeof BACKOFF_OWN] !== undefined)
+      throw invalid(`${name}: "${part}" is for kind "${owner}"`, part);
+  if (kind === "ladder" && !ladderMs) throw invalid(`${name}: a ladder needs "waits"`, "waits");
+  const firstMs = ladderMs ? 0 : first;
   return {
     firstMs,
-    factorPercent: factor ?? 200,
-    waitMsMax: Math.max(firstMs, max ?? 300_000),
+    factorPercent: kind === "exponential" ? (factor ?? 200) : 100,
+    waitMsMax: max ?? (ladderMs ? Math.max(...ladderMs) : Math.max(first, 300_000)),
     jitterPercent: jitter ?? 20,
+    ...(kind === "linear" && { stepMs: step ?? first }),
+    ...(ladderMs && { ladderMs }),
   };
 };
 const QUEUE = {

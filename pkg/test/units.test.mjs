@@ -125,6 +125,12 @@ const REFUSED = [
   [internals.checkQueue, { deadLetter: true }],
   [internals.checkQueue, { backoff: { first: "1s", factor: -1 } }],
   [internals.checkQueue, { backoff: { frist: 1 } }],
+  [internals.checkQueue, { backoff: [] }],
+  [internals.checkQueue, { backoff: [1, "soon"] }],
+  [internals.checkQueue, { backoff: { kind: "fixed", factor: 2 } }],
+  [internals.checkQueue, { backoff: { factor: 2, step: 1 } }],
+  [internals.checkQueue, { backoff: { kind: "ladder" } }],
+  [internals.checkQueue, { backoff: { kind: "random" } }],
   [internals.checkConnect, { limits: { requests_max: -1 } }],
   [internals.checkConnect, { peer: { tags: { a: 1 } } }],
   [internals.checkConnect, { host: "cloud" }],
@@ -171,22 +177,12 @@ for (const options of [{ host: "worker" }, { host: "shared-worker" }, { storage:
   });
 }
 
-test("options: a backoff may be a duration", () => {
-  assert.deepEqual(internals.checkQueue({ backoff: "2s" }).backoff, {
-    firstMs: 2000,
-    factorPercent: 100,
-    waitMsMax: 300_000,
-    jitterPercent: 0,
-  });
-  assert.deepEqual(
-    internals.checkQueue({ backoff: { first: 500, factor: 1.5, jitter: 0.1 } }).backoff,
-    {
-      firstMs: 500,
-      factorPercent: 150,
-      waitMsMax: 300_000,
-      jitterPercent: 10,
-    },
-  );
+test("options: backoffs cross the border as the tests of the core have them", () => {
+  const policies = new URL("../../tests/backoff/policies.json", import.meta.url);
+  for (const { text, wire } of JSON.parse(readFileSync(policies, "utf8"))) {
+    const backoff = new Function(`return ${text}`)();
+    assert.deepEqual(internals.checkQueue({ backoff }).backoff, wire, text);
+  }
 });
 
 test("options: delay and at exclude each other", () => {

@@ -62,6 +62,10 @@ impl Broker {
         if let Some(DeadLetter::Queue(dead)) = &options.dead_letter {
             Name::parse(dead, &self.limits)?;
         }
+        let waits_max = self.limits.backoff_waits_max;
+        if options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
+            return Err(Refused::new(Code::Invalid, "backoff"));
+        }
         if options.durability.is_some_and(|wanted| wanted > self.storage.durability_max) {
             return Err(Refused::new(Code::Unsupported, "durability"));
         }

@@ -55,8 +55,14 @@ pub struct Settings {
 
 const LEASE_MS_DEFAULT: u64 = 30_000;
 const DELIVERIES_MAX_DEFAULT: u32 = 5;
-const BACKOFF_DEFAULT: Backoff =
-    Backoff { first_ms: 1000, factor_percent: 200, wait_ms_max: 300_000, jitter_percent: 20 };
+const BACKOFF_DEFAULT: Backoff = Backoff {
+    first_ms: 1000,
+    factor_percent: 200,
+    wait_ms_max: 300_000,
+    jitter_percent: 20,
+    step_ms: None,
+    ladder_ms: None,
+};
 
 impl Settings {
     pub fn new(options: &QueueOptions, messages_max: u32) -> Self {
@@ -72,19 +78,12 @@ impl Settings {
 
     /// The wait before the attempt after `attempts` failures, changed at random by the jitter.
     pub fn backoff_ms(&self, attempts: u32, rng: &mut Rng) -> u64 {
-        let mut wait_ms = self.backoff.first_ms;
-        for _ in 1..attempts {
-            wait_ms = wait_ms.saturating_mul(u64::from(self.backoff.factor_percent)) / 100;
-            if wait_ms >= self.backoff.wait_ms_max {
-                break;
-            }
+        let (least_ms, most_ms) = self.backoff.range_ms(attempts);
+        if least_ms == most_ms {
+            least_ms
+        } else {
+            least_ms + rng.below((most_ms - least_ms).saturating_add(1))
         }
-        wait_ms = wait_ms.min(self.backoff.wait_ms_max);
-        let spread_ms = wait_ms / 100 * u64::from(self.backoff.jitter_percent.min(100));
-        if spread_ms == 0 {
-            return wait_ms;
-        }
-        wait_ms - spread_ms + rng.below(2 * spread_ms + 1)
     }
 }
 

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use core::cell::Cell;
 
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Code, Refused};
@@ -197,6 +197,7 @@ limits! {
     handles_max,
     queues_max,
     queue_messages_max,
+    backoff_waits_max,
     deaths_max,
     lanes_max,
     lane_keep_ms,
@@ -281,7 +282,7 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
 }
 
 fn backoff(object: &JsValue) -> Result<Backoff, Refused> {
-    let names = ["firstMs", "factorPercent", "waitMsMax", "jitterPercent"];
+    let names = ["firstMs", "factorPercent", "waitMsMax", "jitterPercent", "stepMs", "ladderMs"];
     let fields = Fields::of(object, &names, "backoff");
     let long = |name| fields.required(name, fields.long(name));
     let small = |name| fields.required(name, fields.small(name));
@@ -290,5 +291,9 @@ fn backoff(object: &JsValue) -> Result<Backoff, Refused> {
         factor_percent: small("factorPercent"),
         wait_ms_max: long("waitMsMax"),
         jitter_percent: small("jitterPercent"),
+        step_ms: fields.long("stepMs"),
+        ladder_ms: fields.read("ladderMs", |waits| {
+            waits.dyn_ref::<Array>()?.iter().map(|wait_ms| whole(&wait_ms)).collect()
+        }),
     })
 }

@@ -104,8 +104,14 @@ pub struct User {
 /// How a queue of the simulation is declared.
 #[must_use]
 pub fn queue_options(name: &str) -> QueueOptions {
-    let backoff =
-        Backoff { first_ms: 50, factor_percent: 200, wait_ms_max: 400, jitter_percent: 20 };
+    let backoff = Backoff {
+        first_ms: 50,
+        factor_percent: 200,
+        wait_ms_max: 400,
+        jitter_percent: 20,
+        step_ms: None,
+        ladder_ms: None,
+    };
     let brief = QueueOptions { backoff: Some(backoff), ..QueueOptions::default() };
     match name {
         "brief" => QueueOptions { lease_ms: Some(700), deliveries_max: Some(3), ..brief },

@@ -45,8 +45,14 @@ fn declare(bench: &mut Bench, peer: &mut Peer, queue: &str, options: QueueOption
 }
 
 fn quick() -> QueueOptions {
-    let backoff =
-        Backoff { first_ms: 100, factor_percent: 200, wait_ms_max: 1000, jitter_percent: 0 };
+    let backoff = Backoff {
+        first_ms: 100,
+        factor_percent: 200,
+        wait_ms_max: 1000,
+        jitter_percent: 0,
+        step_ms: None,
+        ladder_ms: None,
+    };
     QueueOptions {
         lease_ms: Some(3000),
         deliveries_max: Some(3),

@@ -1,7 +1,8 @@
 //! Golden frames that concern deaths and what is done about them.
 
 use tabmq::cbor::encode;
-use tabmq::id::{ConsumerId, LaneId, LeaseNumber, MessageNumber, Sequence};
+use tabmq::id::{ConsumerId, LaneId, LeaseNumber, MessageNumber, RequestId, Sequence};
+use tabmq::options::{Backoff, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Death, Delivery, History, Reason};
@@ -9,11 +10,30 @@ use tabmq::wire::frame::{Death, Delivery, History, Reason};
 use crate::golden::{FIVE, Golden};
 
 pub fn goldens() -> Vec<Golden> {
-    vec![(
-        "deliver-dead",
-        "a dead letter, rejected as busy after it was moved back from overflow",
-        Frame::Deliver(dead_letter()),
-    )]
+    vec![
+        (
+            "declare-ladder",
+            "waits of 1 s, 10 s and then 1 min each time",
+            Frame::Declare { request: RequestId(1), queue: "jobs", options: ladder() },
+        ),
+        (
+            "deliver-dead",
+            "a dead letter, rejected as busy after it was moved back from overflow",
+            Frame::Deliver(dead_letter()),
+        ),
+    ]
+}
+
+fn ladder() -> QueueOptions {
+    let backoff = Backoff {
+        first_ms: 0,
+        factor_percent: 100,
+        wait_ms_max: 60_000,
+        jitter_percent: 0,
+        step_ms: None,
+        ladder_ms: Some(vec![1000, 10_000, 60_000]),
+    };
+    QueueOptions { backoff: Some(backoff), ..QueueOptions::default() }
 }
 
 fn dead_letter() -> Delivery<'static> {

@@ -212,6 +212,8 @@ impl<'a> Dice<'a> {
                 factor_percent: dice.short(),
                 wait_ms_max: dice.number(),
                 jitter_percent: dice.short(),
+                step_ms: dice.maybe(Self::number),
+                ladder_ms: dice.maybe(|dice| dice.list(Self::number)),
             }),
             dead_letter: self.maybe(|dice| match dice.flag() {
                 true => DeadLetter::Queue(dice.text().to_owned()),

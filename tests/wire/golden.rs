@@ -173,6 +173,8 @@ fn queue() -> Vec<Golden> {
             factor_percent: 200,
             wait_ms_max: 300_000,
             jitter_percent: 20,
+            step_ms: None,
+            ladder_ms: None,
         }),
         dead_letter: Some(DeadLetter::Discard),
         ..QueueOptions::default()

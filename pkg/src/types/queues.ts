@@ -12,7 +12,7 @@ export interface QueueOptions {
   lease?: Duration;
   /** Default 5; then the message goes to the dead-letter queue. */
   maxDeliver?: number;
-  /** Default: 1 s, doubled each time, at most 5 min, jitter 20 %. A duration never changes. */
+  /** Default: 1 s, doubled each time, at most 5 min, jitter 20 %. */
   backoff?: Backoff;
   /** Structural. Default `<name>.dead`; `false` discards. */
   deadLetter?: string | false;
@@ -48,9 +48,29 @@ export interface QueueOptions {
   keepResults?: Duration;
 }
 
+/**
+ * How long a failed delivery waits. A duration is always the same wait, a list the waits one by one
+ * of which the last repeats; neither has a jitter. `kind` follows from the fields that are given:
+ * `step` is linear, `waits` a ladder, and else it is exponential.
+ */
 export type Backoff =
   | Duration
-  | { first?: Duration; factor?: number; max?: Duration; jitter?: number };
+  | readonly Duration[]
+  | {
+      kind?: "fixed" | "linear" | "exponential" | "ladder";
+      /** Wait after the first failure. Default 1 s. */
+      first?: Duration;
+      /** Exponential: each wait is the last one times this. Default 2. */
+      factor?: number;
+      /** Linear: each wait is this much longer than the last one. Default `first`. */
+      step?: Duration;
+      /** Ladder: the waits, at most `limits.backoff_waits_max`. */
+      waits?: readonly Duration[];
+      /** No wait is longer. Default 5 min, or the longest of a ladder. */
+      max?: Duration;
+      /** Part of a wait by which it is changed at random, either way. Default 0.2. */
+      jitter?: number;
+    };
 
 export interface QueueInfo {
   /** Could be delivered now. */
