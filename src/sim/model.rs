@@ -140,7 +140,7 @@ const KEPT: &str = "confirmed-is-kept";
 const ONE_LEADER: &str = "one-leader-per-term";
 const ONE_ACTIVE: &str = "one-active-consumer";
 const PAUSED: &str = "paused-serves-nobody";
-const RECORDS: &str = "records-make-sense";
+pub(super) const RECORDS: &str = "records-make-sense";
 
 impl Model {
     /// Makes the change that `record` tells.
@@ -467,36 +467,6 @@ impl Model {
         let paused_for_ever = self.queues.get(&id).is_some_and(|queue| queue.paused_for_ever);
         let queue = Queue { name: name.to_owned(), options: options.clone(), paused_for_ever };
         self.queues.insert(id, queue);
-        Ok(())
-    }
-
-    fn delete(&mut self, id: QueueId) -> Result<(), Violation> {
-        if self.queues.remove(&id).is_none() {
-            return violated(RECORDS, format!("queue {} is not there to delete", id.0));
-        }
-        for message in self.messages.values_mut().filter(|message| message.queue == id) {
-            if let Whereabouts::Leased(lease) = message.whereabouts
-                && let Some(lease) = self.leases.get_mut(&lease)
-            {
-                lease.end = Some((End::Discarded, false));
-            }
-            if message.whereabouts != Whereabouts::Acked {
-                message.whereabouts = Whereabouts::Discarded;
-            }
-        }
-        Ok(())
-    }
-
-    fn purge(&mut self, id: QueueId, through: MessageNumber) -> Result<(), Violation> {
-        if !self.queues.contains_key(&id) {
-            return violated(RECORDS, format!("queue {} is not there to purge", id.0));
-        }
-        for (_, message) in self.messages.range_mut(..=through) {
-            let waiting = matches!(message.whereabouts, Whereabouts::Waiting { .. });
-            if message.queue == id && waiting {
-                message.whereabouts = Whereabouts::Discarded;
-            }
-        }
         Ok(())
     }
 

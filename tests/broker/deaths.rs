@@ -129,7 +129,7 @@ fn a_history_is_in_the_checkpoint_and_ends_with_its_message() {
     assert_eq!(bodies(&dead), [b"a", b"b"]);
     for delivery in &dead {
         assert!(history(delivery).deaths.iter().any(|death| death.note == Some("no")));
-        settle(&mut bench, &mut peer, delivery, Settlement::Ack);
+        settle(&mut bench, &mut peer, delivery, Settlement::Ack { value: None });
     }
     let state = bench.node.broker().expect("it serves").state();
     assert_eq!(state.deaths.of(dead[0].number), None);

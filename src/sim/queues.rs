@@ -1,0 +1,84 @@
+//! The queues of the simulation, and how each is declared.
+
+use alloc::borrow::ToOwned;
+
+use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
+
+pub const QUEUES: [&str; 11] = [
+    "plain",
+    "brief",
+    "discards",
+    "strict",
+    "small",
+    "ring",
+    "spills",
+    "single",
+    "round",
+    "brief.dead",
+    "spills.dead",
+];
+/// Those that are declared and sent to.
+pub const OWN_QUEUES: [&str; 9] =
+    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round"];
+
+/// How a queue of the simulation is declared.
+#[must_use]
+pub fn queue_options(name: &str) -> QueueOptions {
+    let backoff = Backoff {
+        first_ms: 50,
+        factor_percent: 200,
+        wait_ms_max: 400,
+        jitter_percent: 20,
+        step_ms: None,
+        ladder_ms: None,
+    };
+    let brief = QueueOptions { backoff: Some(backoff), ..QueueOptions::default() };
+    match name {
+        "brief" => QueueOptions { lease_ms: Some(700), deliveries_max: Some(3), ..brief },
+        "discards" => QueueOptions {
+            lease_ms: Some(2000),
+            deliveries_max: Some(2),
+            dead_letter: Some(DeadLetter::Discard),
+            ..brief
+        },
+        "strict" => QueueOptions { durability: Some(Durability::Strict), ..brief },
+        "ring" => QueueOptions {
+            lease_ms: Some(1500),
+            messages_max: Some(8),
+            overflow: Some(Overflow::DropOldest),
+            ..brief
+        },
+        "spills" => QueueOptions {
+            lease_ms: Some(1500),
+            bytes_max: Some(2000),
+            overflow: Some(Overflow::DeadLetter),
+            consumers_min: Some(2),
+            consumers_wait_ms: Some(400),
+            ..brief
+        },
+        "single" => QueueOptions { lease_ms: Some(1000), single_active: Some(true), ..brief },
+        // What it sheds comes back to it from there.
+        "spills.dead" => QueueOptions {
+            lease_ms: Some(1500),
+            messages_max: Some(8),
+            overflow: Some(Overflow::DeadLetter),
+            dead_letter: Some(DeadLetter::Queue("round".to_owned())),
+            ..brief
+        },
+        "round" => QueueOptions {
+            lease_ms: Some(1500),
+            messages_max: Some(6),
+            overflow: Some(Overflow::DeadLetter),
+            dead_letter: Some(DeadLetter::Queue("spills.dead".to_owned())),
+            ..brief
+        },
+        "brief.dead" => QueueOptions {
+            messages_max: Some(20),
+            overflow: Some(Overflow::DropOldest),
+            dead_letter: Some(DeadLetter::Queue("brief.dead".to_owned())),
+            ..QueueOptions::default()
+        },
+        "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
+        _ => QueueOptions::default(),
+    }
+}
