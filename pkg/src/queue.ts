@@ -77,7 +77,8 @@ export class QueueClient implements Queue<unknown, unknown> {
       const checked = checkSend(options),
         delay_ms = delayOf(checked),
         properties = encodeProperties(checked);
-      const { durability, confirm, signal, timeout } = checked;
+      const { durability, confirm } = checked;
+      const rest = this.#rest(checked);
       const track = checked.track ?? confirm === "processed";
       const receipt = this.#receipts(durability);
       const sent = this.#ask(
@@ -88,8 +89,7 @@ export class QueueClient implements Queue<unknown, unknown> {
         (event: RawEventOf<"sent">) => receipt(event, 0, checked.id, track),
       );
       if (confirm !== "processed") return sent;
-      const wait = { ...(signal && { signal }), ...(timeout !== undefined && { timeout }) };
-      return sent.then((stored) => stored.processed(wait).then(() => stored));
+      return sent.then((stored) => stored.processed(rest()).then(() => stored));
     });
   }
 
@@ -196,19 +196,21 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   purge(options?: Wait): Promise<number> {
     return attempt(async () => {
-      const wait = checkWait("purge", options);
+      const wait = checkWait("purge", options),
+        rest = this.#rest(wait);
       const through = await this.#inspect("purge", wait, (counts) => counts[NEWEST] as number);
       const begin = (raw: RawBus) => raw.purge(this.name, through);
-      return this.#ask("purge", wait, NOTHING, begin, count);
+      return this.#ask("purge", rest(), NOTHING, begin, count);
     });
   }
 
   delete(options?: Wait & { ifUnused?: boolean; ifEmpty?: boolean }): Promise<number> {
     return attempt(async () => {
       const { ifUnused = false, ifEmpty = false, ...wait } = checkDelete(options);
+      const rest = this.#rest(wait);
       const id = await this.#inspect("delete", wait, (counts) => counts[ID] as number);
       const begin = (raw: RawBus) => raw.deleteQueue(this.name, id, ifUnused, ifEmpty);
-      return this.#ask("delete", wait, NOTHING, begin, count);
+      return this.#ask("delete", rest(), NOTHING, begin, count);
     });
   }
 
@@ -304,6 +306,16 @@ export class QueueClient implements Queue<unknown, unknown> {
     const begin = (raw: RawBus) => raw.declare(this.name, this.#wire);
     const read = (event: StateEvent) => readInfo(event[2]);
     return this.#context.ask(this.#patience(verb, wait), "request", NOTHING, begin, read).promise;
+  }
+
+  /** For a verb that asks more than once: what is left of its wait at that moment. */
+  #rest({ signal, timeout }: CheckedWait): () => CheckedWait {
+    const began = performance.now();
+    const whole_ms = timeout ?? this.#context.engine.limits.verb_timeout_ms;
+    return () => {
+      const left_ms = Math.max(0, whole_ms - (performance.now() - began));
+      return signal ? { signal, timeout: left_ms } : { timeout: left_ms };
+    };
   }
 
   #patience(verb: string, wait: CheckedWait) {
