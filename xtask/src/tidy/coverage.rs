@@ -109,7 +109,7 @@ mod tests {
         let both = "pkg/test/a.test.mjs: send: comes<br>tests/broker/a.rs: it_comes";
         assert_eq!(judged(&format!("| A1 | queue | yes | {both} | kept |")), None);
         assert_eq!(judged("| A1 | queue | part | tests/broker/a.rs: it_comes | - |"), None);
-        assert_eq!(judged("| A1 | queue | no | | |"), None);
+        assert_eq!(judged("| A1 | queue | no |  |  |"), None);
     }
 
     #[test]
