@@ -46,6 +46,32 @@ pub fn first_uint(bytes: &[u8]) -> Result<u64, Malformed> {
     if reader.failed { Err(Malformed) } else { Ok(number) }
 }
 
+/// The encoded map that has no entries.
+pub const EMPTY_MAP: &[u8] = &[0xa0];
+
+/// A key and its value, as they are encoded.
+pub type Entry<'b> = (&'b [u8], &'b [u8]);
+
+/// The entries of the map that fills `bytes`.
+///
+/// # Errors
+/// `Malformed`.
+pub fn entries(bytes: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
+    let mut decoder = Decoder::new(bytes);
+    let length = decoder.map().ok().flatten().ok_or(Malformed)?;
+    let mut item = || {
+        let start = decoder.position();
+        decoder.skip().map_err(|_| Malformed)?;
+        bytes.get(start..decoder.position()).ok_or(Malformed)
+    };
+    let mut entries = Vec::new();
+    // Each item takes at least one byte, or the skip fails: a long length is not believed.
+    for _ in 0..length {
+        entries.push((item()?, item()?));
+    }
+    if decoder.position() == bytes.len() { Ok(entries) } else { Err(Malformed) }
+}
+
 /// Appends one value to `out`.
 pub fn encode<T: Write + ?Sized>(value: &T, out: &mut Vec<u8>) {
     value.write(out);

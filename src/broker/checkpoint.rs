@@ -61,6 +61,15 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             end: track.end.as_ref().map(End::as_record),
         });
     }
+    for ((client, request), redriving) in state.redrives.iter() {
+        write(&Record::Redrive {
+            client: *client,
+            request: *request,
+            order: &redriving.order,
+            moved: redriving.moved,
+            reached: redriving.reached,
+        });
+    }
     write(&Record::Counters {
         queue: state.next.queue,
         lane: state.next.lane,

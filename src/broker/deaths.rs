@@ -47,6 +47,14 @@ impl Deaths {
         self.histories.remove(&number);
     }
 
+    /// The message is back where it died.
+    pub fn move_back(&mut self, number: MessageNumber) {
+        let mut history = self.history(number);
+        history.recent = 0;
+        let bytes = encoded(&history);
+        self.histories.insert(number, bytes);
+    }
+
     /// Whether a message that leaves for the queue `target` without a consumer's doing goes in a
     /// circle.
     pub fn is_circle(&self, number: MessageNumber, target: &str) -> bool {

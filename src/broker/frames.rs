@@ -166,6 +166,10 @@ impl Broker {
                 self.on_track(conn, request, queue, id, processed);
             }
             Frame::Progress { lease, value } => self.on_progress(client, lease, value),
+            Frame::Redrive { request, redrive } => {
+                self.on_redrive(now, conn, client, request, &redrive);
+            }
+            Frame::EndRedrive { request } => self.on_end_redrive(client, request),
             Frame::Visible { visible } => self.on_visible(client, visible),
             Frame::CancelConsumer { consumer } => self.on_cancel_consumer(client, consumer),
             Frame::Settle { lease, settlement } => {

@@ -26,6 +26,7 @@ mod outputs;
 mod overflow;
 mod peers;
 mod queue;
+mod redrive;
 mod results;
 mod roles;
 mod sends;
@@ -52,6 +53,7 @@ use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
 use crate::broker::moving::Moves;
 use crate::broker::queue::Queue;
+use crate::broker::redrive::Redrives;
 use crate::broker::results::Trackers;
 use crate::broker::roles::Roles;
 use crate::broker::services::Services;
@@ -128,6 +130,7 @@ pub struct Broker {
     trackers: Trackers,
     /// When what became of each message is forgotten.
     result_ends: Deadlines<MessageNumber, Instant>,
+    redrives: Redrives,
     live: LiveHub,
     published: Map<ConnId, PublishNumber>,
     services: Services,
@@ -185,6 +188,7 @@ impl Broker {
             delayed: Deadlines::new(),
             trackers: Trackers::default(),
             result_ends: Deadlines::new(),
+            redrives: Redrives::new(&state, now),
             live: LiveHub::new(),
             published: Map::new(),
             services: volatile.services,
@@ -298,6 +302,7 @@ impl Broker {
         self.end_gatherings(now);
         self.end_pauses(now);
         if !self.draining {
+            self.advance_redrives(now);
             self.deliver(now);
             self.dispatch_calls();
         }

@@ -41,6 +41,7 @@ impl Broker {
         let settling = self.settling.as_ref().map(Settling::until);
         [
             self.lease_ends.first(),
+            self.redrive_at(),
             self.gatherings.first(),
             self.result_ends.first(),
             self.call_ends.first(),

@@ -92,6 +92,7 @@ impl Broker {
             self.end_leases_of(now, client, Leaving::Died);
             self.fail_calls_served_by(now, client);
             self.give_up_calls_of(client);
+            self.end_redrives_of(client);
         }
         self.end_terms_not_held(client, &hello.terms);
         if let Some(reached) = hello.published {

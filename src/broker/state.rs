@@ -10,9 +10,10 @@ use crate::broker::deaths::Deaths;
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::queue::{Entry, Lease, Queue, Settings};
+use crate::broker::redrive::Redriving;
 use crate::broker::tracks::Tracks;
 use crate::error::Code;
-use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term};
+use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, RequestId, Sequence, Term};
 use crate::limits::Limits;
 use crate::log::record::StoredMessage;
 use crate::log::record::TrackEnd;
@@ -77,6 +78,7 @@ pub struct State {
     pub lanes: Line<LaneId, Lane>,
     pub leases: Line<LeaseNumber, Lease>,
     pub deaths: Deaths,
+    pub redrives: Map<(ClientId, RequestId), Redriving>,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
     pub leaders: Map<String, Leader>,
     pub tracks: Tracks,
@@ -95,6 +97,7 @@ impl State {
             lanes: Line::new(),
             leases: Line::new(),
             deaths: Deaths::new(limits.deaths_max),
+            redrives: Map::new(),
             settled_lately: Map::new(),
             leaders: Map::new(),
             tracks: Tracks::default(),
@@ -152,6 +155,9 @@ impl State {
                 }
             }
             Record::Purged { queue, through } => return self.apply_purged(*queue, *through),
+            Record::Redrive { .. } | Record::Redriven { .. } | Record::RedriveForgotten { .. } => {
+                return self.apply_redrive(record);
+            }
             Record::Kept { .. } => return self.apply_kept(record),
             Record::Moved { from, queue, lease, message } => {
                 let stand = Stand { queue: *queue, number: message.number, lease: *lease };
@@ -242,6 +248,7 @@ impl State {
             Record::LaneClosed { lane } => {
                 if let Some(closed) = self.lanes.remove(lane) {
                     self.settled_lately.remove(&closed.client);
+                    self.forget_redrives_of(closed.client);
                 }
             }
             _ => {}

@@ -18,6 +18,7 @@ mod liveness;
 mod operate;
 mod publish;
 mod receipts;
+mod redrive;
 mod requests;
 mod resume;
 mod sends;
@@ -36,6 +37,7 @@ use crate::client::live::LiveMessages;
 use crate::client::liveness::Silence;
 use crate::client::publish::Publishing;
 use crate::client::receipts::Receipts;
+use crate::client::redrive::Redrives;
 use crate::client::requests::Requests;
 use crate::client::sends::Outbox;
 use crate::client::services::Services;
@@ -90,6 +92,7 @@ pub struct Client {
     requests: Requests,
     outbox: Outbox,
     receipts: Receipts,
+    redrives: Redrives,
     live: LiveMessages,
     publishing: Publishing,
     consumers: Consumers,
@@ -130,6 +133,7 @@ impl Client {
             requests: Requests::default(),
             outbox: Outbox::new(lane, position),
             receipts: Receipts::default(),
+            redrives: Redrives::default(),
             live: LiveMessages::default(),
             publishing: Publishing::new(now.unix, published),
             consumers: Consumers::default(),

@@ -82,6 +82,7 @@ impl Client {
 
     pub(super) fn on_counted(&mut self, request: RequestId, count: u64) {
         if self.take_question(request) {
+            self.redrive_answered(request);
             self.answer(request, Event::Counted { request, count });
         }
     }

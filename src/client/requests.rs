@@ -110,6 +110,12 @@ impl Client {
         self.answer(request, event);
     }
 
+    /// Ends a request without a word.
+    pub(super) fn drop_request(&mut self, request: RequestId) {
+        self.silence_request(request);
+        self.answer(request, Event::Settled { request });
+    }
+
     pub(super) fn begin_flush(&mut self) -> Result<RequestId, Refused> {
         self.requests.check_count(&self.limits)?;
         let flush = self.requests.issue();

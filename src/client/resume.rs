@@ -59,6 +59,7 @@ impl Client {
         self.declare_groups();
         self.declare_services();
         self.resume_roles();
+        self.resume_redrives();
         self.resume_sends(welcome);
         if self.rules.resend_after_resume() {
             self.resend_settlements();

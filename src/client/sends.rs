@@ -318,6 +318,7 @@ impl Client {
             return;
         }
         if self.take_question(request) {
+            self.redrive_answered(request);
             let reason = reason.to_string();
             let event = Event::Failed { request, code, reason, maybe_executed: false };
             self.answer(request, event);

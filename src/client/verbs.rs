@@ -267,6 +267,7 @@ impl Client {
     /// happen.
     pub fn cancel_request(&mut self, now: Now, request: RequestId) {
         self.begin(now);
+        self.cancel_redrive(request);
         self.silence_request(request);
         self.settle_forward();
     }

@@ -22,7 +22,7 @@ use crate::js::options;
 use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
-use crate::wire::frame::{Browse, Item, Outcome, Settlement};
+use crate::wire::frame::{Browse, Item, Outcome, Redrive, Settlement};
 
 #[wasm_bindgen]
 pub struct RawBus {
@@ -149,6 +149,13 @@ impl RawBus {
     ) -> Answer<u32> {
         self.ask(|client, now| client.delete_queue(now, queue, QueueId(id), if_unused, if_empty))
             .map(|request| request.0)
+    }
+
+    /// `redrive` is an encoded `Redrive`.
+    pub fn redrive(&self, redrive: &[u8]) -> Answer<u32> {
+        let redrive: Redrive<'_> =
+            cbor::decode(redrive).map_err(|_| to_error(Refused::new(Code::Invalid, "redrive")))?;
+        self.ask(|client, now| client.redrive(now, &redrive)).map(|request| request.0)
     }
 
     /// `browse` is an encoded `Browse`.

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use crate::cbor::{structure, variants};
 use crate::error::Code;
 use crate::id::{
-    ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
+    ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, RequestId,
+    Sequence, Term,
 };
 use crate::options::QueueOptions;
 use crate::time::UnixMillis;
@@ -188,6 +189,29 @@ variants! {
             id: &'a str,
             delivered: bool,
             end: Option<TrackEnd<'a>>,
+        },
+        /// A redrive moved a dead letter from `queue` to `into`.
+        15 => Redriven {
+            client: ClientId,
+            request: RequestId,
+            queue: QueueId,
+            number: MessageNumber,
+            into: QueueId,
+        },
+        /// A redrive began, or is over, or (checkpoint) has got this far.
+        16 => Redrive {
+            client: ClientId,
+            request: RequestId,
+            /// An encoded `Redrive`; empty if it is over.
+            order: &'a [u8],
+            moved: u64,
+            /// The last message it moved.
+            reached: MessageNumber,
+        },
+        /// Its client waits for the redrive no more.
+        17 => RedriveForgotten {
+            client: ClientId,
+            request: RequestId,
         },
         /// Checkpoint: a live message at `place`.
         20 => Kept {

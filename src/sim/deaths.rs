@@ -1,10 +1,18 @@
-//! What a message's deaths mean, told as plainly as possible. Shares no code with the broker.
+//! Deaths and redrives in the reference model, told as plainly as possible. Shares no code with the
+//! broker.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::cbor;
+use crate::id::{ClientId, MessageNumber, QueueId};
+use crate::log::{Record, Removal};
+use crate::options::Overflow;
+use crate::sim::check::{Violation, violated};
+use crate::sim::model::{KEPT, Message, Model, RECORDS, Whereabouts};
 use crate::time::UnixMillis;
-use crate::wire::frame::{self, History, Reason};
+use crate::wire::frame::{self, History, Reason, Redrive};
 
 /// One death of one message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,24 +25,37 @@ pub struct Death {
     pub note: Option<String>,
 }
 
-/// Whether a message with these deaths, the last one last, has been pushed out of `target`, and
-/// since then only out of other queues.
-#[must_use]
-pub fn is_circle(deaths: &[Death], target: &str) -> bool {
-    let pushed = deaths.iter().rev().take_while(|death| death.reason == Reason::Overflow);
-    pushed.into_iter().any(|death| death.queue == target)
+/// A redrive that the log knows of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Redriving {
+    /// An encoded `Redrive`.
+    order: Vec<u8>,
+    pub moved: u64,
+    pub over: bool,
+    reached: MessageNumber,
+}
+
+/// Whether the message has been pushed out of `target`, and since then, and since it was moved
+/// back, only out of other queues.
+fn is_circle(message: &Message, target: &str) -> bool {
+    let recent = &message.deaths[message.deaths_before..];
+    let mut pushed = recent.iter().rev().take_while(|death| death.reason == Reason::Overflow);
+    pushed.any(|death| death.queue == target)
 }
 
 /// What the message brings along.
 #[must_use]
-pub fn history(deaths: &[Death]) -> History<'_> {
+pub fn history(message: &Message) -> History<'_> {
+    let deaths = &message.deaths;
     let mut entries: Vec<frame::Death<'_>> = Vec::new();
-    for death in deaths.iter().rev() {
+    let mut recent = 0;
+    for (place, death) in deaths.iter().enumerate().rev() {
         let kind = |other: &&Death| (&other.queue, other.reason) == (&death.queue, death.reason);
         let seen = entries.iter().any(|e| (e.queue, e.reason) == (&*death.queue, death.reason));
         if seen {
             continue;
         }
+        recent += u32::from(place >= message.deaths_before);
         let same: Vec<&Death> = deaths.iter().filter(kind).collect();
         entries.push(frame::Death {
             queue: &death.queue,
@@ -46,6 +67,153 @@ pub fn history(deaths: &[Death]) -> History<'_> {
             note: death.note.as_deref(),
         });
     }
-    let recent = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     History { recent, deaths: entries }
+}
+
+impl Model {
+    /// Only a full queue lets a message go that nobody holds, and only as it declares.
+    pub(super) fn remove(
+        &mut self,
+        id: QueueId,
+        number: MessageNumber,
+        removal: &Removal<'_>,
+    ) -> Result<(), Violation> {
+        let waiting = self.messages.iter().filter(|(_, message)| {
+            message.queue == id && matches!(message.whereabouts, Whereabouts::Waiting { .. })
+        });
+        let (count, bytes, oldest) =
+            waiting.fold((0, 0, None), |(count, bytes, oldest), (n, m)| {
+                let ready = m.whereabouts == Whereabouts::Waiting { due_at: None };
+                (count + 1, bytes + m.body_bytes, oldest.or_else(|| ready.then_some(*n)))
+            });
+        let Some((queue, message)) = self.queues.get(&id).zip(self.messages.get_mut(&number))
+        else {
+            return violated(RECORDS, format!("message {} leaves no queue", number.0));
+        };
+        let options = &queue.options;
+        let over = options.messages_max.is_some_and(|max| count > max)
+            || options.bytes_max.is_some_and(|max| bytes > max);
+        let declared =
+            matches!(options.overflow, Some(Overflow::DropOldest | Overflow::DeadLetter));
+        if !over || !declared || message.queue != id || oldest.is_some_and(|first| first < number) {
+            return violated(KEPT, format!("{} leaves a queue that has room for it", message.tag));
+        }
+        let wanted = queue.dead_letters().filter(|name| *name != queue.name);
+        let wanted = wanted.filter(|_| options.overflow == Some(Overflow::DeadLetter));
+        let circle = wanted.as_ref().is_some_and(|name| is_circle(message, name));
+        match removal {
+            Removal::DeadLettered { reason, .. } if *reason != Reason::Overflow || circle => {
+                violated(KEPT, format!("{} dies of {reason:?} in a circle", message.tag))
+            }
+            Removal::DeadLettered { into, reason, at } => {
+                let target = self.queues.get(into).map(|queue| queue.name.clone());
+                message.whereabouts = Whereabouts::Waiting { due_at: None };
+                message.out_of_line = true;
+                let (queue, attempts) = (queue.name.clone(), message.attempts);
+                let death = Death { queue, reason: *reason, attempts, at: *at, note: None };
+                message.bury(*into, target, wanted, death)
+            }
+            Removal::Discarded { .. } if wanted.is_some() && !circle => {
+                violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
+            }
+            Removal::Discarded { .. } => {
+                message.whereabouts = Whereabouts::Discarded;
+                Ok(())
+            }
+        }
+    }
+
+    /// What a record says of a redrive.
+    pub(super) fn redrive(&mut self, record: &Record<'_>) -> Result<(), Violation> {
+        match record {
+            Record::Redrive { client, request, order, moved, reached } => {
+                let over = order.is_empty();
+                let known = self.redrives.get_mut(&(*client, *request));
+                let (counted, last) = known
+                    .as_ref()
+                    .map_or_else(Default::default, |known| (known.moved, known.reached));
+                if known.is_some() != over || counted != *moved || last != *reached {
+                    let what = format!("redrive {} is said to have moved {moved}", request.0);
+                    return violated(RECORDS, what);
+                }
+                match known {
+                    Some(known) => known.over = true,
+                    None => {
+                        let order = order.to_vec();
+                        let begun = Redriving { order, moved: 0, over, reached: *reached };
+                        self.redrives.insert((*client, *request), begun);
+                    }
+                }
+                Ok(())
+            }
+            Record::RedriveForgotten { client, request } => {
+                match self.redrives.remove(&(*client, *request)) {
+                    Some(_) => Ok(()),
+                    None => violated(RECORDS, format!("redrive {} is not known", request.0)),
+                }
+            }
+            Record::Redriven { .. } => self.move_back(record),
+            _ => Ok(()),
+        }
+    }
+
+    /// A dead letter goes where it should, as far as there is room.
+    fn move_back(&mut self, record: &Record<'_>) -> Result<(), Violation> {
+        let Record::Redriven { client, request, queue: from, number, into } = record else {
+            return Ok(());
+        };
+        let here = |message: &&Message| {
+            let left = matches!(message.whereabouts, Whereabouts::Acked | Whereabouts::Discarded);
+            message.queue == *into && !left
+        };
+        let (count, bytes) = self
+            .messages
+            .values()
+            .filter(here)
+            .fold((0, 0), |(count, bytes), message| (count + 1, bytes + message.body_bytes));
+        let source = self.queues.get(from).map(|queue| &queue.name);
+        let (Some(redriving), Some(target), Some(message), Some(source)) = (
+            self.redrives.get_mut(&(*client, *request)).filter(|redriving| !redriving.over),
+            self.queues.get(into),
+            self.messages.get_mut(number),
+            source,
+        ) else {
+            return violated(RECORDS, format!("message {} is moved by nobody", number.0));
+        };
+        let redrive: Redrive<'_> = cbor::decode(&redriving.order).unwrap_or_default();
+        let waits = matches!(message.whereabouts, Whereabouts::Waiting { .. });
+        let recent = &message.deaths[message.deaths_before..];
+        let arrival = recent.iter().rev().find(|death| death.queue != *source);
+        let fits = arrival.is_some_and(|death| {
+            let filter = redrive.filter.clone().unwrap_or_default();
+            let id = format!("{}-{}-{}", message.lane.0, message.sequence.0, message.index);
+            redrive.into.unwrap_or(&death.queue) == target.name
+                && filter.reason.is_none_or(|reason| reason == death.reason)
+                && filter.queue.is_none_or(|queue| queue == death.queue)
+                && filter.ids.is_none_or(|ids| ids.contains(&&*id))
+        });
+        let room = target.options.messages_max.is_none_or(|max| count < max)
+            && target.options.bytes_max.is_none_or(|max| bytes + message.body_bytes <= max);
+        let order = *number > redriving.reached
+            && redrive.messages_max.is_none_or(|max| redriving.moved < max);
+        if message.queue != *from || !waits || !fits || !room || !order {
+            let what = format!("{waits} {fits} {room} {order}");
+            return violated(KEPT, format!("{} is moved back unasked: {what}", message.tag));
+        }
+        redriving.moved += 1;
+        redriving.reached = *number;
+        message.queue = *into;
+        message.attempts = 0;
+        message.whereabouts = Whereabouts::Waiting { due_at: None };
+        message.out_of_line = true;
+        message.deaths_before = message.deaths.len();
+        Ok(())
+    }
+
+    /// The client has left, unless it goes on with another lane.
+    pub(super) fn forget_redrives_of(&mut self, client: ClientId) {
+        if !self.lanes.values().any(|lane| lane.open && lane.client == client) {
+            self.redrives.retain(|(owner, _), _| *owner != client);
+        }
+    }
 }

@@ -84,13 +84,21 @@ fn histories(model: &Model, state: &State) -> Option<String> {
     let told: BTreeMap<MessageNumber, _> = died
         .clone()
         .filter(|(_, message)| live(message))
-        .map(|(number, message)| (*number, deaths::history(&message.deaths)))
+        .map(|(number, message)| (*number, deaths::history(message)))
         .collect();
     // Nothing is remembered of those that left.
     let known = died.filter(|(number, _)| state.deaths.of(**number).is_some());
     let found: BTreeMap<MessageNumber, _> =
         known.map(|(number, _)| (*number, state.deaths.history(*number))).collect();
-    first_difference("history of message", &told, &found, |number| number.0)
+    let different = first_difference("history of message", &told, &found, |number| number.0);
+    different.or_else(|| {
+        let counts = |moved, over| (moved, over);
+        let told = model.redrives.iter().map(|(key, r)| (*key, counts(r.moved, r.over)));
+        let found = state.redrives.iter();
+        let found = found.map(|(key, r)| (*key, counts(r.moved, r.order.is_empty())));
+        let (told, found): (BTreeMap<_, _>, BTreeMap<_, _>) = (told.collect(), found.collect());
+        first_difference("redrive", &told, &found, |(_, request)| u64::from(request.0))
+    })
 }
 
 fn names_and_leaders(model: &Model, state: &State) -> Option<String> {

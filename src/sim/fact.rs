@@ -106,6 +106,12 @@ pub enum Ask {
         request: RequestId,
         tag: Tag,
     },
+    Redrive {
+        request: RequestId,
+    },
+    CancelRedrive {
+        request: RequestId,
+    },
     Settle {
         request: RequestId,
         lease: LeaseNumber,

@@ -17,6 +17,7 @@ mod moves;
 pub mod network;
 pub mod plan;
 mod queues;
+mod redriver;
 pub mod run;
 pub mod schedule;
 pub mod user;

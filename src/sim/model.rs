@@ -8,13 +8,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{
-    ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
+    ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, RequestId, Sequence, Term,
 };
 use crate::log::record::StoredMessage;
-use crate::log::{LeaseEnd, Place, Record, Removal};
-use crate::options::{DeadLetter, Overflow, QueueOptions};
+use crate::log::{LeaseEnd, Place, Record};
+use crate::options::{DeadLetter, QueueOptions};
 use crate::sim::check::{Violation, violated};
-use crate::sim::deaths::{self, Death};
+use crate::sim::deaths::{Death, Redriving};
 use crate::sim::fact::{ProcessId, Tag};
 use crate::time::UnixMillis;
 use crate::wire::frame::Reason;
@@ -49,11 +49,13 @@ pub struct Message {
     /// Where its record is.
     pub place: Place,
     pub deaths: Vec<Death>,
+    /// So many of them came before it was last moved back.
+    pub deaths_before: usize,
 }
 
 impl Message {
     /// Puts the message into the dead-letter queue that its queue wants.
-    fn bury(
+    pub(super) fn bury(
         &mut self,
         into: QueueId,
         target: Option<String>,
@@ -110,7 +112,7 @@ pub struct Queue {
 
 impl Queue {
     /// The name of its dead-letter queue.
-    fn dead_letters(&self) -> Option<String> {
+    pub(super) fn dead_letters(&self) -> Option<String> {
         match &self.options.dead_letter {
             Some(DeadLetter::Queue(name)) => Some(name.clone()),
             Some(DeadLetter::Discard) => None,
@@ -126,6 +128,7 @@ pub struct Model {
     pub leases: BTreeMap<LeaseNumber, Lease>,
     pub lanes: BTreeMap<LaneId, Lane>,
     pub leaders: BTreeMap<String, (Term, ClientId)>,
+    pub redrives: BTreeMap<(ClientId, RequestId), Redriving>,
     /// Every term that began, with its role and its leader.
     pub terms: BTreeMap<Term, (String, ClientId)>,
     pub by_tag: BTreeMap<Tag, MessageNumber>,
@@ -136,7 +139,7 @@ pub struct Model {
 const ORDER: &str = "order-per-producer";
 const DUPLICATE: &str = "no-duplicate";
 const ONE_LEASE: &str = "one-live-lease";
-const KEPT: &str = "confirmed-is-kept";
+pub(super) const KEPT: &str = "confirmed-is-kept";
 const ONE_LEADER: &str = "one-leader-per-term";
 const ONE_ACTIVE: &str = "one-active-consumer";
 const PAUSED: &str = "paused-serves-nobody";
@@ -170,7 +173,10 @@ impl Model {
                 Ok(())
             }
             Record::LaneClosed { lane } => {
-                self.open_lane(*lane)?.open = false;
+                let closed = self.open_lane(*lane)?;
+                closed.open = false;
+                let client = closed.client;
+                self.forget_redrives_of(client);
                 Ok(())
             }
             Record::TermBegan { role, term, client } => self.begin_term(role, *term, *client),
@@ -189,6 +195,9 @@ impl Model {
             }
             Record::Purged { queue, through } => self.purge(*queue, *through),
             Record::TrackForgotten { .. } => Ok(()),
+            Record::Redrive { .. } | Record::Redriven { .. } | Record::RedriveForgotten { .. } => {
+                self.redrive(record)
+            }
             Record::Kept { .. }
             | Record::Tracked { .. }
             | Record::Counters { .. }
@@ -241,6 +250,7 @@ impl Model {
             moved: false,
             place,
             deaths: Vec::new(),
+            deaths_before: 0,
         };
         self.messages.insert(stored.number, message);
         Ok(())
@@ -399,58 +409,6 @@ impl Model {
                 violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Only a full queue lets a message go that nobody holds, and only as it declares.
-    fn remove(
-        &mut self,
-        id: QueueId,
-        number: MessageNumber,
-        removal: &Removal<'_>,
-    ) -> Result<(), Violation> {
-        let waiting = self.messages.iter().filter(|(_, message)| {
-            message.queue == id && matches!(message.whereabouts, Whereabouts::Waiting { .. })
-        });
-        let (count, bytes, oldest) =
-            waiting.fold((0, 0, None), |(count, bytes, oldest), (n, m)| {
-                let ready = m.whereabouts == Whereabouts::Waiting { due_at: None };
-                (count + 1, bytes + m.body_bytes, oldest.or_else(|| ready.then_some(*n)))
-            });
-        let Some((queue, message)) = self.queues.get(&id).zip(self.messages.get_mut(&number))
-        else {
-            return violated(RECORDS, format!("message {} leaves no queue", number.0));
-        };
-        let options = &queue.options;
-        let over = options.messages_max.is_some_and(|max| count > max)
-            || options.bytes_max.is_some_and(|max| bytes > max);
-        let declared =
-            matches!(options.overflow, Some(Overflow::DropOldest | Overflow::DeadLetter));
-        if !over || !declared || message.queue != id || oldest.is_some_and(|first| first < number) {
-            return violated(KEPT, format!("{} leaves a queue that has room for it", message.tag));
-        }
-        let wanted = queue.dead_letters().filter(|name| *name != queue.name);
-        let wanted = wanted.filter(|_| options.overflow == Some(Overflow::DeadLetter));
-        let circle = wanted.as_ref().is_some_and(|name| deaths::is_circle(&message.deaths, name));
-        match removal {
-            Removal::DeadLettered { reason, .. } if *reason != Reason::Overflow || circle => {
-                violated(KEPT, format!("{} dies of {reason:?} in a circle", message.tag))
-            }
-            Removal::DeadLettered { into, reason, at } => {
-                let target = self.queues.get(into).map(|queue| queue.name.clone());
-                message.whereabouts = Whereabouts::Waiting { due_at: None };
-                message.out_of_line = true;
-                let (queue, attempts) = (queue.name.clone(), message.attempts);
-                let death = Death { queue, reason: *reason, attempts, at: *at, note: None };
-                message.bury(*into, target, wanted, death)
-            }
-            Removal::Discarded { .. } if wanted.is_some() && !circle => {
-                violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
-            }
-            Removal::Discarded { .. } => {
-                message.whereabouts = Whereabouts::Discarded;
-                Ok(())
-            }
         }
     }
 

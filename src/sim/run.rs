@@ -70,6 +70,10 @@ totals! {
     /// Deliveries that were second or later attempts.
     redelivered,
     stale_settlements,
+    /// Dead letters that were moved back.
+    redriven,
+    /// Messages that full queues pushed in a circle.
+    circles,
     /// Requests and calls that were settled.
     settled,
     calls_ended,
@@ -102,6 +106,8 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         confirmed: count(checkers.sends.confirmed()),
         redelivered: count(checkers.leases.redelivered()),
         stale_settlements: count(checkers.leases.stale()),
+        redriven: count(checkers.redrives.moved()),
+        circles: count(checkers.redrives.circles()),
         settled: count(checkers.requests.settled()),
         calls_ended: count(checkers.calls.ended()),
         live_delivered: count(checkers.live.delivered()),

@@ -18,6 +18,7 @@ use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
 use crate::sim::queues::{OWN_QUEUES, QUEUES, queue_options};
+use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 use crate::time::Now;
 use crate::wire::frame::{Browse, CallKey, Item, Outcome, QueueCounts, Settlement};
@@ -78,6 +79,7 @@ pub struct User {
     services: Vec<ServiceId>,
     candidates: Vec<CandidateId>,
     calls: Vec<CallId>,
+    redriver: Redriver,
     /// Queues whose state was asked for.
     inspected: Vec<(RequestId, &'static str)>,
     /// Sends whose messages are tracked, until they are confirmed.
@@ -99,6 +101,7 @@ impl User {
             services: Vec::new(),
             candidates: Vec::new(),
             calls: Vec::new(),
+            redriver: Redriver::default(),
             inspected: Vec::new(),
             tracked: Vec::new(),
             values: BTreeMap::new(),
@@ -179,7 +182,7 @@ impl User {
 
     /// One verb, drawn at random.
     fn work(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
-        const WEIGHTS: [u32; 14] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 1];
+        const WEIGHTS: [u32; 15] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 4, 1];
         match self.dice.weighted(&WEIGHTS) {
             0 => self.send(client, now),
             1 => {
@@ -220,6 +223,7 @@ impl User {
                 Some(Ask::Resign { candidate })
             }
             12 => self.change_service(client, now),
+            13 => self.redriver.work(&mut self.dice, client, now),
             _ => {
                 let call = take_some(&mut self.calls, &mut self.dice)?;
                 client.cancel_call(now, call);
@@ -382,6 +386,7 @@ impl User {
 
     /// What the user does because of an event.
     pub fn hear(&mut self, event: &Event, calm: bool) -> Vec<(Micros, Chore)> {
+        self.redriver.hear(event);
         match event {
             Event::Delivery { lease, lease_ms, body, tracked, .. } => {
                 if let Some(tag) = Tag::of(body).filter(|_| *tracked) {

@@ -19,6 +19,7 @@ pub use crate::wire::parts::{
     Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties,
     QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
 };
+pub use crate::wire::redrive::{Filter, Identity, Redrive};
 
 variants! {
     /// Everything that travels. The letter behind each says who sends it: C client, N node.
@@ -219,6 +220,16 @@ variants! {
         /// `NOT_FOUND`.
         58 => QueueDeleted {
             queue: &'a str,
+        },
+        /// C. Moves dead letters back. Answered by `Counted` with how many, once all are moved.
+        63 => Redrive {
+            request: RequestId,
+            redrive: Redrive<'a>,
+        },
+        /// C. The client waits for this redrive no more: it stops if it is under way, and is
+        /// forgotten.
+        64 => EndRedrive {
+            request: RequestId,
         },
         /// N. One message under one lease. The lease is stored.
         14 => Deliver(Delivery<'a>),

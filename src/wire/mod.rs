@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod fragment;
 pub mod frame;
 mod parts;
+mod redrive;
 pub mod summary;
 pub mod writer;
 

@@ -151,6 +151,10 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::Browsed { request, messages, more } => {
             write!(out, "Browsed {} messages={} more={more}", request.0, messages.len())
         }
+        Frame::Redrive { request, redrive } => {
+            write!(out, "Redrive {} {}", request.0, redrive.queue.unwrap_or("?"))
+        }
+        Frame::EndRedrive { request } => write!(out, "EndRedrive {}", request.0),
         Frame::Counted { request, count } => write!(out, "Counted {} {count}", request.0),
         Frame::QueueDeleted { queue } => write!(out, "QueueDeleted {queue}"),
         Frame::Track { request, queue, id, processed } => {

@@ -106,7 +106,7 @@ fn a_lost_lease_is_a_reason_of_its_own() {
 
 #[test]
 fn a_history_is_in_the_checkpoint_and_ends_with_its_message() {
-    let limits = Limits { checkpoint_bytes_min: 512, ..Limits::default() };
+    let limits = Limits { checkpoint_bytes_min: 4096, ..Limits::default() };
     let mut bench = Bench::with(limits);
     let mut peer = bench.join(1);
     for body in [b"a", b"b"] {
@@ -117,8 +117,8 @@ fn a_history_is_in_the_checkpoint_and_ends_with_its_message() {
     }
     // Enough for a checkpoint, with one of the two leased.
     take(&mut bench, &mut peer, "jobs.dead", 1);
-    for _ in 0..20 {
-        bench.send(&mut peer, "other", &[7; 200]);
+    for _ in 0..40 {
+        bench.send(&mut peer, "other", &[7; 400]);
     }
     let digest = bench.node.broker().expect("it serves").digest();
     bench.restart();

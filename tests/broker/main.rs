@@ -13,6 +13,7 @@ mod operate;
 mod overflow;
 mod queues;
 mod recovery;
+mod redrive;
 mod reserve;
 mod results;
 mod rewriting;

@@ -3,7 +3,8 @@
 use tabmq::cbor::{self, Malformed};
 use tabmq::error::Code;
 use tabmq::id::{
-    ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
+    ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, RequestId,
+    Sequence, Term,
 };
 use tabmq::log::record::{LeaseEnd, StoredMessage, TrackEnd};
 use tabmq::log::{Place, Record, Removal};
@@ -78,6 +79,21 @@ fn messages() -> Vec<Record<'static>> {
         end(LeaseEnd::Discarded { reason: "" }),
         Record::Extended { lease: LEASE, lease_ms: 1 },
         Record::Declared { queue: QUEUE, name: "jobs", options, owner: Some(CLIENT) },
+        Record::Redrive {
+            client: CLIENT,
+            request: RequestId(7),
+            order: &[0x81, 0x61, b'q'],
+            moved: 3,
+            reached: NUMBER,
+        },
+        Record::Redriven {
+            client: CLIENT,
+            request: RequestId(7),
+            queue: QUEUE,
+            number: NUMBER,
+            into: QueueId(4),
+        },
+        Record::RedriveForgotten { client: CLIENT, request: RequestId(7) },
         Record::Deleted { queue: QUEUE },
         Record::Paused { queue: QUEUE, paused: true, until: Some(UnixMillis(7)) },
         Record::Purged { queue: QUEUE, through: NUMBER },

@@ -5,23 +5,50 @@ use tabmq::id::{ConsumerId, LaneId, LeaseNumber, MessageNumber, RequestId, Seque
 use tabmq::options::{Backoff, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
-use tabmq::wire::frame::{Death, Delivery, History, Reason};
+use tabmq::wire::frame::{Death, Delivery, Filter, History, Reason, Redrive};
 
+use crate::frames::Dice;
 use crate::golden::{FIVE, Golden};
 
 pub fn goldens() -> Vec<Golden> {
+    let request = RequestId(1);
+    let all = Redrive { queue: Some("jobs.dead"), ..Redrive::default() };
     vec![
         (
             "declare-ladder",
             "waits of 1 s, 10 s and then 1 min each time",
-            Frame::Declare { request: RequestId(1), queue: "jobs", options: ladder() },
+            Frame::Declare { request, queue: "jobs", options: ladder() },
         ),
         (
             "deliver-dead",
             "a dead letter, rejected as busy after it was moved back from overflow",
             Frame::Deliver(dead_letter()),
         ),
+        ("redrive", "all go back to where they died", Frame::Redrive { request, redrive: all }),
+        (
+            "redrive-some",
+            "at most 50 that fit, ten a second, into another queue",
+            Frame::Redrive { request, redrive: some() },
+        ),
+        ("end-redrive", "its count is known, or nobody waits", Frame::EndRedrive { request }),
     ]
+}
+
+fn some() -> Redrive<'static> {
+    let filter = Filter {
+        reason: Some(Reason::DeliveriesMax),
+        queue: Some("jobs"),
+        numbers: None,
+        ids: Some(vec!["3-41-0", "order-7"]),
+        headers: Some(&[0xa1, 0x61, b'a', 1]),
+    };
+    Redrive {
+        queue: None,
+        into: Some("jobs.again"),
+        filter: Some(filter),
+        every_us: Some(100_000),
+        messages_max: Some(50),
+    }
 }
 
 fn ladder() -> QueueOptions {
@@ -73,5 +100,22 @@ fn dead_letter() -> Delivery<'static> {
         body_bytes: None,
         tracked: None,
         deaths: Some(history.leak()),
+    }
+}
+
+/// One of any kind.
+pub fn redrive<'a>(dice: &mut Dice<'a>) -> Redrive<'a> {
+    Redrive {
+        queue: dice.maybe(Dice::text),
+        into: dice.maybe(Dice::text),
+        filter: dice.maybe(|dice| Filter {
+            reason: dice.flag().then_some(Reason::LeaseLost),
+            queue: dice.maybe(Dice::text),
+            numbers: dice.maybe(|dice| dice.list(|dice| MessageNumber(dice.number()))),
+            ids: dice.maybe(|dice| dice.list(Dice::text)),
+            headers: dice.maybe(Dice::bytes),
+        }),
+        every_us: dice.maybe(Dice::number),
+        messages_max: dice.maybe(Dice::number),
     }
 }

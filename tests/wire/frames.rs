@@ -14,8 +14,10 @@ use tabmq::wire::frame::{
     QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
 };
 
+use crate::failure::redrive;
+
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 62;
+pub const TAG_MAX: u64 = 64;
 
 /// The tag of a frame. A new kind of frame does not compile until it is here, and then `frame`
 /// below has to make it.
@@ -83,6 +85,8 @@ pub const fn tag_of(frame: &Frame<'_>) -> u64 {
         Frame::Tracked { .. } => 60,
         Frame::Progress { .. } => 61,
         Frame::Progressed { .. } => 62,
+        Frame::Redrive { .. } => 63,
+        Frame::EndRedrive { .. } => 64,
     }
 }
 
@@ -107,33 +111,33 @@ impl<'a> Dice<'a> {
     }
 
     /// Numbers of all encoded lengths, small ones as often as large ones.
-    fn number(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         let bits = self.rng.below(65);
         if bits == 0 { 0 } else { self.rng.next_u64() >> (64 - bits) }
     }
 
-    fn short(&mut self) -> u32 {
+    pub fn short(&mut self) -> u32 {
         u32::try_from(self.number() & 0xffff_ffff).unwrap()
     }
 
-    fn flag(&mut self) -> bool {
+    pub fn flag(&mut self) -> bool {
         self.rng.ratio(1, 2)
     }
 
-    fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
         if self.flag() { Some(make(self)) } else { None }
     }
 
-    fn list<T>(&mut self, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
+    pub fn list<T>(&mut self, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.rng.below(4)).map(|_| make(self)).collect()
     }
 
-    fn text(&mut self) -> &'a str {
+    pub fn text(&mut self) -> &'a str {
         let index = self.rng.below(self.pool.texts.len() as u64);
         &self.pool.texts[usize::try_from(index).unwrap()]
     }
 
-    fn bytes(&mut self) -> &'a [u8] {
+    pub fn bytes(&mut self) -> &'a [u8] {
         let index = self.rng.below(self.pool.bytes.len() as u64);
         &self.pool.bytes[usize::try_from(index).unwrap()]
     }
@@ -361,7 +365,7 @@ impl<'a> Dice<'a> {
             7 => Frame::Announce { log: LogId(self.rng.bytes16()) },
             8 => Frame::Fragment { last: self.flag(), bytes: self.bytes() },
             9..=11 | 24..=29 => self.live_frame(tag),
-            12..=16 | 30..=37 | 50..=62 => self.queue_frame(tag),
+            12..=16 | 30..=37 | 50..=64 => self.queue_frame(tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),
@@ -465,7 +469,9 @@ impl<'a> Dice<'a> {
             59 => Frame::Track { request, queue, id: self.text(), processed: self.flag() },
             60 => Frame::Tracked { request, outcome: self.tracking() },
             61 => Frame::Progress { lease: LeaseNumber(self.number()), value: self.bytes() },
-            _ => Frame::Progressed { request, value: self.bytes() },
+            62 => Frame::Progressed { request, value: self.bytes() },
+            63 => Frame::Redrive { request, redrive: redrive(self) },
+            _ => Frame::EndRedrive { request },
         }
     }
 

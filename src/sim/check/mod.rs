@@ -5,6 +5,7 @@ pub mod epochs;
 pub mod leases;
 pub mod live;
 pub mod numbers;
+pub mod redrives;
 pub mod requests;
 pub mod results;
 pub mod roles;
@@ -75,6 +76,7 @@ checkers! {
     sends: sends::Sends,
     leases: leases::Leases,
     numbers: numbers::Numbers,
+    redrives: redrives::Redrives,
     calls: calls::Calls,
     roles: roles::Roles,
     live: live::Live,

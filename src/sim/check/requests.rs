@@ -56,6 +56,11 @@ impl Requests {
                 self.tracks.insert((process, *request));
                 return;
             }
+            Ask::Redrive { request } => (Key::Request(*request), "redrive"),
+            Ask::CancelRedrive { request } => {
+                self.waiting.remove(&(process, Key::Request(*request)));
+                return;
+            }
             Ask::Settle { request, .. } => (Key::Request(*request), "settle"),
             Ask::Flush { request } => (Key::Request(*request), "flush"),
             Ask::Publish { request, .. } => (Key::Request(*request), "publish"),

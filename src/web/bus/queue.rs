@@ -15,7 +15,7 @@ use crate::id::{ConsumerId, LaneId, LeaseNumber, Sequence};
 use crate::options::{ConsumeOptions, QueueOptions};
 use crate::web::bus::routes::Answer;
 use crate::web::bus::{Bus, Error};
-use crate::wire::frame::{Browse, Item, QueueCounts, QueueMessage, Settlement};
+use crate::wire::frame::{Browse, Item, QueueCounts, QueueMessage, Redrive, Settlement};
 
 /// Bodies a consumer takes before it has settled some.
 const PREFETCH_BYTES: u32 = 4 << 20;
@@ -148,6 +148,19 @@ impl Queue {
             Answer::Page { page, more } => Ok(Page { encoded: page, more }),
             _ => Err(Code::Internal.into()),
         }
+    }
+
+    /// Moves dead letters of this queue back to it, as far as they fit. The `queue` of `redrive`
+    /// names another dead-letter queue, if it is there. Gives how many were moved.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if a queue does not exist, `INVALID` and `TOO_LARGE` for the filter.
+    pub async fn redrive(&self, redrive: Redrive<'_>) -> Result<u64, Error> {
+        let mut redrive = redrive;
+        if redrive.queue.is_none() {
+            redrive.filter.get_or_insert_default().queue.get_or_insert(&self.name);
+        }
+        self.counted(self.bus.request(|client, now| client.redrive(now, &redrive)).await?)
     }
 
     fn counted(&self, answer: Answer) -> Result<u64, Error> {

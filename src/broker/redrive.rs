@@ -1,0 +1,340 @@
+//! Redrives: dead letters go back to where they died, one record each, and what is asked for twice
+//! is done once. A long one takes many turns, and one with a rate many timers; how far it is stands
+//! in the log, so another node goes on with it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::broker::Broker;
+use crate::broker::queue::{Entry, Queue};
+use crate::broker::state::{Liveness, State};
+use crate::cbor;
+use crate::error::{Code, Refused};
+use crate::id::{ChunkNumber, ClientId, ConnId, MessageNumber, QueueId, RequestId};
+use crate::log::Record;
+use crate::options::DeadLetter;
+use crate::sorted::Map;
+use crate::time::{Instant, Now};
+use crate::wire::Frame;
+use crate::wire::frame::{Death, History, Identity, Redrive};
+
+/// Dead letters that one redrive looks at in one turn.
+const TURN_MESSAGES: u32 = 512;
+/// One that is behind its rate, for its timers were late, may make up for so much.
+const LATE_MS_MAX: u64 = 1000;
+
+/// A redrive is named by its client and that one's number for it.
+pub type Key = (ClientId, RequestId);
+
+/// What the log knows of a redrive.
+#[derive(Debug)]
+pub struct Redriving {
+    /// An encoded `Redrive`; empty if it is over.
+    pub order: Box<[u8]>,
+    pub moved: u64,
+    /// The last message it moved.
+    pub reached: MessageNumber,
+}
+
+/// What a broker knows of one that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// The last message it looked at.
+    seen: MessageNumber,
+    next_at: Instant,
+    /// It needs a message of this chunk.
+    awaits: Option<ChunkNumber>,
+}
+
+#[derive(Debug, Default)]
+pub struct Redrives {
+    under_way: Map<Key, Pace>,
+}
+
+impl Redrives {
+    /// Goes on with those that are not over.
+    pub fn new(state: &State, now: Now) -> Self {
+        let mut redrives = Self::default();
+        for (key, redriving) in state.redrives.iter() {
+            if !redriving.order.is_empty() {
+                redrives.begin(*key, redriving.reached, now);
+            }
+        }
+        redrives
+    }
+
+    fn begin(&mut self, key: Key, seen: MessageNumber, now: Now) {
+        self.under_way.insert(key, Pace { seen, next_at: now.mono, awaits: None });
+    }
+
+    /// When one has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let awake = self.under_way.values().filter(|pace| pace.awaits.is_none());
+        awake.map(|pace| pace.next_at).min()
+    }
+
+    pub fn chunk_loaded(&mut self, chunk: ChunkNumber) {
+        self.under_way.for_each_mut(|_, pace| {
+            pace.awaits = pace.awaits.filter(|awaited| *awaited != chunk);
+        });
+    }
+}
+
+/// What comes of looking at one dead letter.
+enum Judged {
+    Moves { into: QueueId },
+    Stays,
+    Awaits(ChunkNumber),
+}
+
+impl State {
+    pub(super) fn apply_redrive(&mut self, record: &Record<'_>) -> Liveness {
+        match record {
+            Record::Redrive { client, request, order, moved, reached } => {
+                let order = (*order).into();
+                let redriving = Redriving { order, moved: *moved, reached: *reached };
+                self.redrives.insert((*client, *request), redriving);
+            }
+            Record::RedriveForgotten { client, request } => {
+                self.redrives.remove(&(*client, *request));
+            }
+            Record::Redriven { client, request, queue, number, into } => {
+                if let Some(redriving) = self.redrives.get_mut(&(*client, *request)) {
+                    redriving.moved += 1;
+                    redriving.reached = *number;
+                }
+                return self.apply_redriven(*queue, *number, *into);
+            }
+            _ => {}
+        }
+        Liveness::Same
+    }
+
+    fn apply_redriven(&mut self, from: QueueId, number: MessageNumber, into: QueueId) -> Liveness {
+        let entry = self.queues.get_mut(&from).and_then(|queue| queue.take(number));
+        let Some(entry) = entry else { return Liveness::Same };
+        let Some(target) = self.queues.get_mut(&into) else {
+            self.deaths.remove(number);
+            return Liveness::Release(entry);
+        };
+        target.totals.sent_total += 1;
+        target.put(number, Entry { attempts: 0, ..entry }, None);
+        self.deaths.move_back(number);
+        Liveness::Same
+    }
+
+    /// The client has left, unless it goes on with another lane.
+    pub(super) fn forget_redrives_of(&mut self, client: ClientId) {
+        let own = |(owner, _): &Key| *owner == client;
+        if self.redrives.keys().any(own) && !self.lanes.values().any(|lane| lane.client == client) {
+            self.redrives.retain(|key, _| !own(key));
+        }
+    }
+
+    /// The queue whose dead letters are meant. `None`: there is none yet.
+    fn source_of(&self, redrive: &Redrive<'_>) -> Result<Option<QueueId>, Refused> {
+        if let Some(name) = redrive.queue {
+            return self.queue_named(name).map(Some).ok_or(Code::NotFound.into());
+        }
+        let name = redrive.filter.as_ref().and_then(|filter| filter.queue).unwrap_or_default();
+        let queue = self.queue_named(name).and_then(|id| self.queues.get(&id));
+        let queue = queue.ok_or(Refused::from(Code::NotFound))?;
+        match &queue.options.dead_letter {
+            Some(DeadLetter::Discard) => Err(Refused::new(Code::Invalid, "dead_letter")),
+            Some(DeadLetter::Queue(name)) => Ok(self.queue_named(name)),
+            None => Ok(self.queue_named(&[name, ".dead"].concat())),
+        }
+    }
+}
+
+impl Broker {
+    pub(super) fn on_redrive(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: ClientId,
+        request: RequestId,
+        redrive: &Redrive<'_>,
+    ) {
+        let key = (client, request);
+        let known = self.state.redrives.get(&key);
+        if let Some(redriving) = known {
+            // It came twice. One that is under way is answered when it is over.
+            if redriving.order.is_empty() {
+                let count = redriving.moved;
+                self.gated(conn, &Frame::Counted { request, count });
+            }
+            return;
+        }
+        match self.judge_redrive(client, redrive) {
+            Ok(()) => {
+                let mut order = Vec::new();
+                cbor::encode(redrive, &mut order);
+                let (moved, reached) = (0, MessageNumber(0));
+                self.commit(&Record::Redrive { client, request, order: &order, moved, reached });
+                self.redrives.begin(key, reached, now);
+            }
+            Err(refused) => self.answer_refused(conn, request, refused),
+        }
+    }
+
+    fn judge_redrive(&self, client: ClientId, redrive: &Redrive<'_>) -> Result<(), Refused> {
+        redrive.check(&self.limits)?;
+        let named = redrive.queue.or(redrive.filter.as_ref().and_then(|filter| filter.queue));
+        self.own_queue(client, named.unwrap_or_default())?;
+        let source = self.state.source_of(redrive)?.and_then(|id| self.state.queues.get(&id));
+        if let Some(source) = source {
+            self.own_queue(client, &source.name)?;
+        }
+        if redrive.into.is_some_and(|into| self.state.queue_named(into).is_none()) {
+            return Err(Refused::new(Code::NotFound, "into"));
+        }
+        let own = self.state.redrives.keys().filter(|(owner, _)| *owner == client);
+        if own.count() >= self.limits.redrives_max as usize {
+            return Err(Refused::new(Code::Full, "redrives_max"));
+        }
+        if self.is_full() {
+            return Err(Refused::new(Code::Storage, "quota"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_end_redrive(&mut self, client: ClientId, request: RequestId) {
+        self.redrives.under_way.remove(&(client, request));
+        if self.state.redrives.contains_key(&(client, request)) {
+            self.commit(&Record::RedriveForgotten { client, request });
+        }
+    }
+
+    /// The client has lost its memory: nobody waits for its redrives.
+    pub(super) fn end_redrives_of(&mut self, client: ClientId) {
+        let own = self.state.redrives.keys().filter(|(owner, _)| *owner == client);
+        for (_, request) in own.copied().collect::<Vec<_>>() {
+            self.on_end_redrive(client, request);
+        }
+    }
+
+    /// When a redrive has something to do. On a full disk nothing is moved.
+    pub(super) fn redrive_at(&self) -> Option<Instant> {
+        self.redrives.wake_at().filter(|_| !self.draining && !self.is_full())
+    }
+
+    /// Goes on with those whose time has come.
+    pub(super) fn advance_redrives(&mut self, now: Now) {
+        let due = |pace: &Pace| pace.next_at <= now.mono && pace.awaits.is_none();
+        let paces = self.redrives.under_way.iter();
+        let due: Vec<Key> = paces.filter(|(_, pace)| due(pace)).map(|(key, _)| *key).collect();
+        if due.is_empty() || self.is_full() {
+            return;
+        }
+        self.log.begin_batch();
+        for key in due {
+            self.advance_redrive(now, key);
+        }
+        self.log.end_batch();
+    }
+
+    fn advance_redrive(&mut self, now: Now, key: Key) {
+        let Some(redriving) = self.state.redrives.get(&key) else {
+            self.redrives.under_way.remove(&key);
+            return;
+        };
+        let order = redriving.order.clone();
+        let redrive: Redrive<'_> = cbor::decode(&order).unwrap_or_default();
+        let source = self.state.source_of(&redrive).ok().flatten();
+        for _ in 0..TURN_MESSAGES {
+            let Some(pace) = self.redrives.under_way.get(&key).copied() else { return };
+            if pace.next_at > now.mono {
+                return;
+            }
+            let moved = self.state.redrives.get(&key).map_or(0, |redriving| redriving.moved);
+            let next = source.and_then(|source| self.next_letter(source, pace.seen));
+            let next = next.filter(|_| redrive.messages_max.is_none_or(|max| moved < max));
+            let (Some(source), Some((number, entry))) = (source, next) else {
+                return self.finish_redrive(key, moved);
+            };
+            let judged = self.judge_letter(&redrive, source, number, entry);
+            let Some(pace) = self.redrives.under_way.get_mut(&key) else { return };
+            match judged {
+                Judged::Awaits(chunk) => {
+                    pace.awaits = Some(chunk);
+                    return self.log.load(chunk);
+                }
+                Judged::Stays => pace.seen = number,
+                Judged::Moves { into } => {
+                    pace.seen = number;
+                    let earliest = Instant(now.mono.0.saturating_sub(LATE_MS_MAX * 1000));
+                    let every_us = redrive.every_us.unwrap_or(0);
+                    pace.next_at = Instant(pace.next_at.max(earliest).0.saturating_add(every_us));
+                    let ((client, request), queue) = (key, source);
+                    self.commit(&Record::Redriven { client, request, queue, number, into });
+                    self.dirty_queues.insert(into);
+                }
+            }
+        }
+    }
+
+    /// The next message behind `seen` that nobody holds.
+    fn next_letter(&self, source: QueueId, seen: MessageNumber) -> Option<(MessageNumber, Entry)> {
+        let queue = self.state.queues.get(&source)?;
+        let delayed = queue.delayed_after(seen).map(|(_, number, entry)| (number, entry)).next();
+        let ready = queue.ready_after(seen).next();
+        [ready, delayed].into_iter().flatten().min_by_key(|(number, _)| *number)
+    }
+
+    fn judge_letter(
+        &self,
+        redrive: &Redrive<'_>,
+        source: QueueId,
+        number: MessageNumber,
+        entry: Entry,
+    ) -> Judged {
+        let history = self.state.deaths.history(number);
+        let Some(death) = self.arrival(source, &history) else { return Judged::Stays };
+        let filter = redrive.filter.as_ref();
+        if filter.is_some_and(|filter| !filter.fits_death(number, death)) {
+            return Judged::Stays;
+        }
+        if let Some(filter) = filter.filter(|filter| filter.looks_into_messages()) {
+            let Some(message) = self.log.message(entry.place) else {
+                return Judged::Awaits(entry.place.chunk);
+            };
+            let (lane, sequence, index) = (message.lane, message.sequence, message.index);
+            let properties = message.properties;
+            if !filter.fits_message(&Identity { lane, sequence, index, properties }) {
+                return Judged::Stays;
+            }
+        }
+        let into = self.state.queue_named(redrive.into.unwrap_or(death.queue));
+        let target = into.filter(|into| *into != source).and_then(|into| {
+            self.state.queues.get(&into).filter(|queue| queue.has_room_for(entry)).map(|_| into)
+        });
+        target.map_or(Judged::Stays, |into| Judged::Moves { into })
+    }
+
+    /// The death by which a dead letter came to the queue. It may have died there again since.
+    fn arrival<'a>(&self, queue: QueueId, history: &'a History<'_>) -> Option<&'a Death<'a>> {
+        let name = self.state.queues.get(&queue).map(|queue| &queue.name)?;
+        let mut recent = history.deaths.iter().take(history.recent as usize);
+        recent.find(|death| death.queue != name)
+    }
+
+    fn finish_redrive(&mut self, key: Key, count: u64) {
+        self.redrives.under_way.remove(&key);
+        let Some(redriving) = self.state.redrives.get(&key) else { return };
+        let (client, request) = key;
+        let (order, moved, reached) = (&[][..], count, redriving.reached);
+        self.commit(&Record::Redrive { client, request, order, moved, reached });
+        if let Some(conn) = self.sessions.get(&client).and_then(|session| session.conn) {
+            self.gated(conn, &Frame::Counted { request, count });
+        }
+    }
+}
+
+impl Queue {
+    /// Whether one more message is within the limits, whoever would have to leave for it.
+    fn has_room_for(&self, entry: Entry) -> bool {
+        let bytes = self.bytes() + u64::from(entry.body_bytes);
+        self.messages() < self.settings.messages_max && bytes <= self.settings.bytes_max
+    }
+}
