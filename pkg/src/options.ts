@@ -1,3 +1,4 @@
+import { REASONS } from "./deaths.js";
 import { type Duration, milliseconds } from "./duration.js";
 import { invalid, unsupported } from "./errors.js";
 import type { Limits } from "./limits.js";
@@ -254,6 +255,26 @@ const QUEUE_LATER =
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>
   check("queue", options, QUEUE, QUEUE_LATER);
+
+const list: Rule<string[]> = (value, name) => {
+  if (Array.isArray(value)) return value.map((entry) => text(entry, name));
+  throw invalid(`${name} must be a list of strings`, name);
+};
+const positive: Rule<number> = (value, name) => {
+  if (typeof value === "number" && value > 0 && value < Infinity) return value;
+  throw invalid(`${name} must be a number above 0`, name);
+};
+const WHERE = { reason: oneOf(...REASONS), queue: text, ids: list, headers };
+const REDRIVE = {
+  ...WAIT,
+  where: ((value, name) => check(name, value, WHERE)) as Rule<Checked<typeof WHERE>>,
+  rate: positive,
+  max: count,
+  into: text,
+};
+export type CheckedRedrive = Checked<typeof REDRIVE>;
+export const checkRedrive = (options: unknown): CheckedRedrive =>
+  check("redrive", options, REDRIVE);
 
 const SERVE = { concurrency: count, signal: abortSignal };
 export const checkServe = (options: unknown) =>

@@ -18,12 +18,14 @@ import {
   type CheckedWait,
   checkQueue,
   checkReceive,
+  checkRedrive,
   checkSend,
   checkWait,
   delayOf,
   patience,
 } from "./options.js";
 import { attempt, type Patience, Pending } from "./pending.js";
+import { encodeRedrive } from "./redrive.js";
 import type { RawBus, RawEventOf } from "./raw.js";
 import type {
   BatchItem,
@@ -38,6 +40,7 @@ import type {
   QueuedMessage,
   QueueOptions,
   Receipt,
+  RedriveOptions,
   SendOptions,
   Tracking,
   Wait,
@@ -57,9 +60,16 @@ export class QueueClient implements Queue<unknown, unknown> {
   readonly #options: CheckedQueue;
   /** The declaration as it crosses the border. */
   readonly #wire: object;
+  readonly #isDeadLetters: boolean;
 
-  constructor(context: Context, name: string, options: QueueOptions | undefined) {
+  constructor(
+    context: Context,
+    name: string,
+    options: QueueOptions | undefined,
+    isDeadLetters = false,
+  ) {
     this.name = name;
+    this.#isDeadLetters = isDeadLetters;
     this.#context = context;
     this.#options = checkQueue(options);
     this.#wire = declaration(this.#options);
@@ -69,7 +79,7 @@ export class QueueClient implements Queue<unknown, unknown> {
     const { deadLetter = `${this.name}.dead` } = this.#options;
     if (deadLetter === false)
       throw invalid(`queue "${this.name}" keeps no dead letters`, "deadLetter");
-    return new QueueClient(this.#context, deadLetter, undefined);
+    return new QueueClient(this.#context, deadLetter, undefined, true);
   }
 
   send(body: unknown, options?: SendOptions): Promise<Receipt> {
@@ -214,6 +224,16 @@ export class QueueClient implements Queue<unknown, unknown> {
     });
   }
 
+  redrive(options?: RedriveOptions): Promise<number> {
+    return attempt(() => {
+      const { signal, timeout, ...redrive } = checkRedrive(options);
+      const bytes = encodeRedrive(this.name, this.#isDeadLetters, redrive);
+      // One with a rate takes its time.
+      const wait = { signal, timeout: timeout ?? (redrive.rate ? Infinity : undefined) };
+      return this.#ask("redrive", wait as CheckedWait, bytes, (raw) => raw.redrive(bytes), count);
+    });
+  }
+
   info(options?: Wait): Promise<QueueInfo> {
     return attempt(() => this.#inspect("info", checkWait("info", options), readInfo));
   }
@@ -348,7 +368,7 @@ export class QueueClient implements Queue<unknown, unknown> {
 }
 
 later(QueueClient.prototype, "queue", {
-  rejects: "prepare schedule unschedule schedules cancel redrive",
+  rejects: "prepare schedule unschedule schedules cancel",
   throws: "",
   absent: "stats",
 });

@@ -34,6 +34,7 @@ export interface RawBus {
   purge(queue: string, through: number): number;
   deleteQueue(queue: string, id: number, ifUnused: boolean, ifEmpty: boolean): number;
   browse(queue: string, page: Uint8Array): number;
+  redrive(redrive: Uint8Array): number;
   cancelConsumer(consumer: number): void;
   settle(
     lease: number,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { connectBus } from "./helpers.mjs";
+import { connectBus, until } from "./helpers.mjs";
 
 test("deaths: a dead letter tells where, why, how often and when", async (t) => {
   const bus = await connectBus(t);
@@ -50,4 +50,102 @@ test("deaths: what full queues push around in a circle is discarded", async (t) 
   const [left, right] = await Promise.all([a.info(), b.info()]);
   assert.deepEqual([left.ready, right.ready], [1, 1]);
   assert.equal(left.discardedTotal + right.discardedTotal, 1);
+});
+
+async function bury(queue, bodies, options) {
+  await queue.sendBatch(bodies.map((body) => ({ body, ...options?.(body) })));
+  for (const delivery of await queue.receive({ max: bodies.length })) await delivery.reject("no");
+}
+
+async function bodiesOf(queue, max) {
+  const got = await queue.receive({ max, timeout: 50 });
+  return got.map(({ body }) => body);
+}
+
+test("redrive: moves all back, in order and with their history", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("jobs");
+  await bury(jobs, [1, 2, 3]);
+  assert.equal(await jobs.redrive(), 3);
+  const back = await jobs.receive({ max: 3 });
+  assert.deepEqual(
+    back.map(({ body, attempt, deadReason, deaths }) => [body, attempt, deadReason, deaths.length]),
+    [1, 2, 3].map((body) => [body, 1, undefined, 1]),
+  );
+  assert.equal(await jobs.redrive(), 0);
+  await back[0].reject("still no");
+  const [dead] = await jobs.deadLetters.receive();
+  assert.deepEqual([dead.deaths[0].count, dead.deaths[0].note], [2, "still no"]);
+});
+
+test("redrive: takes what its filter names", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("jobs");
+  await bury(jobs, [1, 2, 3, 4], (body) => ({
+    headers: { shop: body % 2 ? "odd" : "even", price: 1.5, open: true },
+    ...(body === 3 && { id: "third" }),
+  }));
+  const seen = [];
+  for await (const { id } of jobs.deadLetters.browse()) seen.push(id);
+  assert.equal(await jobs.redrive({ where: { reason: "overflow" } }), 0);
+  assert.equal(await jobs.redrive({ where: { headers: { shop: "even", price: 1.5 } }, max: 1 }), 1);
+  assert.deepEqual(await bodiesOf(jobs, 4), [2]);
+  assert.equal(await jobs.redrive({ where: { ids: [seen[0], "third"], reason: "rejected" } }), 2);
+  assert.equal(await jobs.redrive({ where: { headers: { open: false } } }), 0);
+  await bus.queue("elsewhere").ready();
+  assert.equal(await jobs.redrive({ into: "elsewhere" }), 1);
+  assert.deepEqual(await bodiesOf(bus.queue("elsewhere"), 1), [4]);
+});
+
+test("redrive: many queues may share their dead letters", async (t) => {
+  const bus = await connectBus(t);
+  const [a, b] = ["a", "b"].map((name) => bus.queue(name, { deadLetter: "graves" }));
+  await bury(a, [1]);
+  await bury(b, [2, 3]);
+  assert.equal(await bus.queue("a").redrive(), 1);
+  assert.equal(await a.deadLetters.redrive({ where: { queue: "a" } }), 0);
+  assert.equal(await a.deadLetters.redrive(), 2);
+  assert.deepEqual(await bodiesOf(b, 2), [2, 3]);
+});
+
+test("redrive: goes at its rate, and a signal stops it", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("jobs");
+  await bury(jobs, [1, 2, 3, 4, 5]);
+  const start = performance.now();
+  assert.equal(await jobs.redrive({ rate: 20, max: 3 }), 3);
+  assert.ok(performance.now() - start >= 80);
+  const controller = new AbortController();
+  const slow = jobs.redrive({ rate: 0.01, signal: controller.signal });
+  await until(async () => (await jobs.info()).ready === 4);
+  controller.abort();
+  await assert.rejects(slow, { code: "CANCELLED", maybeExecuted: true });
+  assert.equal(await jobs.redrive(), 1);
+});
+
+test("redrive: refuses what it can't follow", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("jobs");
+  await assert.rejects(jobs.redrive(), { code: "NOT_FOUND" });
+  await jobs.send(1);
+  assert.equal(await jobs.redrive(), 0);
+  await assert.rejects(jobs.redrive({ into: "nowhere" }), {
+    code: "NOT_FOUND",
+    data: { reason: "into" },
+  });
+  await assert.rejects(jobs.deadLetters.redrive(), { code: "NOT_FOUND" });
+  const discards = bus.queue("discards", { deadLetter: false });
+  await assert.rejects(discards.redrive(), { code: "INVALID" });
+  for (const options of [
+    { rate: 0 },
+    { max: 0 },
+    { where: { reason: "bad luck" } },
+    { where: { ids: "x" } },
+    { where: { headers: { a: {} } } },
+    { where: { queue: "jobs" } },
+    { where: { body: 1 } },
+    { order: 1 },
+  ]) {
+    await assert.rejects(jobs.redrive(options), { code: "INVALID" }, JSON.stringify(options));
+  }
 });

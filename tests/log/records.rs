@@ -21,7 +21,7 @@ const POSITION: Sequence = Sequence(41);
 
 /// At least one of every kind.
 fn records() -> Vec<Record<'static>> {
-    [messages(), lanes_and_roles(), checkpoint()].concat()
+    [messages(), redrives(), lanes_and_roles(), checkpoint()].concat()
 }
 
 fn messages() -> Vec<Record<'static>> {
@@ -79,6 +79,16 @@ fn messages() -> Vec<Record<'static>> {
         end(LeaseEnd::Discarded { reason: "" }),
         Record::Extended { lease: LEASE, lease_ms: 1 },
         Record::Declared { queue: QUEUE, name: "jobs", options, owner: Some(CLIENT) },
+        Record::Deleted { queue: QUEUE },
+        Record::Paused { queue: QUEUE, paused: true, until: Some(UnixMillis(7)) },
+        Record::Purged { queue: QUEUE, through: NUMBER },
+        removed(Removal::Discarded { reason: "overflow" }),
+        removed(Removal::DeadLettered { into: QUEUE, reason: Reason::Overflow, at: UnixMillis(8) }),
+    ]
+}
+
+fn redrives() -> Vec<Record<'static>> {
+    vec![
         Record::Redrive {
             client: CLIENT,
             request: RequestId(7),
@@ -94,12 +104,7 @@ fn messages() -> Vec<Record<'static>> {
             into: QueueId(4),
         },
         Record::RedriveForgotten { client: CLIENT, request: RequestId(7) },
-        Record::Deleted { queue: QUEUE },
-        Record::Paused { queue: QUEUE, paused: true, until: Some(UnixMillis(7)) },
-        Record::Purged { queue: QUEUE, through: NUMBER },
         Record::TrackForgotten { number: NUMBER },
-        removed(Removal::Discarded { reason: "overflow" }),
-        removed(Removal::DeadLettered { into: QUEUE, reason: Reason::Overflow, at: UnixMillis(8) }),
     ]
 }
 

@@ -1,6 +1,6 @@
 import type { Duration } from "../duration.js";
 import type { Watch } from "../watch.js";
-import type { Durability, Live, Wait } from "./common.js";
+import type { Durability, Live, MessageHeaders, Wait } from "./common.js";
 import type { Message, MessageOptions } from "./messages.js";
 
 export interface QueueOptions {
@@ -216,6 +216,26 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
   extend(lease?: Duration, options?: Wait): Promise<void>;
 }
 
+/** Which dead letters are moved back, and how. */
+export interface RedriveOptions extends Wait {
+  /** Those that fit all that is given. */
+  where?: {
+    /** Why they came to the dead letters. */
+    reason?: DeathReason;
+    /** The queue they came from; for `deadLetters` alone. */
+    queue?: string;
+    ids?: readonly string[];
+    /** Headers that they have, with these values. */
+    headers?: MessageHeaders;
+  };
+  /** At most so many a second. Without a `timeout` it then waits for as long as it takes. */
+  rate?: number;
+  /** At most so many in all. */
+  max?: number;
+  /** To this queue. By default each goes back to the one it came from. */
+  into?: string;
+}
+
 export interface Consumer extends Live {
   readonly queue: string;
   /**
@@ -291,7 +311,15 @@ export interface Queue<Body, Result = unknown> {
    * Rejects with `INVALID` if it has consumers (`ifUnused`) or messages (`ifEmpty`).
    */
   delete(options?: Wait & { ifUnused?: boolean; ifEmpty?: boolean }): Promise<number>;
+  /** The queue `<name>.dead`, or the one of `deadLetter`. */
   readonly deadLetters: Queue<Body, Result>;
+  /**
+   * Moves the dead letters of this queue back to it, with their history and in their order, and
+   * tells how many. Of `deadLetters` it moves all that are there, each to where it came from. What
+   * is delivered, and what a queue has no room for, stays. A signal or timeout stops it; what was
+   * moved stays moved.
+   */
+  redrive(options?: RedriveOptions): Promise<number>;
   info(options?: Wait): Promise<QueueInfo>;
   /** Declares the queue; rejects with `DUPLICATE_DECLARE` if it exists with other options. */
   ready(options?: Wait): Promise<QueueInfo>;
