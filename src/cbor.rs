@@ -199,6 +199,17 @@ pub fn write_fields(out: &mut Vec<u8>, tag: Option<u32>, fields: &[&dyn Write]) 
     }
 }
 
+/// Writes a map from texts, in two parts. Absent values are left out.
+pub fn write_map(out: &mut Vec<u8>, head: &[(&str, &dyn Write)], rest: &[(&str, &dyn Write)]) {
+    let entries = head.iter().chain(rest);
+    let present = entries.filter(|(_, value)| !value.is_absent());
+    let _ = Encoder::new(&mut *out).map(present.clone().count() as u64);
+    for (key, value) in present {
+        write_text(out, key);
+        value.write(out);
+    }
+}
+
 // Writing to a Vec can't fail, so the results below say nothing.
 
 #[inline(never)]

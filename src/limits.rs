@@ -29,6 +29,8 @@ pub struct Limits {
     pub queues_max: u32,
     /// Messages of one queue, unless its declaration says less.
     pub queue_messages_max: u32,
+    /// Advisories of one second; more are left out, and the next one says how many.
+    pub advisories_max: u32,
     /// Redrives of one client that are under way, or whose count it has not heard.
     pub redrives_max: u32,
     /// Waits of one ladder of a backoff.
@@ -108,6 +110,7 @@ impl Limits {
         handles_max: 10_000,
         queues_max: 10_000,
         queue_messages_max: 10_000_000,
+        advisories_max: 1000,
         redrives_max: 16,
         backoff_waits_max: 100,
         deaths_max: 16,

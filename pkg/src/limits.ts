@@ -13,6 +13,7 @@ export const LIMITS = {
   handles_max: 10_000,
   queues_max: 10_000,
   queue_messages_max: 10_000_000,
+  advisories_max: 1000,
   redrives_max: 16,
   backoff_waits_max: 100,
   deaths_max: 16,

@@ -1,4 +1,5 @@
 import type { Context } from "./context.js";
+import { ADVISORIES, SYSTEM } from "./advisories.js";
 import { TabmqError } from "./errors.js";
 import { Inbox } from "./inbox.js";
 import { LiveHandle } from "./live.js";
@@ -70,7 +71,7 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
     let live: TopicMessage<unknown>;
     try {
       const parts = message<unknown>(
-        this.context.codec,
+        topic.startsWith(SYSTEM) ? ADVISORIES : this.context.codec,
         topic,
         `${publisher}-${number}`,
         body,

@@ -1,3 +1,4 @@
+export type * from "./types/advisories.js";
 export type * from "./types/bus.js";
 export type * from "./types/common.js";
 export type * from "./types/messages.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { connectBus, until } from "./helpers.mjs";
+import { connectBus, take, until } from "./helpers.mjs";
 
 test("deaths: a dead letter tells where, why, how often and when", async (t) => {
   const bus = await connectBus(t);
@@ -148,4 +148,55 @@ test("redrive: refuses what it can't follow", async (t) => {
   ]) {
     await assert.rejects(jobs.redrive(options), { code: "INVALID" }, JSON.stringify(options));
   }
+});
+
+test("advisories: tell what happens to queues, whatever the codec of the bus", async (t) => {
+  const codec = {
+    encode: (value) => new TextEncoder().encode(JSON.stringify(value)),
+    decode: (bytes) => JSON.parse(new TextDecoder().decode(bytes)),
+  };
+  const bus = await connectBus(t, { codec });
+  const everything = [];
+  await bus.subscribe("#", ({ topic }) => everything.push(topic)).ready();
+  const heard = bus.subscribe("$tabmq.queue.#");
+  await heard.ready();
+  const told = take(heard, 3);
+  const jobs = bus.queue("jobs", { maxLength: 2 });
+  await bury(jobs, [1]);
+  await jobs.redrive();
+  await jobs.send(2);
+  await assert.rejects(jobs.send(3), { code: "FULL" });
+  const [dead, redriven, full] = await told;
+  assert.deepEqual(
+    [dead, redriven, full].map(({ topic }) => topic),
+    [
+      "$tabmq.queue.dead-lettered.jobs",
+      "$tabmq.queue.redriven.jobs.dead",
+      "$tabmq.queue.full.jobs",
+    ],
+  );
+  const { at, number, ...body } = dead.body;
+  assert.ok(Math.abs(at - Date.now()) < 60_000);
+  assert.ok(number > 0);
+  assert.deepEqual(body, { queue: "jobs", into: "jobs.dead", reason: "rejected", note: "no" });
+  assert.equal(redriven.body.moved, 1);
+  assert.equal(full.body.limit, "messages_max");
+  assert.equal(dead.publisher, "0".repeat(32));
+  assert.deepEqual(everything, []);
+});
+
+test("advisories: a lost lease names its holder, and only the node may speak there", async (t) => {
+  const bus = await connectBus(t);
+  const heard = bus.subscribe("$tabmq.queue.lease-expired.jobs");
+  await heard.ready();
+  const told = take(heard, 1);
+  const jobs = bus.queue("jobs", { lease: "20ms" });
+  await jobs.send(1);
+  const [delivery] = await jobs.receive();
+  const [{ body }] = await told;
+  assert.deepEqual([body.number, body.attempt, body.client], [delivery.number, 1, bus.peer.id]);
+  await assert.rejects(bus.publish("$tabmq.queue.full.jobs", 1), {
+    code: "INVALID",
+    data: { reason: "topic" },
+  });
 });

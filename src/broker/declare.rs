@@ -1,7 +1,5 @@
 //! Queues as they are declared: made, compared with what is there, changed.
 
-use alloc::string::String;
-
 use crate::broker::Broker;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, MessageNumber, QueueId, RequestId};
@@ -100,15 +98,7 @@ impl Broker {
     /// The dead-letter queue of `queue`, made on first use; `None` if it declares none.
     pub(super) fn dead_letter_queue(&mut self, queue: QueueId) -> Option<QueueId> {
         let declared = self.state.queues.get(&queue)?;
-        let name: String = match &declared.options.dead_letter {
-            Some(DeadLetter::Discard) => return None,
-            Some(DeadLetter::Queue(name)) => name.clone(),
-            None => {
-                let mut name = declared.name.clone();
-                name.push_str(".dead");
-                name
-            }
-        };
+        let name = declared.dead_letters()?;
         if let Some(dead) = self.state.queue_named(&name) {
             return Some(dead);
         }

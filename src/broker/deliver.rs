@@ -3,9 +3,11 @@
 use alloc::collections::VecDeque;
 
 use crate::broker::Broker;
+use crate::broker::advisories::Died;
 use crate::broker::gate::Gated;
 use crate::broker::queue::{Entry, Lease};
 use crate::broker::session::Leaving;
+use crate::cbor::Write;
 use crate::error::Code;
 use crate::id::{ChunkNumber, ClientId, ConnId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::{LeaseEnd, Record};
@@ -202,7 +204,11 @@ impl Broker {
         while let Some(number) = self.lease_ends.pop_due(now.mono) {
             let Some(lease) = self.state.leases.get(&number).copied() else { continue };
             self.log.begin_batch();
+            let (message, attempt, client) = (lease.number.0, lease.attempt, lease.client.0);
+            let parts: [(&str, &dyn Write); 3] =
+                [("number", &message), ("attempt", &attempt), ("client", &client)];
             self.fail_lease(now, number, lease, Some(0), lost("lease expired"));
+            self.advise("lease-expired", lease.queue, &parts);
             self.tell_lease_lost(number, lease.client);
             self.log.end_batch();
         }
@@ -263,12 +269,14 @@ impl Broker {
             Some(into) => {
                 let end = LeaseEnd::DeadLettered { into, reason, note, at: self.now.unix };
                 self.end_lease(number, end, by_holder);
+                self.advise_dead(lease.queue, into, Died { number: lease.number, reason, note });
                 self.make_room(into);
                 self.dirty_queues.insert(into);
             }
             None => {
                 let reason = note.unwrap_or(reason.text());
                 self.end_lease(number, LeaseEnd::Discarded { reason }, by_holder);
+                self.advise_discarded(lease.queue, lease.number, reason);
             }
         }
     }

@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
+use crate::broker::advisories::Advisories;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, PublishNumber, SubscriptionId};
 use crate::limits::Limits;
@@ -88,6 +89,9 @@ pub struct LiveHub {
     group_of: Map<(ClientId, SubscriptionId), u32>,
     next_group: u32,
     filters: FilterTrie<u32>,
+    /// Groups that listen to the system.
+    listeners: usize,
+    pub advisories: Advisories,
 }
 
 impl LiveHub {
@@ -108,7 +112,14 @@ impl LiveHub {
             group_of: Map::new(),
             next_group: 1,
             filters: FilterTrie::new(),
+            listeners: 0,
+            advisories: Advisories::default(),
         }
+    }
+
+    /// Somebody listens to the system.
+    pub const fn has_listeners(&self) -> bool {
+        self.listeners > 0
     }
 
     /// The newest number of every publisher that is remembered.
@@ -242,16 +253,23 @@ impl LiveHub {
             .collect()
     }
 
+    /// A group without a name has one member.
     fn join(&mut self, member: (ClientId, SubscriptionId), filter: Filter, group: &str) {
-        let key = (group.to_owned(), filter.as_str().to_owned());
-        let id = *self.group_ids.get_or_insert_with(key, || {
-            let id = self.next_group;
-            self.next_group += 1;
-            id
-        });
-        let filters = &mut self.filters;
+        if group.is_empty() && self.group_of.contains_key(&member) {
+            return;
+        }
+        let next = self.next_group;
+        let id = if group.is_empty() {
+            next
+        } else {
+            let key = (group.to_owned(), filter.as_str().to_owned());
+            *self.group_ids.get_or_insert_with(key, || next)
+        };
+        self.next_group += u32::from(id == next);
+        let (filters, listeners) = (&mut self.filters, &mut self.listeners);
         let joined = self.groups.get_or_insert_with(id, || {
             filters.insert(&filter, id);
+            *listeners += usize::from(filter.is_system());
             Group { filter, members: Vec::new(), turn: 0 }
         });
         if !joined.members.contains(&member) {
@@ -266,6 +284,7 @@ impl LiveHub {
         group.members.retain(|member| *member != (client, subscription));
         if group.members.is_empty() {
             self.filters.remove(&group.filter, id);
+            self.listeners -= usize::from(group.filter.is_system());
             self.groups.remove(&id);
             self.group_ids.retain(|_, known| *known != id);
         }
@@ -296,7 +315,7 @@ impl Broker {
 
     fn take_publish(&mut self, now: Now, live: Live<'_>, all_there_is: bool) {
         let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
-        if live.body.len() > self.limits.body_bytes_max as usize {
+        if topic.is_system() || live.body.len() > self.limits.body_bytes_max as usize {
             return;
         }
         let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
@@ -318,8 +337,16 @@ impl Broker {
     }
 
     fn publish_to_groups(&mut self, topic: &Topic, live: Live<'_>) {
+        for (conn, subscription) in self.group_members(topic) {
+            self.links.push(conn, &Frame::GroupMessage { subscription, live });
+        }
+    }
+
+    /// The member of each group whose turn it is to get a message of this topic.
+    pub(super) fn group_members(&mut self, topic: &Topic) -> Vec<(ConnId, SubscriptionId)> {
         let mut matching = Vec::new();
         self.live.filters.matches(topic, &mut matching);
+        let mut chosen = Vec::new();
         for id in matching {
             let Some(group) = self.live.groups.get_mut(&id) else { continue };
             for _ in 0..group.members.len() {
@@ -327,10 +354,11 @@ impl Broker {
                 let (client, subscription) = group.members[group.turn];
                 let conn = self.sessions.get(&client).and_then(|session| session.conn);
                 let Some(conn) = conn else { continue };
-                self.links.push(conn, &Frame::GroupMessage { subscription, live });
+                chosen.push((conn, subscription));
                 break;
             }
         }
+        chosen
     }
 
     /// Tells publishers how far they were heard, once for all that came together.
@@ -406,7 +434,9 @@ impl Broker {
         group: &str,
     ) -> Result<(), Refused> {
         let filter = Filter::parse(filter, &self.limits)?;
-        Name::parse(group, &self.limits)?;
+        if !(group.is_empty() && filter.is_system()) {
+            Name::parse(group, &self.limits)?;
+        }
         let Some(session) = self.sessions.get_mut(&client) else { return Err(Code::Closed.into()) };
         if session.groups.len() >= self.limits.handles_max as usize {
             return Err(Refused::new(Code::Full, "handles_max"));

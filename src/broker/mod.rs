@@ -3,6 +3,7 @@
 //! All control flow is here: an input is handled, then what became possible is done (leases,
 //! dispatches, confirmations), then outputs are polled until `Idle`. The rules are in the parts.
 
+mod advisories;
 mod answers;
 mod browse;
 mod calls;
@@ -296,6 +297,7 @@ impl Broker {
             self.end_parked_sessions(now);
             self.hang_up_without_lane(now);
             self.delete_idle_queues(now);
+            self.advise_consumers();
         }
         self.settle_down(now);
         self.wake_delayed(now);

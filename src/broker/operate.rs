@@ -79,7 +79,9 @@ impl Broker {
         let before = self.state.queues.get(&queue).map_or(0, Queue::waiting);
         self.commit(&Record::Purged { queue, through });
         let after = self.state.queues.get(&queue).map_or(0, Queue::waiting);
-        self.gated(conn, &Frame::Counted { request, count: before - after });
+        let count = before - after;
+        self.advise("purged", queue, &[("messages", &count)]);
+        self.gated(conn, &Frame::Counted { request, count });
     }
 
     pub(super) fn on_delete_queue(
@@ -129,6 +131,7 @@ impl Broker {
         self.dirty_queues.remove(&id);
         self.idle_queues.remove(&id);
         self.end_consumers_of(id);
+        self.advise_of("deleted", &name, &[]);
         let told: Vec<ConnId> = self.sessions.values().filter_map(|s| s.conn).collect();
         for conn in told {
             self.gated(conn, &Frame::QueueDeleted { queue: &name });

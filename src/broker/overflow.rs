@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
+use crate::broker::advisories::Died;
 use crate::error::{Code, Refused};
 use crate::id::{MessageNumber, QueueId};
 use crate::log::{Record, Removal};
@@ -56,16 +57,24 @@ impl Broker {
 
     /// Gives the queue to which the message went.
     fn leave_full_queue(&mut self, queue: QueueId, number: MessageNumber) -> Option<QueueId> {
-        let (removal, into) = match self.grave_of_overflow(queue, number) {
-            Ok(into) => {
-                let (reason, at) = (Reason::Overflow, self.now.unix);
-                (Removal::DeadLettered { into, reason, at }, Some(into))
-            }
-            Err(reason) => (Removal::Discarded { reason }, None),
+        let grave = self.grave_of_overflow(queue, number);
+        let removal = match grave {
+            Ok(into) => Removal::DeadLettered { into, reason: Reason::Overflow, at: self.now.unix },
+            Err(reason) => Removal::Discarded { reason },
         };
         self.commit(&Record::Removed { queue, number, removal });
-        self.dirty_queues.extend(into);
-        into
+        match grave {
+            Ok(into) => {
+                self.advise_dead(
+                    queue,
+                    into,
+                    Died { number, reason: Reason::Overflow, note: None },
+                );
+                self.dirty_queues.insert(into);
+            }
+            Err(reason) => self.advise_discarded(queue, number, reason),
+        }
+        grave.ok()
     }
 
     /// Where a message goes that leaves a full queue, or why it is discarded.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::broker::operate::Pause;
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
-use crate::options::{Backoff, Overflow, QueueOptions};
+use crate::options::{Backoff, DeadLetter, Overflow, QueueOptions};
 use crate::rng::Rng;
 use crate::sorted::{Line, LineSet};
 use crate::time::UnixMillis;
@@ -123,6 +123,19 @@ impl Queue {
             leased: LineSet::new(),
             leased_bytes: 0,
             totals: QueueCounts::default(),
+        }
+    }
+
+    /// The name of its dead-letter queue; `None` if it discards.
+    pub fn dead_letters(&self) -> Option<String> {
+        match &self.options.dead_letter {
+            Some(DeadLetter::Discard) => None,
+            Some(DeadLetter::Queue(name)) => Some(name.clone()),
+            None => {
+                let mut name = self.name.clone();
+                name.push_str(".dead");
+                Some(name)
+            }
         }
     }
 

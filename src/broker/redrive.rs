@@ -12,8 +12,6 @@ use crate::cbor;
 use crate::error::{Code, Refused};
 use crate::id::{ChunkNumber, ClientId, ConnId, MessageNumber, QueueId, RequestId};
 use crate::log::Record;
-use crate::options::DeadLetter;
-use crate::sorted::Map;
 use crate::time::{Instant, Now};
 use crate::wire::Frame;
 use crate::wire::frame::{Death, History, Identity, Redrive};
@@ -39,6 +37,7 @@ pub struct Redriving {
 /// What a broker knows of one that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
+    key: Key,
     /// The last message it looked at.
     seen: MessageNumber,
     next_at: Instant,
@@ -46,9 +45,10 @@ struct Pace {
     awaits: Option<ChunkNumber>,
 }
 
+/// There are few.
 #[derive(Debug, Default)]
 pub struct Redrives {
-    under_way: Map<Key, Pace>,
+    under_way: Vec<Pace>,
 }
 
 impl Redrives {
@@ -64,19 +64,23 @@ impl Redrives {
     }
 
     fn begin(&mut self, key: Key, seen: MessageNumber, now: Now) {
-        self.under_way.insert(key, Pace { seen, next_at: now.mono, awaits: None });
+        self.under_way.push(Pace { key, seen, next_at: now.mono, awaits: None });
+    }
+
+    fn end(&mut self, key: Key) {
+        self.under_way.retain(|pace| pace.key != key);
     }
 
     /// When one has something to do.
     pub fn wake_at(&self) -> Option<Instant> {
-        let awake = self.under_way.values().filter(|pace| pace.awaits.is_none());
+        let awake = self.under_way.iter().filter(|pace| pace.awaits.is_none());
         awake.map(|pace| pace.next_at).min()
     }
 
     pub fn chunk_loaded(&mut self, chunk: ChunkNumber) {
-        self.under_way.for_each_mut(|_, pace| {
+        for pace in &mut self.under_way {
             pace.awaits = pace.awaits.filter(|awaited| *awaited != chunk);
-        });
+        }
     }
 }
 
@@ -139,11 +143,8 @@ impl State {
         let name = redrive.filter.as_ref().and_then(|filter| filter.queue).unwrap_or_default();
         let queue = self.queue_named(name).and_then(|id| self.queues.get(&id));
         let queue = queue.ok_or(Refused::from(Code::NotFound))?;
-        match &queue.options.dead_letter {
-            Some(DeadLetter::Discard) => Err(Refused::new(Code::Invalid, "dead_letter")),
-            Some(DeadLetter::Queue(name)) => Ok(self.queue_named(name)),
-            None => Ok(self.queue_named(&[name, ".dead"].concat())),
-        }
+        let dead = queue.dead_letters().ok_or(Refused::new(Code::Invalid, "dead_letter"))?;
+        Ok(self.queue_named(&dead))
     }
 }
 
@@ -200,7 +201,7 @@ impl Broker {
     }
 
     pub(super) fn on_end_redrive(&mut self, client: ClientId, request: RequestId) {
-        self.redrives.under_way.remove(&(client, request));
+        self.redrives.end((client, request));
         if self.state.redrives.contains_key(&(client, request)) {
             self.commit(&Record::RedriveForgotten { client, request });
         }
@@ -221,57 +222,57 @@ impl Broker {
 
     /// Goes on with those whose time has come.
     pub(super) fn advance_redrives(&mut self, now: Now) {
-        let due = |pace: &Pace| pace.next_at <= now.mono && pace.awaits.is_none();
-        let paces = self.redrives.under_way.iter();
-        let due: Vec<Key> = paces.filter(|(_, pace)| due(pace)).map(|(key, _)| *key).collect();
+        let due = |pace: &&Pace| pace.next_at <= now.mono && pace.awaits.is_none();
+        let due: Vec<Pace> = self.redrives.under_way.iter().filter(due).copied().collect();
         if due.is_empty() || self.is_full() {
             return;
         }
         self.log.begin_batch();
-        for key in due {
-            self.advance_redrive(now, key);
+        for mut pace in due {
+            self.redrives.end(pace.key);
+            if self.advance_redrive(now, &mut pace) {
+                self.redrives.under_way.push(pace);
+            }
         }
         self.log.end_batch();
     }
 
-    fn advance_redrive(&mut self, now: Now, key: Key) {
-        let Some(redriving) = self.state.redrives.get(&key) else {
-            self.redrives.under_way.remove(&key);
-            return;
-        };
-        let order = redriving.order.clone();
+    /// Goes on with one; false if it is over.
+    fn advance_redrive(&mut self, now: Now, pace: &mut Pace) -> bool {
+        let (client, request) = pace.key;
+        let Some(redriving) = self.state.redrives.get(&pace.key) else { return false };
+        let (order, mut moved) = (redriving.order.clone(), redriving.moved);
         let redrive: Redrive<'_> = cbor::decode(&order).unwrap_or_default();
         let source = self.state.source_of(&redrive).ok().flatten();
         for _ in 0..TURN_MESSAGES {
-            let Some(pace) = self.redrives.under_way.get(&key).copied() else { return };
             if pace.next_at > now.mono {
-                return;
+                return true;
             }
-            let moved = self.state.redrives.get(&key).map_or(0, |redriving| redriving.moved);
             let next = source.and_then(|source| self.next_letter(source, pace.seen));
             let next = next.filter(|_| redrive.messages_max.is_none_or(|max| moved < max));
-            let (Some(source), Some((number, entry))) = (source, next) else {
-                return self.finish_redrive(key, moved);
+            let (Some(queue), Some((number, entry))) = (source, next) else {
+                self.finish_redrive(pace.key, &redrive, moved);
+                return false;
             };
-            let judged = self.judge_letter(&redrive, source, number, entry);
-            let Some(pace) = self.redrives.under_way.get_mut(&key) else { return };
-            match judged {
+            match self.judge_letter(&redrive, queue, number, entry) {
                 Judged::Awaits(chunk) => {
                     pace.awaits = Some(chunk);
-                    return self.log.load(chunk);
+                    self.log.load(chunk);
+                    return true;
                 }
-                Judged::Stays => pace.seen = number,
+                Judged::Stays => {}
                 Judged::Moves { into } => {
-                    pace.seen = number;
+                    moved += 1;
                     let earliest = Instant(now.mono.0.saturating_sub(LATE_MS_MAX * 1000));
                     let every_us = redrive.every_us.unwrap_or(0);
                     pace.next_at = Instant(pace.next_at.max(earliest).0.saturating_add(every_us));
-                    let ((client, request), queue) = (key, source);
                     self.commit(&Record::Redriven { client, request, queue, number, into });
                     self.dirty_queues.insert(into);
                 }
             }
+            pace.seen = number;
         }
+        true
     }
 
     /// The next message behind `seen` that nobody holds.
@@ -319,12 +320,15 @@ impl Broker {
         recent.find(|death| death.queue != name)
     }
 
-    fn finish_redrive(&mut self, key: Key, count: u64) {
-        self.redrives.under_way.remove(&key);
+    fn finish_redrive(&mut self, key: Key, redrive: &Redrive<'_>, count: u64) {
         let Some(redriving) = self.state.redrives.get(&key) else { return };
         let (client, request) = key;
         let (order, moved, reached) = (&[][..], count, redriving.reached);
         self.commit(&Record::Redrive { client, request, order, moved, reached });
+        let source = self.state.source_of(redrive).ok().flatten();
+        if let Some(source) = source {
+            self.advise("redriven", source, &[("moved", &count), ("into", &redrive.into)]);
+        }
         if let Some(conn) = self.sessions.get(&client).and_then(|session| session.conn) {
             self.gated(conn, &Frame::Counted { request, count });
         }

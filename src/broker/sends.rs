@@ -72,7 +72,10 @@ impl Broker {
             Some(queue) => queue,
             None => self.declare(client, send.queue, &QueueOptions::default())?,
         };
-        self.admit_room(queue, send.items)?;
+        self.admit_room(queue, send.items).inspect_err(|refused| {
+            self.advise_full(queue, refused.reason);
+        })?;
+        self.has_room_again(queue);
         Ok(queue)
     }
 

@@ -56,6 +56,8 @@ impl Client {
         if let Some(group) = group {
             Name::parse(group, &self.limits)?;
         }
+        // The node speaks on the links of those who listen, so it has to know of them.
+        let group = group.or(Some("").filter(|_| filter.is_system()));
         self.check_handles(self.live.subscriptions.len())?;
         self.live.last_subscription = self.live.last_subscription.saturating_add(1);
         let subscription = SubscriptionId(self.live.last_subscription);
@@ -153,7 +155,7 @@ impl Client {
     }
 
     fn is_valid_live(&self, live: &Live<'_>) -> bool {
-        Topic::parse(live.topic, &self.limits).is_ok()
+        Topic::parse(live.topic, &self.limits).is_ok_and(|topic| !topic.is_system())
             && live.body.len() <= self.limits.body_bytes_max as usize
             && live.properties.map_or(0, <[u8]>::len) <= self.limits.headers_bytes_max as usize
             && live.number.0 < NUMBERS_END

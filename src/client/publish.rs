@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
-use crate::error::Refused;
+use crate::error::{Code, Refused};
 use crate::id::{ClientId, LinkNonce, NUMBERS_END, PublishNumber, RequestId};
 use crate::time::{Instant, UnixMillis};
 use crate::topic::Topic;
@@ -120,7 +120,9 @@ impl Client {
         body: &[u8],
         properties: Option<&[u8]>,
     ) -> Result<RequestId, Refused> {
-        Topic::parse(topic, &self.limits)?;
+        if Topic::parse(topic, &self.limits)?.is_system() {
+            return Err(Refused::new(Code::Invalid, "topic"));
+        }
         self.check_body(body, properties)?;
         let number = self.publishing.next;
         let index = self.publishing.index_of(number);

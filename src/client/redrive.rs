@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use crate::client::Client;
 use crate::error::{Code, Refused};
 use crate::id::RequestId;
-use crate::sorted::Set;
 use crate::time::Now;
 use crate::topic::Name;
 use crate::wire::Frame;
@@ -14,9 +13,9 @@ use crate::wire::frame::Redrive;
 #[derive(Debug, Default)]
 pub(super) struct Redrives {
     /// Without an answer.
-    asked: Set<RequestId>,
+    asked: Vec<RequestId>,
     /// What the node may still know of, though nobody waits for it.
-    over: Set<RequestId>,
+    over: Vec<RequestId>,
 }
 
 impl Client {
@@ -43,13 +42,15 @@ impl Client {
         }
         let redrive = redrive.clone();
         let request = self.ask(|request| Frame::Redrive { request, redrive })?;
-        self.redrives.asked.insert(request);
+        self.redrives.asked.push(request);
         Ok(request)
     }
 
     /// The request is answered: the node need not remember it.
     pub(super) fn redrive_answered(&mut self, request: RequestId) {
-        if self.redrives.asked.remove(&request) {
+        let asked = self.redrives.asked.len();
+        self.redrives.asked.retain(|other| *other != request);
+        if self.redrives.asked.len() < asked {
             self.end_redrive(request);
         }
     }
@@ -65,13 +66,13 @@ impl Client {
     fn end_redrive(&mut self, request: RequestId) {
         match self.link.writer() {
             Some(writer) => writer.push(&Frame::EndRedrive { request }),
-            None => drop(self.redrives.over.insert(request)),
+            None => self.redrives.over.push(request),
         }
     }
 
     /// Tells the node of a new link what it need not remember.
     pub(super) fn resume_redrives(&mut self) {
-        for request in core::mem::take(&mut self.redrives.over).into_iter().collect::<Vec<_>>() {
+        for request in core::mem::take(&mut self.redrives.over) {
             self.end_redrive(request);
         }
     }

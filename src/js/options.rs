@@ -197,6 +197,7 @@ limits! {
     handles_max,
     queues_max,
     queue_messages_max,
+    advisories_max,
     redrives_max,
     backoff_waits_max,
     deaths_max,

@@ -70,6 +70,8 @@ totals! {
     /// Deliveries that were second or later attempts.
     redelivered,
     stale_settlements,
+    /// Advisories that were heard.
+    advisories,
     /// Dead letters that were moved back.
     redriven,
     /// Messages that full queues pushed in a circle.
@@ -106,6 +108,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         confirmed: count(checkers.sends.confirmed()),
         redelivered: count(checkers.leases.redelivered()),
         stale_settlements: count(checkers.leases.stale()),
+        advisories: count(checkers.advisories.told()),
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),
         settled: count(checkers.requests.settled()),

@@ -64,7 +64,7 @@ pub struct Done {
 }
 
 const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
-const FILTERS: [&str; 6] = ["a.*", "a.#", "#", "d", "*.b", "#.c"];
+const FILTERS: [&str; 7] = ["a.*", "a.#", "#", "d", "*.b", "#.c", "$tabmq.queue.#"];
 const SERVICES: [&str; 2] = ["sums", "names"];
 const ROLES: [&str; 2] = ["chief", "scribe"];
 

@@ -7,6 +7,10 @@ use alloc::string::String;
 use crate::error::{Code, Refused};
 use crate::limits::Limits;
 
+/// The first word of topics on which only the node speaks. A filter has to name it: a wildcard does
+/// not stand for it.
+const SYSTEM: &str = "$tabmq";
+
 /// A valid name of a bus, queue, service, method, role or group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Name<'a>(&'a str);
@@ -53,6 +57,12 @@ impl<'a> Topic<'a> {
     pub fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.0.split('.')
     }
+
+    /// Only the node speaks on it.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.words().next() == Some(SYSTEM)
+    }
 }
 
 impl Filter {
@@ -70,6 +80,12 @@ impl Filter {
 
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
+    }
+
+    /// It is for topics on which only the node speaks, and for no others.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.words().next() == Some(SYSTEM)
     }
 }
 

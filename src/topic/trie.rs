@@ -123,8 +123,14 @@ impl<T: Ord + Copy> FilterTrie<T> {
     /// Appends the values whose filters match, ascending, each once.
     pub fn matches(&self, topic: &Topic<'_>, out: &mut Vec<T>) {
         let mut states = Vec::new();
+        // No wildcard stands for the first word of such a topic.
+        let mut literal = topic.is_system();
         self.turns.set(self.turns.get() + 1);
-        self.enter(0, &mut states);
+        if literal {
+            states.push(0);
+        } else {
+            self.enter(0, &mut states);
+        }
         let mut next = Vec::new();
         for word in topic.words() {
             self.turns.set(self.turns.get() + 1);
@@ -133,11 +139,13 @@ impl<T: Ord + Copy> FilterTrie<T> {
                 if node.stays {
                     self.enter(state, &mut next);
                 }
-                let ways = [node.words.get(word).copied(), node.star];
+                let star = node.star.filter(|_| !literal);
+                let ways = [node.words.get(word).copied(), star];
                 for child in ways.into_iter().flatten() {
                     self.enter(child, &mut next);
                 }
             }
+            literal = false;
             core::mem::swap(&mut states, &mut next);
         }
         let start = out.len();
@@ -267,6 +275,19 @@ mod tests {
         assert_eq!(matches(&trie, "a.b"), [0, 1, 2, 3, 4]);
         assert_eq!(matches(&trie, "a"), [0, 1]);
         assert_eq!(matches(&trie, "a.b.c"), [0, 1, 5]);
+    }
+
+    #[test]
+    fn no_wildcard_stands_for_the_first_word_of_the_system() {
+        let mut trie = FilterTrie::new();
+        let filters = ["#", "*.#", "#.a", "$tabmq.#", "$tabmq.*", "$tabmq.#.a", "$tabmq"];
+        for (value, text) in (0..).zip(filters) {
+            trie.insert(&filter(text), value);
+        }
+        assert_eq!(matches(&trie, "$tabmq.a"), [3, 4, 5]);
+        assert_eq!(matches(&trie, "$tabmq"), [3, 6]);
+        assert_eq!(matches(&trie, "$tabmqs.a"), [0, 1, 2]);
+        assert_eq!(matches(&trie, "a.$tabmq"), [0, 1]);
     }
 
     #[test]

@@ -64,7 +64,8 @@ variants! {
         10 => Published {
             number: PublishNumber,
         },
-        /// C. Joins a group: each matching message goes to one member.
+        /// C. Joins a group: each matching message goes to one member. With an empty name it is
+        /// alone in its group, which a filter that begins with `$tabmq` alone may be.
         24 => JoinGroup {
             subscription: SubscriptionId,
             filter: &'a str,

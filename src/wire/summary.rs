@@ -51,6 +51,10 @@ impl Display for Summary<'_> {
             Frame::Lead { candidate, term } => write!(out, "Lead {} term={}", candidate.0, term.0),
             Frame::Depose { candidate } => write!(out, "Depose {}", candidate.0),
             Frame::Resign { candidate } => write!(out, "Resign {}", candidate.0),
+            Frame::Redrive { request, redrive } => {
+                write!(out, "Redrive {} {}", request.0, redrive.queue.unwrap_or("?"))
+            }
+            Frame::EndRedrive { request } => write!(out, "EndRedrive {}", request.0),
             _ => queue(self.0, out),
         }
     }
@@ -151,10 +155,6 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::Browsed { request, messages, more } => {
             write!(out, "Browsed {} messages={} more={more}", request.0, messages.len())
         }
-        Frame::Redrive { request, redrive } => {
-            write!(out, "Redrive {} {}", request.0, redrive.queue.unwrap_or("?"))
-        }
-        Frame::EndRedrive { request } => write!(out, "EndRedrive {}", request.0),
         Frame::Counted { request, count } => write!(out, "Counted {} {count}", request.0),
         Frame::QueueDeleted { queue } => write!(out, "QueueDeleted {queue}"),
         Frame::Track { request, queue, id, processed } => {

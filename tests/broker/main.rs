@@ -1,5 +1,6 @@
 //! The node as its peers see it: frames in, frames out, over a store in memory.
 
+mod advisories;
 mod backoff;
 mod calls;
 mod consumers;

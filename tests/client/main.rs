@@ -12,5 +12,6 @@ mod liveness;
 mod publish;
 mod sends;
 mod services;
+mod system;
 mod with_node;
 mod world;

@@ -103,8 +103,16 @@ fn dead_letter() -> Delivery<'static> {
     }
 }
 
-/// One of any kind.
-pub fn redrive<'a>(dice: &mut Dice<'a>) -> Redrive<'a> {
+/// A frame of any kind that belongs here.
+pub fn failure_frame<'a>(dice: &mut Dice<'a>, tag: u64) -> Frame<'a> {
+    let request = RequestId(dice.short());
+    match tag {
+        63 => Frame::Redrive { request, redrive: redrive(dice) },
+        _ => Frame::EndRedrive { request },
+    }
+}
+
+fn redrive<'a>(dice: &mut Dice<'a>) -> Redrive<'a> {
     Redrive {
         queue: dice.maybe(Dice::text),
         into: dice.maybe(Dice::text),

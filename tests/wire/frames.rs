@@ -14,7 +14,7 @@ use tabmq::wire::frame::{
     QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
 };
 
-use crate::failure::redrive;
+use crate::failure::failure_frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
 pub const TAG_MAX: u64 = 64;
@@ -365,7 +365,8 @@ impl<'a> Dice<'a> {
             7 => Frame::Announce { log: LogId(self.rng.bytes16()) },
             8 => Frame::Fragment { last: self.flag(), bytes: self.bytes() },
             9..=11 | 24..=29 => self.live_frame(tag),
-            12..=16 | 30..=37 | 50..=64 => self.queue_frame(tag),
+            12..=16 | 30..=37 | 50..=62 => self.queue_frame(tag),
+            63 | 64 => failure_frame(self, tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),
@@ -469,9 +470,7 @@ impl<'a> Dice<'a> {
             59 => Frame::Track { request, queue, id: self.text(), processed: self.flag() },
             60 => Frame::Tracked { request, outcome: self.tracking() },
             61 => Frame::Progress { lease: LeaseNumber(self.number()), value: self.bytes() },
-            62 => Frame::Progressed { request, value: self.bytes() },
-            63 => Frame::Redrive { request, redrive: redrive(self) },
-            _ => Frame::EndRedrive { request },
+            _ => Frame::Progressed { request, value: self.bytes() },
         }
     }
 

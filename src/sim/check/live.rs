@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::client::io::Event;
 use crate::id::{ClientId, PublishNumber, SubscriptionId};
+use crate::sim::check::advisories::is_system;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, NodeId, ProcessId, Tag};
 use crate::wire::Frame;
@@ -103,6 +104,7 @@ impl Live {
                 }
                 self.become_sure(process);
             }
+            Event::Live { topic, .. } if is_system(topic) => {}
             Event::Live { subscription, publisher, number, topic, body, .. } => {
                 let seen = Seen { publisher: *publisher, number: *number, topic, body };
                 return self.seen(process, *subscription, seen);

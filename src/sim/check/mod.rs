@@ -1,5 +1,6 @@
 //! The checkers. Each holds one promise of the system against everything that happens.
 
+pub mod advisories;
 pub mod calls;
 pub mod epochs;
 pub mod leases;
@@ -77,6 +78,7 @@ checkers! {
     leases: leases::Leases,
     numbers: numbers::Numbers,
     redrives: redrives::Redrives,
+    advisories: advisories::Advisories,
     calls: calls::Calls,
     roles: roles::Roles,
     live: live::Live,
