@@ -7,7 +7,6 @@ import type { Log } from "./log";
 import { JOB_QUEUE, type PlaygroundBus } from "./schema";
 
 const TAKEN_MAX = 5;
-const REDO_BATCH = 50;
 const NONE_MS = 600;
 
 /** Shows dead letters under a lease: they go back by themselves unless something is done. */
@@ -47,14 +46,9 @@ class DeadLetters {
   }
 
   async #redoAll(): Promise<void> {
-    let count = 0;
-    for (;;) {
-      const letters = await this.#letters.receive({ max: REDO_BATCH, timeout: NONE_MS });
-      if (!letters.length) break;
-      for (const letter of letters) await this.#redo(letter);
-      count += letters.length;
-    }
-    say(this.#answer, "done", count ? `${plural(count, "job")} sent again` : "There are none");
+    const count = await this.#bus.queue("jobs", JOB_QUEUE).redrive();
+    say(this.#answer, "done", count ? `${plural(count, "job")} moved back` : "There are none");
+    if (count) this.#log.add("sent", `${plural(count, "dead letter")} again`);
   }
 
   #show(letter: Delivery<unknown>): void {
@@ -65,7 +59,7 @@ class DeadLetters {
     };
     row.append(
       make("code", "", letter.id),
-      make("span", "row-note", letter.deadReason ?? "", " ", shortJson(letter.body, 32)),
+      make("span", "row-note", history(letter), " ", shortJson(letter.body, 32)),
       makeButton("Again", `Send ${letter.id} again`, finish(() => this.#redo(letter))),
       makeButton("Discard", `Discard ${letter.id}`, finish(() => this.#discard(letter))),
     );
@@ -94,6 +88,15 @@ class DeadLetters {
       this.#log.add("error", `dead letters: ${errorText(error)}`);
     }
   }
+}
+
+/** How it died, the last time first. */
+function history({ deaths }: Delivery<unknown>): string {
+  const text = deaths.map(({ note, reason, count }) => {
+    const times = count > 1 ? ` (${count} times)` : "";
+    return `${note ?? reason}${times}`;
+  });
+  return text.join(", before that ");
 }
 
 export function mountDeadLetters(bus: PlaygroundBus, ledger: Ledger, log: Log): void {
