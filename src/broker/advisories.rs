@@ -100,7 +100,7 @@ impl Broker {
         named.push('.');
         named.push_str(name);
         // A name may be no words; then the body alone has it.
-        let unnamed = Topic::parse(&named[..unnamed], &self.limits);
+        let unnamed = Topic::parse(named.get(..unnamed).unwrap_or_default(), &self.limits);
         let topic = Topic::parse(&named, &self.limits).or(unnamed);
         let Ok(topic) = topic else { return };
         let members = self.group_members(&topic);
