@@ -30,6 +30,7 @@ fn message(number: u64) -> Record<'static> {
         body: &BODY,
         properties: None,
         tracked: None,
+        past: None,
     })
 }
 

@@ -75,7 +75,13 @@ impl Bench {
                 queue,
                 refusals_seen: Sequence(0),
                 durability: None,
-                items: vec![Item { body, properties: None, delay_ms: None, track: None }],
+                items: vec![Item {
+                    body,
+                    properties: None,
+                    delay_ms: None,
+                    track: None,
+                    past: None,
+                }],
             };
             let batch = BATCH.min(messages - sent);
             let frames: Vec<_> = (1..=batch).map(send).collect();

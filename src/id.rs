@@ -107,6 +107,10 @@ number! {
     SubscriptionId(u32)
 }
 number! {
+    /// A queue that one client watches.
+    WatchId(u32)
+}
+number! {
     /// A consumer of one client.
     ConsumerId(u32)
 }

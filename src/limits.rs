@@ -23,7 +23,7 @@ pub struct Limits {
     pub request_bytes_max: u32,
     /// Sessions of one node, parked ones included.
     pub sessions_max: u32,
-    /// Subscriptions, consumers, services and candidates of one client, each.
+    /// Subscriptions, consumers, services, candidates and watched queues of one client, each.
     pub handles_max: u32,
     /// Queues of one log.
     pub queues_max: u32,
@@ -33,6 +33,8 @@ pub struct Limits {
     pub advisories_max: u32,
     /// Redrives of one client that are under way, or whose count it has not heard.
     pub redrives_max: u32,
+    /// Policies of one log.
+    pub policies_max: u32,
     /// Waits of one ladder of a backoff.
     pub backoff_waits_max: u32,
     /// Ways of dying (queue and reason) remembered of one message, at least 1; the oldest are
@@ -112,6 +114,7 @@ impl Limits {
         queue_messages_max: 10_000_000,
         advisories_max: 1000,
         redrives_max: 16,
+        policies_max: 100,
         backoff_waits_max: 100,
         deaths_max: 16,
         lanes_max: 10_000,

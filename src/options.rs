@@ -171,6 +171,31 @@ structure! {
     }
 }
 
+impl QueueOptions {
+    /// These options, and for tunables that are absent those of `others`.
+    #[must_use]
+    pub fn or_tunables(&self, others: &Self) -> Self {
+        let own = self.clone();
+        Self {
+            lease_ms: own.lease_ms.or(others.lease_ms),
+            deliveries_max: own.deliveries_max.or(others.deliveries_max),
+            backoff: own.backoff.or_else(|| others.backoff.clone()),
+            messages_max: own.messages_max.or(others.messages_max),
+            bytes_max: own.bytes_max.or(others.bytes_max),
+            overflow: own.overflow.or(others.overflow),
+            consumers_min: own.consumers_min.or(others.consumers_min),
+            consumers_wait_ms: own.consumers_wait_ms.or(others.consumers_wait_ms),
+            idle_ms_max: own.idle_ms_max.or(others.idle_ms_max),
+            result_keep_ms: own.result_keep_ms.or(others.result_keep_ms),
+            durability: own.durability,
+            dead_letter: own.dead_letter,
+            version: own.version,
+            single_active: own.single_active,
+            exclusive: own.exclusive,
+        }
+    }
+}
+
 structure! {
     /// What a consumer asks for.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -15,6 +15,7 @@ export const LIMITS = {
   queue_messages_max: 10_000_000,
   advisories_max: 1000,
   redrives_max: 16,
+  policies_max: 100,
   backoff_waits_max: 100,
   deaths_max: 16,
   lanes_max: 10_000,

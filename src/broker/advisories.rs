@@ -91,10 +91,21 @@ impl Broker {
 
     /// As `advise`, for a queue that may be gone.
     pub(super) fn advise_of(&mut self, what: &str, name: &str, parts: &[(&str, &dyn Write)]) {
+        self.advise_under("$tabmq.queue.", what, name, parts);
+    }
+
+    /// As `advise_of`, on a topic that begins with `root`.
+    pub(super) fn advise_under(
+        &mut self,
+        root: &str,
+        what: &str,
+        name: &str,
+        parts: &[(&str, &dyn Write)],
+    ) {
         if !self.live.has_listeners() {
             return;
         }
-        let mut named = String::from("$tabmq.queue.");
+        let mut named = String::from(root);
         named.push_str(what);
         let unnamed = named.len();
         named.push('.');

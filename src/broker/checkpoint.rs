@@ -30,6 +30,10 @@ pub fn digest(state: &State) -> u64 {
 }
 
 fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
+    // Before the queues, so that each follows its policy once.
+    for (name, policy) in state.policies.iter() {
+        write(&Record::Policy(policy.as_frame(name)));
+    }
     for (id, queue) in state.queues.iter() {
         write_queue(state, *id, queue, write);
     }
@@ -80,11 +84,14 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
 }
 
 fn write_queue(state: &State, id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
-    let options = queue.options.clone();
+    let options = queue.declared.clone();
     let owner = queue.owner;
     write(&Record::Declared { queue: id, name: &queue.name, options, owner });
     if let Some(pause) = queue.paused {
         write(&Record::Paused { queue: id, paused: true, until: pause.until });
+    }
+    if queue.traced {
+        write(&Record::Traced { queue: id, traced: true });
     }
     let ready = queue.ready().map(|(number, entry)| (number, entry, None));
     let delayed = queue.delayed().map(|(due_at, number, entry)| (number, entry, Some(due_at)));

@@ -47,8 +47,11 @@ impl Deaths {
         self.histories.remove(&number);
     }
 
-    /// The message is back where it died.
+    /// The message is back where it died, or where someone put it.
     pub fn move_back(&mut self, number: MessageNumber) {
+        if self.of(number).is_none() {
+            return;
+        }
         let mut history = self.history(number);
         history.recent = 0;
         let bytes = encoded(&history);

@@ -1,12 +1,16 @@
 //! Queues as they are declared: made, compared with what is there, changed.
 
+use alloc::vec::Vec;
+
 use crate::broker::Broker;
+use crate::broker::queue::Queue;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, MessageNumber, QueueId, RequestId};
 use crate::log::Record;
 use crate::options::{DeadLetter, QueueOptions};
 use crate::topic::Name;
 use crate::wire::Frame;
+use crate::wire::envelope::encode_frame;
 use crate::wire::frame::QueueCounts;
 
 impl Broker {
@@ -32,16 +36,22 @@ impl Broker {
     }
 
     pub(super) fn answer_state(&mut self, conn: ConnId, request: RequestId, id: QueueId) {
-        let consumers = self.consumers.get(&id).map_or(0, |consumers| consumers.len());
         let Some(queue) = self.state.queues.get(&id) else { return };
-        let state = QueueCounts {
+        let (state, policy) = (self.counts_of(id, queue), queue.policy.as_deref());
+        let mut encoded = Vec::new();
+        encode_frame(&Frame::QueueState { request, state, policy }, &mut encoded);
+        self.gated_encoded(conn, encoded);
+    }
+
+    pub(super) fn counts_of(&self, id: QueueId, queue: &Queue) -> QueueCounts {
+        let consumers = self.consumers.get(&id).map_or(0, |consumers| consumers.len());
+        QueueCounts {
             consumers: u32::try_from(consumers).unwrap_or(u32::MAX),
             paused: queue.paused.is_some_and(|pause| pause.holds(self.now)),
             id,
             newest: MessageNumber(self.state.next.message.0 - 1),
             ..queue.counts()
-        };
-        self.gated(conn, &Frame::QueueState { request, state });
+        }
     }
 
     pub(super) fn answer_refused(&mut self, conn: ConnId, request: RequestId, refused: Refused) {
@@ -83,16 +93,21 @@ impl Broker {
         if existing.owner.is_some_and(|owner| owner != client) {
             return Err(Refused::new(Code::NotAuthorized, "exclusive"));
         }
-        let merged = merge(&existing.options, options)?;
-        if merged != existing.options {
+        let merged = merge(&existing.declared, options)?;
+        if merged != existing.declared {
             let owner = Some(client).filter(|_| merged.exclusive == Some(true));
             self.commit(&Record::Declared { queue: id, name, options: merged, owner });
-            self.make_room(id);
-            self.gather(id);
-            self.elect_active(id, None);
-            self.dirty_queues.insert(id);
+            self.follow_options(id);
         }
         Ok(id)
+    }
+
+    /// Does at once what the options of a queue say that changed.
+    pub(super) fn follow_options(&mut self, id: QueueId) {
+        self.make_room(id);
+        self.gather(id);
+        self.elect_active(id, None);
+        self.dirty_queues.insert(id);
     }
 
     /// The dead-letter queue of `queue`, made on first use; `None` if it declares none.
@@ -137,22 +152,13 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
     if declared.version.unwrap_or(0) < existing.version.unwrap_or(0) {
         return Ok(existing.clone());
     }
-    let declared = declared.clone();
+    let merged = declared.or_tunables(existing);
     Ok(QueueOptions {
         durability: existing.durability,
         dead_letter: existing.dead_letter.clone(),
-        lease_ms: declared.lease_ms.or(existing.lease_ms),
-        deliveries_max: declared.deliveries_max.or(existing.deliveries_max),
-        backoff: declared.backoff.or_else(|| existing.backoff.clone()),
-        messages_max: declared.messages_max.or(existing.messages_max),
-        version: declared.version.or(existing.version),
-        bytes_max: declared.bytes_max.or(existing.bytes_max),
-        overflow: declared.overflow.or(existing.overflow),
         single_active: existing.single_active,
-        consumers_min: declared.consumers_min.or(existing.consumers_min),
-        consumers_wait_ms: declared.consumers_wait_ms.or(existing.consumers_wait_ms),
         exclusive: existing.exclusive,
-        idle_ms_max: declared.idle_ms_max.or(existing.idle_ms_max),
-        result_keep_ms: declared.result_keep_ms.or(existing.result_keep_ms),
+        version: declared.version.or(existing.version),
+        ..merged
     })
 }

@@ -113,6 +113,7 @@ impl Broker {
             deaths: deaths.of(lease.number),
         };
         self.links.push(conn, &Frame::Deliver(delivery));
+        self.trace_delivered(number, &lease);
         Ok(())
     }
 
@@ -283,6 +284,7 @@ impl Broker {
 
     fn end_lease(&mut self, number: LeaseNumber, end: LeaseEnd<'_>, by_holder: bool) {
         let Some(lease) = self.state.leases.get(&number).copied() else { return };
+        self.trace_settled(number, &lease, &end);
         self.commit(&Record::Ended { lease: number, end, by_holder });
         self.lease_ends.remove(number);
         self.foreign_lease_ended(lease.queue, number);

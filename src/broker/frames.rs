@@ -170,12 +170,36 @@ impl Broker {
                 self.on_redrive(now, conn, client, request, &redrive);
             }
             Frame::EndRedrive { request } => self.on_end_redrive(client, request),
+            Frame::ListQueues { .. }
+            | Frame::WatchQueue { .. }
+            | Frame::UnwatchQueue { .. }
+            | Frame::SetPolicy { .. }
+            | Frame::ListPolicies { .. }
+            | Frame::Trace { .. } => self.on_admin_frame(conn, client, frame),
             Frame::Visible { visible } => self.on_visible(client, visible),
             Frame::CancelConsumer { consumer } => self.on_cancel_consumer(client, consumer),
             Frame::Settle { lease, settlement } => {
                 self.on_settle(now, conn, client, lease, settlement);
             }
             _ => self.hang_up(now, conn, Code::Protocol),
+        }
+    }
+
+    fn on_admin_frame(&mut self, conn: ConnId, client: ClientId, frame: Frame<'_>) {
+        match frame {
+            Frame::ListQueues { request, after, filter } => {
+                self.on_list_queues(conn, request, after, filter);
+            }
+            Frame::WatchQueue { watch, queue } => self.on_watch(conn, client, watch, queue),
+            Frame::UnwatchQueue { watch } => self.on_unwatch(client, watch),
+            Frame::SetPolicy { request, name, policy } => {
+                self.on_set_policy(conn, request, name, policy.as_ref());
+            }
+            Frame::ListPolicies { request } => self.on_list_policies(conn, request),
+            Frame::Trace { request, queue, traced } => {
+                self.on_trace(conn, client, request, queue, traced);
+            }
+            _ => {}
         }
     }
 

@@ -19,6 +19,7 @@ mod gate;
 pub mod io;
 mod lanes;
 mod link;
+mod listing;
 mod live;
 mod moving;
 mod numbers;
@@ -26,6 +27,7 @@ mod operate;
 mod outputs;
 mod overflow;
 mod peers;
+mod policies;
 mod queue;
 mod redrive;
 mod results;
@@ -35,9 +37,11 @@ mod services;
 mod session;
 mod settling;
 mod state;
+mod tracing;
 mod tracks;
 mod unrecorded;
 mod volatile;
+mod watches;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -64,6 +68,7 @@ pub use crate::broker::state::State;
 use crate::broker::state::{Counters, Liveness};
 use crate::broker::unrecorded::Unrecorded;
 pub use crate::broker::volatile::Volatile;
+use crate::broker::watches::Watches;
 use crate::error::Code;
 use crate::id::{
     ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, LinkNonce, MessageNumber,
@@ -132,6 +137,7 @@ pub struct Broker {
     /// When what became of each message is forgotten.
     result_ends: Deadlines<MessageNumber, Instant>,
     redrives: Redrives,
+    watches: Watches,
     live: LiveHub,
     published: Map<ConnId, PublishNumber>,
     services: Services,
@@ -190,6 +196,7 @@ impl Broker {
             trackers: Trackers::default(),
             result_ends: Deadlines::new(),
             redrives: Redrives::new(&state, now),
+            watches: Watches::default(),
             live: LiveHub::new(),
             published: Map::new(),
             services: volatile.services,
@@ -218,10 +225,7 @@ impl Broker {
         broker.renew_leases(now);
         broker.rest_all_lanes(now);
         broker.keep_all_results(now);
-        for queue in broker.dirty_queues.clone() {
-            broker.watch_delayed(queue);
-            broker.watch_pause(queue);
-        }
+        broker.watch_all_times();
         let (epoch, log) = (broker.log.epoch(), broker.log.id());
         broker.broadcast(&Frame::Announce { log });
         broker.events.push_back(Event::Ready { epoch, log });
@@ -282,6 +286,7 @@ impl Broker {
             }
             Input::Drain => self.draining = true,
         }
+        self.watches.touch();
         self.settle_forward(now);
     }
 
@@ -309,6 +314,7 @@ impl Broker {
             self.dispatch_calls();
         }
         self.answer_trackers(now);
+        self.tell_watchers(now);
         self.confirm_published();
         self.seek_room(now);
         self.keep_log_small();
@@ -325,6 +331,14 @@ impl Broker {
             }
             self.dirty_queues.insert(id);
             self.watch_delayed(id);
+        }
+    }
+
+    /// Of a log that was recovered.
+    fn watch_all_times(&mut self) {
+        for queue in self.dirty_queues.clone() {
+            self.watch_delayed(queue);
+            self.watch_pause(queue);
         }
     }
 

@@ -42,6 +42,7 @@ impl Broker {
         [
             self.lease_ends.first(),
             self.redrive_at(),
+            self.watches.wake_at(),
             self.gatherings.first(),
             self.result_ends.first(),
             self.call_ends.first(),

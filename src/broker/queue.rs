@@ -91,11 +91,17 @@ impl Settings {
 #[derive(Debug)]
 pub struct Queue {
     pub name: String,
+    pub declared: QueueOptions,
+    /// The name of the policy that gives what was not declared.
+    pub policy: Option<String>,
+    /// What was declared, and what the policy gives.
     pub options: QueueOptions,
     pub settings: Settings,
     /// The only client that may take from it.
     pub owner: Option<ClientId>,
     pub paused: Option<Pause>,
+    /// What happens to its messages is told.
+    pub traced: bool,
     ready: Line<MessageNumber, Entry>,
     delayed: Line<MessageNumber, (UnixMillis, Entry)>,
     due: LineSet<(UnixMillis, MessageNumber)>,
@@ -112,10 +118,13 @@ impl Queue {
         let settings = Settings::new(&options, messages_max);
         Self {
             name,
+            declared: options.clone(),
+            policy: None,
             options,
             settings,
             owner: None,
             paused: None,
+            traced: false,
             ready: Line::new(),
             delayed: Line::new(),
             due: LineSet::new(),
@@ -223,6 +232,17 @@ impl Queue {
                 self.ready.insert(number, entry);
             }
         }
+    }
+
+    /// A message that is ready or delayed.
+    pub fn entry(&self, number: MessageNumber) -> Option<Entry> {
+        let delayed = self.delayed.get(&number).map(|(_, entry)| *entry);
+        delayed.or_else(|| self.ready.get(&number).copied())
+    }
+
+    /// When a message comes due, if it is delayed.
+    pub fn due_of(&self, number: MessageNumber) -> Option<UnixMillis> {
+        self.delayed.get(&number).map(|(due_at, _)| *due_at)
     }
 
     /// When the next delayed message comes due.

@@ -1,6 +1,7 @@
 //! Redrives: dead letters go back to where they died, one record each, and what is asked for twice
-//! is done once. A long one takes many turns, and one with a rate many timers; how far it is stands
-//! in the log, so another node goes on with it.
+//! is done once. Moves from any queue to another and discards of messages that are picked are done
+//! in the same way. A long one takes many turns, and one with a rate many timers; how far it is
+//! stands in the log, so another node goes on with it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,12 +12,14 @@ use crate::broker::state::{Liveness, State};
 use crate::cbor;
 use crate::error::{Code, Refused};
 use crate::id::{ChunkNumber, ClientId, ConnId, MessageNumber, QueueId, RequestId};
-use crate::log::Record;
-use crate::time::{Instant, Now};
+use crate::log::{Record, Removal};
+use crate::time::{Instant, Now, UnixMillis};
 use crate::wire::Frame;
-use crate::wire::frame::{Death, History, Identity, Redrive};
+use crate::wire::frame::{Death, History, Identity, Redrive, Task};
 
-/// Dead letters that one redrive looks at in one turn.
+/// Why a message is discarded that somebody picked.
+const REMOVED: &str = "removed";
+/// Messages that one redrive looks at in one turn.
 const TURN_MESSAGES: u32 = 512;
 /// One that is behind its rate, for its timers were late, may make up for so much.
 const LATE_MS_MAX: u64 = 1000;
@@ -43,6 +46,8 @@ struct Pace {
     next_at: Instant,
     /// It needs a message of this chunk.
     awaits: Option<ChunkNumber>,
+    /// It only takes away, so it goes on though the disk is full.
+    discards: bool,
 }
 
 /// There are few.
@@ -56,15 +61,16 @@ impl Redrives {
     pub fn new(state: &State, now: Now) -> Self {
         let mut redrives = Self::default();
         for (key, redriving) in state.redrives.iter() {
-            if !redriving.order.is_empty() {
-                redrives.begin(*key, redriving.reached, now);
+            if let Ok(redrive) = cbor::decode::<Redrive<'_>>(&redriving.order) {
+                redrives.begin(*key, &redrive, redriving.reached, now);
             }
         }
         redrives
     }
 
-    fn begin(&mut self, key: Key, seen: MessageNumber, now: Now) {
-        self.under_way.push(Pace { key, seen, next_at: now.mono, awaits: None });
+    fn begin(&mut self, key: Key, redrive: &Redrive<'_>, seen: MessageNumber, now: Now) {
+        let discards = redrive.task == Some(Task::Discard);
+        self.under_way.push(Pace { key, seen, next_at: now.mono, awaits: None, discards });
     }
 
     fn end(&mut self, key: Key) {
@@ -72,9 +78,9 @@ impl Redrives {
     }
 
     /// When one has something to do.
-    pub fn wake_at(&self) -> Option<Instant> {
+    pub fn wake_at(&self, full: bool) -> Option<Instant> {
         let awake = self.under_way.iter().filter(|pace| pace.awaits.is_none());
-        awake.map(|pace| pace.next_at).min()
+        awake.filter(|pace| pace.discards || !full).map(|pace| pace.next_at).min()
     }
 
     pub fn chunk_loaded(&mut self, chunk: ChunkNumber) {
@@ -86,7 +92,10 @@ impl Redrives {
 
 /// What comes of looking at one dead letter.
 enum Judged {
-    Moves { into: QueueId },
+    /// To another queue, or away.
+    Leaves {
+        into: Option<QueueId>,
+    },
     Stays,
     Awaits(ChunkNumber),
 }
@@ -102,19 +111,31 @@ impl State {
             Record::RedriveForgotten { client, request } => {
                 self.redrives.remove(&(*client, *request));
             }
-            Record::Redriven { client, request, queue, number, into } => {
+            Record::Redriven { client, request, queue, number, into, due_at } => {
                 if let Some(redriving) = self.redrives.get_mut(&(*client, *request)) {
                     redriving.moved += 1;
                     redriving.reached = *number;
                 }
-                return self.apply_redriven(*queue, *number, *into);
+                return match into {
+                    Some(into) => self.apply_redriven(*queue, *number, *into, *due_at),
+                    None => {
+                        let reason = REMOVED;
+                        self.apply_removed(*queue, *number, &Removal::Discarded { reason })
+                    }
+                };
             }
             _ => {}
         }
         Liveness::Same
     }
 
-    fn apply_redriven(&mut self, from: QueueId, number: MessageNumber, into: QueueId) -> Liveness {
+    fn apply_redriven(
+        &mut self,
+        from: QueueId,
+        number: MessageNumber,
+        into: QueueId,
+        due_at: Option<UnixMillis>,
+    ) -> Liveness {
         let entry = self.queues.get_mut(&from).and_then(|queue| queue.take(number));
         let Some(entry) = entry else { return Liveness::Same };
         let Some(target) = self.queues.get_mut(&into) else {
@@ -122,7 +143,7 @@ impl State {
             return Liveness::Release(entry);
         };
         target.totals.sent_total += 1;
-        target.put(number, Entry { attempts: 0, ..entry }, None);
+        target.put(number, Entry { attempts: 0, ..entry }, due_at);
         self.deaths.move_back(number);
         Liveness::Same
     }
@@ -173,7 +194,7 @@ impl Broker {
                 cbor::encode(redrive, &mut order);
                 let (moved, reached) = (0, MessageNumber(0));
                 self.commit(&Record::Redrive { client, request, order: &order, moved, reached });
-                self.redrives.begin(key, reached, now);
+                self.redrives.begin(key, redrive, reached, now);
             }
             Err(refused) => self.answer_refused(conn, request, refused),
         }
@@ -194,7 +215,7 @@ impl Broker {
         if own.count() >= self.limits.redrives_max as usize {
             return Err(Refused::new(Code::Full, "redrives_max"));
         }
-        if self.is_full() {
+        if self.is_full() && redrive.task != Some(Task::Discard) {
             return Err(Refused::new(Code::Storage, "quota"));
         }
         Ok(())
@@ -217,14 +238,17 @@ impl Broker {
 
     /// When a redrive has something to do. On a full disk nothing is moved.
     pub(super) fn redrive_at(&self) -> Option<Instant> {
-        self.redrives.wake_at().filter(|_| !self.draining && !self.is_full())
+        self.redrives.wake_at(self.is_full()).filter(|_| !self.draining)
     }
 
     /// Goes on with those whose time has come.
     pub(super) fn advance_redrives(&mut self, now: Now) {
-        let due = |pace: &&Pace| pace.next_at <= now.mono && pace.awaits.is_none();
+        let full = self.is_full();
+        let due = |pace: &&Pace| {
+            pace.next_at <= now.mono && pace.awaits.is_none() && (pace.discards || !full)
+        };
         let due: Vec<Pace> = self.redrives.under_way.iter().filter(due).copied().collect();
-        if due.is_empty() || self.is_full() {
+        if due.is_empty() {
             return;
         }
         self.log.begin_batch();
@@ -239,7 +263,6 @@ impl Broker {
 
     /// Goes on with one; false if it is over.
     fn advance_redrive(&mut self, now: Now, pace: &mut Pace) -> bool {
-        let (client, request) = pace.key;
         let Some(redriving) = self.state.redrives.get(&pace.key) else { return false };
         let (order, mut moved) = (redriving.order.clone(), redriving.moved);
         let redrive: Redrive<'_> = cbor::decode(&order).unwrap_or_default();
@@ -248,7 +271,7 @@ impl Broker {
             if pace.next_at > now.mono {
                 return true;
             }
-            let next = source.and_then(|source| self.next_letter(source, pace.seen));
+            let next = source.and_then(|source| self.next_letter(&redrive, source, pace.seen));
             let next = next.filter(|_| redrive.messages_max.is_none_or(|max| moved < max));
             let (Some(queue), Some((number, entry))) = (source, next) else {
                 self.finish_redrive(pace.key, &redrive, moved);
@@ -261,13 +284,12 @@ impl Broker {
                     return true;
                 }
                 Judged::Stays => {}
-                Judged::Moves { into } => {
+                Judged::Leaves { into } => {
                     moved += 1;
                     let earliest = Instant(now.mono.0.saturating_sub(LATE_MS_MAX * 1000));
                     let every_us = redrive.every_us.unwrap_or(0);
                     pace.next_at = Instant(pace.next_at.max(earliest).0.saturating_add(every_us));
-                    self.commit(&Record::Redriven { client, request, queue, number, into });
-                    self.dirty_queues.insert(into);
+                    self.take_letter(pace.key, &redrive, queue, number, into);
                 }
             }
             pace.seen = number;
@@ -275,8 +297,39 @@ impl Broker {
         true
     }
 
-    /// The next message behind `seen` that nobody holds.
-    fn next_letter(&self, source: QueueId, seen: MessageNumber) -> Option<(MessageNumber, Entry)> {
+    fn take_letter(
+        &mut self,
+        key: Key,
+        redrive: &Redrive<'_>,
+        queue: QueueId,
+        number: MessageNumber,
+        into: Option<QueueId>,
+    ) {
+        let source = self.state.queues.get(&queue);
+        let due_at = source.and_then(|queue| queue.due_of(number));
+        let due_at = due_at.filter(|_| redrive.task == Some(Task::Move));
+        let (client, request) = key;
+        self.commit(&Record::Redriven { client, request, queue, number, into, due_at });
+        match into {
+            Some(into) => {
+                self.dirty_queues.insert(into);
+                self.watch_delayed(into);
+            }
+            None => self.advise_discarded(queue, number, REMOVED),
+        }
+    }
+
+    /// The next message behind `seen` that nobody holds and that may be meant.
+    fn next_letter(
+        &self,
+        redrive: &Redrive<'_>,
+        source: QueueId,
+        seen: MessageNumber,
+    ) -> Option<(MessageNumber, Entry)> {
+        let seen = match &redrive.filter {
+            Some(filter) => MessageNumber(filter.next_number(seen)?.0 - 1),
+            None => seen,
+        };
         let queue = self.state.queues.get(&source)?;
         let delayed = queue.delayed_after(seen).map(|(_, number, entry)| (number, entry)).next();
         let ready = queue.ready_after(seen).next();
@@ -291,7 +344,10 @@ impl Broker {
         entry: Entry,
     ) -> Judged {
         let history = self.state.deaths.history(number);
-        let Some(death) = self.arrival(source, &history) else { return Judged::Stays };
+        let death = self.arrival(source, &history);
+        if death.is_none() && redrive.task.is_none() {
+            return Judged::Stays;
+        }
         let filter = redrive.filter.as_ref();
         if filter.is_some_and(|filter| !filter.fits_death(number, death)) {
             return Judged::Stays;
@@ -306,11 +362,15 @@ impl Broker {
                 return Judged::Stays;
             }
         }
-        let into = self.state.queue_named(redrive.into.unwrap_or(death.queue));
+        if redrive.task == Some(Task::Discard) {
+            return Judged::Leaves { into: None };
+        }
+        let into = redrive.into.or(death.map(|death| death.queue));
+        let into = into.and_then(|into| self.state.queue_named(into));
         let target = into.filter(|into| *into != source).and_then(|into| {
             self.state.queues.get(&into).filter(|queue| queue.has_room_for(entry)).map(|_| into)
         });
-        target.map_or(Judged::Stays, |into| Judged::Moves { into })
+        target.map_or(Judged::Stays, |into| Judged::Leaves { into: Some(into) })
     }
 
     /// The death by which a dead letter came to the queue. It may have died there again since.
@@ -326,8 +386,11 @@ impl Broker {
         let (order, moved, reached) = (&[][..], count, redriving.reached);
         self.commit(&Record::Redrive { client, request, order, moved, reached });
         let source = self.state.source_of(redrive).ok().flatten();
-        if let Some(source) = source {
-            self.advise("redriven", source, &[("moved", &count), ("into", &redrive.into)]);
+        if let Some(source) = source
+            && redrive.task != Some(Task::Discard)
+        {
+            let what = if redrive.task.is_none() { "redriven" } else { "moved" };
+            self.advise(what, source, &[("moved", &count), ("into", &redrive.into)]);
         }
         if let Some(conn) = self.sessions.get(&client).and_then(|session| session.conn) {
             self.gated(conn, &Frame::Counted { request, count });

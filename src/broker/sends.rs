@@ -4,6 +4,7 @@ use alloc::string::ToString;
 
 use crate::broker::Broker;
 use crate::broker::gate::Gated;
+use crate::cbor;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, LaneId, QueueId, Sequence};
 use crate::log::Record;
@@ -11,7 +12,7 @@ use crate::log::record::StoredMessage;
 use crate::options::{Durability, QueueOptions};
 use crate::time::{Now, UnixMillis};
 use crate::wire::Frame;
-use crate::wire::frame::Item;
+use crate::wire::frame::{History, Item, Past};
 
 /// A `Send` frame, taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +92,20 @@ impl Broker {
             if properties > self.limits.headers_bytes_max as usize {
                 return Err(Refused::new(Code::TooLarge, "headers_bytes_max"));
             }
+            if item.past.is_some_and(|past| !self.is_possible(&past)) {
+                return Err(Refused::new(Code::Invalid, "past"));
+            }
         }
         Ok(())
+    }
+
+    /// Whether a message can have been through this. Its history is kept as it comes.
+    fn is_possible(&self, past: &Past<'_>) -> bool {
+        let Some(deaths) = past.deaths else { return true };
+        cbor::decode::<History<'_>>(deaths).is_ok_and(|history| {
+            let count = history.deaths.len();
+            count <= self.limits.deaths_max as usize && history.recent as usize <= count
+        })
     }
 
     fn store(&mut self, now: Now, lane: LaneId, queue: QueueId, send: &Sending<'_>) {
@@ -103,18 +116,21 @@ impl Broker {
         for (index, item) in (0..).zip(send.items) {
             let due_at = item.delay_ms.filter(|delay_ms| *delay_ms > 0);
             let due_at = due_at.map(|delay_ms| UnixMillis(now.unix.0.saturating_add(delay_ms)));
+            let number = self.next_message();
             self.commit(&Record::Message(StoredMessage {
                 queue,
-                number: self.next_message(),
+                number,
                 lane,
                 sequence: send.sequence,
                 index,
-                stored_at: now.unix,
+                stored_at: item.past.map_or(now.unix, |past| past.stored_at),
                 due_at,
                 body: item.body,
                 properties: item.properties,
                 tracked: item.track.filter(|track| *track),
+                past: item.past,
             }));
+            self.trace_sent(queue, number);
         }
         self.make_room(queue);
         self.dirty_queues.insert(queue);

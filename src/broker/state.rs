@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use crate::broker::deaths::Deaths;
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
-use crate::broker::queue::{Entry, Lease, Queue, Settings};
+use crate::broker::policies::Policies;
+use crate::broker::queue::{Entry, Lease, Queue};
 use crate::broker::redrive::Redriving;
 use crate::broker::tracks::Tracks;
 use crate::error::Code;
@@ -79,11 +80,12 @@ pub struct State {
     pub leases: Line<LeaseNumber, Lease>,
     pub deaths: Deaths,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
+    pub policies: Policies,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
     pub leaders: Map<String, Leader>,
     pub tracks: Tracks,
     pub next: Counters,
-    queue_messages_max: u32,
+    pub(super) queue_messages_max: u32,
     /// Where ended leases pointed, to accept late settlements when that rule is switched off.
     #[cfg(feature = "sim")]
     pub ended: Line<LeaseNumber, (QueueId, MessageNumber)>,
@@ -98,6 +100,7 @@ impl State {
             leases: Line::new(),
             deaths: Deaths::new(limits.deaths_max),
             redrives: Map::new(),
+            policies: Policies::new(),
             settled_lately: Map::new(),
             leaders: Map::new(),
             tracks: Tracks::default(),
@@ -154,6 +157,12 @@ impl State {
                     queue.paused = Some(Pause { until: *until }).filter(|_| *paused);
                 }
             }
+            Record::Traced { queue, traced } => {
+                if let Some(queue) = self.queues.get_mut(queue) {
+                    queue.traced = *traced;
+                }
+            }
+            Record::Policy(_) | Record::PolicyRemoved { .. } => self.apply_policy(record),
             Record::Purged { queue, through } => return self.apply_purged(*queue, *through),
             Record::Redrive { .. } | Record::Redriven { .. } | Record::RedriveForgotten { .. } => {
                 return self.apply_redrive(record);
@@ -192,16 +201,16 @@ impl State {
         owner: Option<ClientId>,
     ) {
         if let Some(queue) = self.queues.get_mut(&id) {
-            queue.options = options.clone();
-            queue.settings = Settings::new(options, self.queue_messages_max);
+            queue.declared = options.clone();
             queue.owner = owner;
-            return;
+            return self.follow_policy(id);
         }
         let mut queue = Queue::new(name.to_owned(), options.clone(), self.queue_messages_max);
         queue.owner = owner;
         self.queues.insert(id, queue);
         self.queue_names.insert(name.to_owned(), id);
         self.next.queue = self.next.queue.max(QueueId(id.0 + 1));
+        self.follow_policy(id);
     }
 
     fn apply_purged(&mut self, id: QueueId, through: MessageNumber) -> Liveness {
@@ -268,7 +277,11 @@ impl State {
         let bytes_of = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let body_bytes = bytes_of(message.body);
         let properties_bytes = message.properties.map_or(0, bytes_of);
-        let entry = Entry { place, body_bytes, properties_bytes, attempts: 0 };
+        let attempts = message.past.map_or(0, |past| past.attempts);
+        let entry = Entry { place, body_bytes, properties_bytes, attempts };
+        if let Some(deaths) = message.past.and_then(|past| past.deaths) {
+            self.deaths.keep(message.number, deaths);
+        }
         queue.put(message.number, entry, message.due_at);
         queue.totals.sent_total += 1;
         self.tracks.store(message);
@@ -343,7 +356,7 @@ impl State {
         Liveness::Release(lease.entry)
     }
 
-    fn apply_removed(
+    pub(super) fn apply_removed(
         &mut self,
         id: QueueId,
         number: MessageNumber,

@@ -162,7 +162,7 @@ impl Tracks {
 }
 
 /// The sender's own id, or the one that lane, sequence and index make.
-fn id_of(message: &StoredMessage<'_>) -> String {
+pub(super) fn id_of(message: &StoredMessage<'_>) -> String {
     let properties =
         message.properties.and_then(|bytes| cbor::decode::<Properties<'_>>(bytes).ok());
     match properties.and_then(|properties| properties.id) {

@@ -44,12 +44,17 @@ impl Client {
 
     fn on_queue_frame(&mut self, frame: Frame<'_>) -> bool {
         match frame {
-            Frame::QueueState { request, state } => self.on_queue_state(request, state),
+            Frame::QueueState { request, state, policy } => {
+                self.on_queue_state(request, state, policy);
+            }
             Frame::Tracked { request, outcome } => self.on_tracked(request, &outcome),
             Frame::Progressed { request, value } => self.on_progressed(request, value),
             Frame::Counted { request, count } => self.on_counted(request, count),
-            Frame::Browsed { request, messages, more } => {
-                self.on_browsed(request, &messages, more);
+            Frame::Browsed { request, messages, more } => self.on_list(request, &messages, more),
+            Frame::QueueList { request, queues, more } => self.on_list(request, &queues, more),
+            Frame::PolicyList { request, policies } => self.on_list(request, &policies, false),
+            Frame::QueueStats { watch, at, stats, refused } => {
+                self.on_queue_stats(watch, at, stats, refused);
             }
             Frame::QueueDeleted { queue } => self.on_queue_deleted(queue),
             Frame::RequestRefused { request, code, reason } => {

@@ -7,10 +7,10 @@ use crate::cbor::structure;
 use crate::error::Code;
 use crate::id::{
     CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
-    MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term, WatchId,
 };
 use crate::time::{Instant, UnixMillis};
-use crate::wire::frame::{CallKey, QueueCounts, StorageReport};
+use crate::wire::frame::{CallKey, QueueCounts, QueueStats, StorageReport};
 
 /// One fact for the client.
 #[derive(Debug)]
@@ -84,18 +84,21 @@ pub enum Event {
     /// The subscription takes effect.
     Subscribed { subscription: SubscriptionId },
 
-    /// Answers `declare` and `inspect`.
-    QueueState { request: RequestId, state: QueueCounts },
+    /// Answers `declare` and `inspect`. The policy is the one that some of its options come from.
+    QueueState { request: RequestId, state: QueueCounts, policy: Option<String> },
     /// Answers `purge` and `delete_queue`: how many messages went. After a resume it may count
     /// fewer, because they went before.
     Counted { request: RequestId, count: u64 },
-    /// Answers `browse`: an encoded list of `QueueMessage`, and whether there may be more.
-    Browsed { request: RequestId, page: Vec<u8>, more: bool },
+    /// Answers `browse`, `list_queues` and `list_policies`: an encoded list of `QueueMessage`, of
+    /// `QueueEntry` or of `Policy`, and whether there may be more.
+    Listed { request: RequestId, page: Vec<u8>, more: bool },
     /// Answers `track`. A message that was not processed answers with `Failed` and what became of
     /// it: `DEAD_LETTERED`, `DISCARDED` or `EXPIRED`, and the reason.
     Tracked { request: RequestId, outcome: TrackOutcome },
     /// How far the handler of a tracked message is, as it tells.
     Progress { request: RequestId, value: Vec<u8> },
+    /// The counts of a watched queue; none if it does not exist.
+    QueueStats { watch: WatchId, at: UnixMillis, stats: Option<QueueStats> },
     /// The queue is gone. A send makes another of that name, with the default options.
     QueueDeleted { queue: String },
     /// The items are stored. Item `i` has the id (lane, sequence, i).
@@ -169,6 +172,7 @@ pub enum Handle {
     Consumer(ConsumerId),
     Service(ServiceId),
     Candidate(CandidateId),
+    Watch(WatchId),
 }
 
 /// What became of a tracked message.

@@ -5,6 +5,7 @@
 //! number. All that was asked for is declared and sent again on each new link until the node has
 //! answered.
 
+mod admin;
 mod calls;
 mod closing;
 mod consumers;
@@ -28,6 +29,7 @@ mod verbs;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::client::admin::Watches;
 use crate::client::calls::Calls;
 use crate::client::consumers::Consumers;
 use crate::client::io::{Event, Handle, Input, Keepsake, Output};
@@ -93,6 +95,7 @@ pub struct Client {
     outbox: Outbox,
     receipts: Receipts,
     redrives: Redrives,
+    watches: Watches,
     live: LiveMessages,
     publishing: Publishing,
     consumers: Consumers,
@@ -134,6 +137,7 @@ impl Client {
             outbox: Outbox::new(lane, position),
             receipts: Receipts::default(),
             redrives: Redrives::default(),
+            watches: Watches::default(),
             live: LiveMessages::default(),
             publishing: Publishing::new(now.unix, published),
             consumers: Consumers::default(),

@@ -1,9 +1,7 @@
 //! What a client does to whole queues, and how it looks into them.
 
 use alloc::borrow::ToOwned;
-use alloc::vec::Vec;
 
-use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::error::Refused;
@@ -11,7 +9,7 @@ use crate::id::{MessageNumber, QueueId, RequestId};
 use crate::time::Now;
 use crate::topic::Name;
 use crate::wire::Frame;
-use crate::wire::frame::{Browse, QueueMessage};
+use crate::wire::frame::Browse;
 
 impl Client {
     /// Stops delivery from a queue, for `for_ms` or until it is started, or starts it.
@@ -60,7 +58,7 @@ impl Client {
         self.operate(now, queue, delete)
     }
 
-    /// Looks at a page of a queue. `Browsed` follows.
+    /// Looks at a page of a queue. `Listed` follows.
     ///
     /// # Errors
     /// As for every verb.
@@ -68,7 +66,7 @@ impl Client {
         self.operate(now, queue, |request| Frame::Browse { request, queue, browse })
     }
 
-    fn operate<'a>(
+    pub(super) fn operate<'a>(
         &mut self,
         now: Now,
         queue: &str,
@@ -84,19 +82,6 @@ impl Client {
         if self.take_question(request) {
             self.redrive_answered(request);
             self.answer(request, Event::Counted { request, count });
-        }
-    }
-
-    pub(super) fn on_browsed(
-        &mut self,
-        request: RequestId,
-        messages: &[QueueMessage<'_>],
-        more: bool,
-    ) {
-        if self.take_question(request) {
-            let mut page = Vec::new();
-            cbor::encode(messages, &mut page);
-            self.answer(request, Event::Browsed { request, page, more });
         }
     }
 

@@ -68,6 +68,7 @@ impl Client {
         }
         self.ask_receipts_again();
         self.declare_consumers();
+        self.declare_watches();
         self.resume_live(&welcome.newest);
         self.resume_publishing(&welcome.newest, first);
         self.tell_calls_done();

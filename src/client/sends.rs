@@ -307,9 +307,15 @@ impl Client {
         true
     }
 
-    pub(super) fn on_queue_state(&mut self, request: RequestId, state: QueueCounts) {
+    pub(super) fn on_queue_state(
+        &mut self,
+        request: RequestId,
+        state: QueueCounts,
+        policy: Option<&str>,
+    ) {
         if self.take_question(request) {
-            self.answer(request, Event::QueueState { request, state });
+            let policy = policy.map(String::from);
+            self.answer(request, Event::QueueState { request, state, policy });
         }
     }
 

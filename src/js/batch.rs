@@ -96,11 +96,17 @@ impl Batch<'_> {
                 self.event(24, 2)?.u64(confirmed.0)?.u64(position.0)?;
             }
             Event::Peers { peers } => self.peers(peers)?,
-            Event::QueueState { request, state } => self.queue_state(request.0, state)?,
+            Event::QueueState { request, state, policy } => {
+                self.queue_state(request.0, state, policy.as_deref())?;
+            }
+            Event::QueueStats { watch, at, stats } => {
+                let event = self.event(34, 3)?.u32(watch.0)?.u64(at.0)?;
+                cbor::encode(stats, event.writer_mut());
+            }
             Event::Counted { request, count } => {
                 self.event(29, 2)?.u32(request.0)?.u64(*count)?;
             }
-            Event::Browsed { request, page, more } => {
+            Event::Listed { request, page, more } => {
                 let event = self.event(30, 3)?.u32(request.0)?;
                 event.writer_mut().extend_from_slice(page);
                 event.bool(*more)?;
@@ -170,6 +176,7 @@ impl Batch<'_> {
                     Handle::Consumer(id) => (2, id.0),
                     Handle::Service(id) => (3, id.0),
                     Handle::Candidate(id) => (4, id.0),
+                    Handle::Watch(id) => (5, id.0),
                 };
                 self.event(21, 3)?.u8(kind)?.u32(id)?.u8(code.number())?;
             }
@@ -234,10 +241,11 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn queue_state(&mut self, request: u32, state: &QueueCounts) -> Written {
+    fn queue_state(&mut self, request: u32, state: &QueueCounts, policy: Option<&str>) -> Written {
         // The counts stand in the order of the frame.
-        let event = self.event(8, 2)?.u32(request)?;
+        let event = self.event(8, 3)?.u32(request)?;
         cbor::encode(state, event.writer_mut());
+        cbor::encode(&policy, event.writer_mut());
         Ok(())
     }
 

@@ -199,6 +199,7 @@ limits! {
     queue_messages_max,
     advisories_max,
     redrives_max,
+    policies_max,
     backoff_waits_max,
     deaths_max,
     lanes_max,

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::error::{Code, Refused};
 use crate::id::{
     CallId, CandidateId, ConsumerId, LeaseNumber, MessageNumber, QueueId, RequestId, ServiceId,
-    SubscriptionId,
+    SubscriptionId, WatchId,
 };
 use crate::js::batch;
 use crate::js::dispatches::Dispatches;
@@ -22,7 +22,7 @@ use crate::js::options;
 use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
-use crate::wire::frame::{Browse, Item, Outcome, Redrive, Settlement};
+use crate::wire::frame::{Browse, Item, Outcome, Policy, Redrive, Settlement};
 
 #[wasm_bindgen]
 pub struct RawBus {
@@ -102,7 +102,7 @@ impl RawBus {
         track: Option<bool>,
     ) -> Answer<u32> {
         let (properties, delay_ms) = (properties.as_deref(), millis(delay_ms, "delay")?);
-        let item = Item { body, properties, delay_ms, track };
+        let item = Item { body, properties, delay_ms, track, past: None };
         self.send_items(queue, &[item], durability.as_deref())
     }
 
@@ -149,6 +149,50 @@ impl RawBus {
     ) -> Answer<u32> {
         self.ask(|client, now| client.delete_queue(now, queue, QueueId(id), if_unused, if_empty))
             .map(|request| request.0)
+    }
+
+    #[wasm_bindgen(js_name = listQueues)]
+    pub fn list_queues(&self, after: Option<String>, filter: Option<String>) -> Answer<u32> {
+        let (after, filter) = (after.as_deref(), filter.as_deref());
+        self.ask(|client, now| client.list_queues(now, after, filter)).map(|request| request.0)
+    }
+
+    /// Without a pattern the policy is removed.
+    #[wasm_bindgen(js_name = setPolicy)]
+    pub fn set_policy(
+        &self,
+        name: &str,
+        pattern: Option<String>,
+        priority: u32,
+        options: &JsValue,
+    ) -> Answer<u32> {
+        let policy = match &pattern {
+            Some(pattern) => {
+                let options = options::queue_options(options).map_err(to_error)?;
+                Some(Policy { name, pattern, priority, options })
+            }
+            None => None,
+        };
+        self.ask(|client, now| client.set_policy(now, name, policy)).map(|request| request.0)
+    }
+
+    #[wasm_bindgen(js_name = listPolicies)]
+    pub fn list_policies(&self) -> Answer<u32> {
+        self.ask(Client::list_policies).map(|request| request.0)
+    }
+
+    pub fn trace(&self, queue: &str, traced: bool) -> Answer<u32> {
+        self.ask(|client, now| client.trace(now, queue, traced)).map(|request| request.0)
+    }
+
+    #[wasm_bindgen(js_name = watchQueue)]
+    pub fn watch_queue(&self, queue: &str) -> Answer<u32> {
+        self.ask(|client, now| client.watch_queue(now, queue)).map(|watch| watch.0)
+    }
+
+    #[wasm_bindgen(js_name = unwatchQueue)]
+    pub fn unwatch_queue(&self, watch: u32) -> Answer<()> {
+        self.tell(|client, now| client.unwatch_queue(now, WatchId(watch)))
     }
 
     /// `redrive` is an encoded `Redrive`.

@@ -11,7 +11,7 @@ use crate::id::{
 };
 use crate::options::QueueOptions;
 use crate::time::UnixMillis;
-use crate::wire::frame::Reason;
+use crate::wire::frame::{Past, Policy, Reason};
 
 structure! {
     /// Where a record starts: the chunk and the byte inside it.
@@ -190,13 +190,26 @@ variants! {
             delivered: bool,
             end: Option<TrackEnd<'a>>,
         },
-        /// A redrive moved a dead letter from `queue` to `into`.
+        /// A redrive took a message out of `queue`: it is in `into` now, or gone if that is absent.
         15 => Redriven {
             client: ClientId,
             request: RequestId,
             queue: QueueId,
             number: MessageNumber,
-            into: QueueId,
+            into: Option<QueueId>,
+            /// When it comes due there.
+            due_at: Option<UnixMillis>,
+        },
+        /// A policy is there, or changed. It concerns every queue whose name fits its pattern.
+        38 => Policy(Policy<'a>),
+        /// The policy is gone.
+        39 => PolicyRemoved {
+            name: &'a str,
+        },
+        /// What happens to messages of the queue is told from now on, or no more.
+        40 => Traced {
+            queue: QueueId,
+            traced: bool,
         },
         /// A redrive began, or is over, or (checkpoint) has got this far.
         16 => Redrive {
@@ -268,5 +281,7 @@ structure! {
         pub properties: Option<&'a [u8]>,
         /// Its producer wants to know what becomes of it.
         pub tracked: Option<bool>,
+        /// What it brought along from where it was before.
+        pub past: Option<Past<'a>>,
     }
 }

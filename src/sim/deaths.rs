@@ -12,7 +12,7 @@ use crate::options::Overflow;
 use crate::sim::check::{Violation, violated};
 use crate::sim::model::{KEPT, Message, Model, RECORDS, Whereabouts};
 use crate::time::UnixMillis;
-use crate::wire::frame::{self, History, Reason, Redrive};
+use crate::wire::frame::{self, History, Reason, Redrive, Task};
 
 /// One death of one message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -157,43 +157,30 @@ impl Model {
         }
     }
 
-    /// A dead letter goes where it should, as far as there is room.
+    /// A message that was meant goes where it should, as far as there is room.
     fn move_back(&mut self, record: &Record<'_>) -> Result<(), Violation> {
-        let Record::Redriven { client, request, queue: from, number, into } = record else {
+        let Record::Redriven { client, request, queue: from, number, into, due_at } = record else {
             return Ok(());
         };
-        let here = |message: &&Message| {
-            let left = matches!(message.whereabouts, Whereabouts::Acked | Whereabouts::Discarded);
-            message.queue == *into && !left
-        };
-        let (count, bytes) = self
-            .messages
-            .values()
-            .filter(here)
-            .fold((0, 0), |(count, bytes), message| (count + 1, bytes + message.body_bytes));
+        let room = |bytes| into.is_none_or(|into| self.has_room(into, bytes));
+        let room = self.messages.get(number).is_some_and(|message| room(message.body_bytes));
         let source = self.queues.get(from).map(|queue| &queue.name);
-        let (Some(redriving), Some(target), Some(message), Some(source)) = (
+        let target = into.as_ref().and_then(|into| self.queues.get(into)).map(|queue| &*queue.name);
+        let (Some(redriving), Some(message), Some(source)) = (
             self.redrives.get_mut(&(*client, *request)).filter(|redriving| !redriving.over),
-            self.queues.get(into),
             self.messages.get_mut(number),
             source,
         ) else {
             return violated(RECORDS, format!("message {} is moved by nobody", number.0));
         };
         let redrive: Redrive<'_> = cbor::decode(&redriving.order).unwrap_or_default();
-        let waits = matches!(message.whereabouts, Whereabouts::Waiting { .. });
-        let recent = &message.deaths[message.deaths_before..];
-        let arrival = recent.iter().rev().find(|death| death.queue != *source);
-        let fits = arrival.is_some_and(|death| {
-            let filter = redrive.filter.clone().unwrap_or_default();
-            let id = format!("{}-{}-{}", message.lane.0, message.sequence.0, message.index);
-            redrive.into.unwrap_or(&death.queue) == target.name
-                && filter.reason.is_none_or(|reason| reason == death.reason)
-                && filter.queue.is_none_or(|queue| queue == death.queue)
-                && filter.ids.is_none_or(|ids| ids.contains(&&*id))
-        });
-        let room = target.options.messages_max.is_none_or(|max| count < max)
-            && target.options.bytes_max.is_none_or(|max| bytes + message.body_bytes <= max);
+        let due_before = match message.whereabouts {
+            Whereabouts::Waiting { due_at } => Some(due_at),
+            _ => None,
+        };
+        let kept = due_before.flatten().filter(|_| redrive.task == Some(Task::Move));
+        let waits = due_before.is_some() && (*due_at == kept || due_at.is_none());
+        let fits = is_meant(&redrive, message, source, target);
         let order = *number > redriving.reached
             && redrive.messages_max.is_none_or(|max| redriving.moved < max);
         if message.queue != *from || !waits || !fits || !room || !order {
@@ -202,12 +189,33 @@ impl Model {
         }
         redriving.moved += 1;
         redriving.reached = *number;
+        let Some(into) = into else {
+            message.whereabouts = Whereabouts::Discarded;
+            return Ok(());
+        };
         message.queue = *into;
         message.attempts = 0;
-        message.whereabouts = Whereabouts::Waiting { due_at: None };
+        message.whereabouts = Whereabouts::Waiting { due_at: *due_at };
         message.out_of_line = true;
         message.deaths_before = message.deaths.len();
         Ok(())
+    }
+
+    /// Whether one more message of that length is within the limits of the queue.
+    fn has_room(&self, queue: QueueId, bytes_more: u64) -> bool {
+        let here = |message: &&Message| {
+            let left = matches!(message.whereabouts, Whereabouts::Acked | Whereabouts::Discarded);
+            message.queue == queue && !left
+        };
+        let (count, bytes) = self
+            .messages
+            .values()
+            .filter(here)
+            .fold((0, 0), |(count, bytes), message| (count + 1, bytes + message.body_bytes));
+        self.queues.get(&queue).is_some_and(|target| {
+            target.options.messages_max.is_none_or(|max| count < max)
+                && target.options.bytes_max.is_none_or(|max| bytes + bytes_more <= max)
+        })
     }
 
     /// The client has left, unless it goes on with another lane.
@@ -216,4 +224,22 @@ impl Model {
             self.redrives.retain(|(owner, _), _| *owner != client);
         }
     }
+}
+
+/// Whether an order means the message, which is in the queue `source`, to go to `target`.
+fn is_meant(redrive: &Redrive<'_>, message: &Message, source: &str, target: Option<&str>) -> bool {
+    let recent = &message.deaths[message.deaths_before..];
+    let arrival = recent.iter().rev().find(|death| death.queue != source);
+    let filter = redrive.filter.clone().unwrap_or_default();
+    let id = format!("{}-{}-{}", message.lane.0, message.sequence.0, message.index);
+    let wanted = match redrive.task {
+        Some(Task::Discard) => None,
+        Some(Task::Move) => redrive.into,
+        None => redrive.into.or(arrival.map(|death| &*death.queue)),
+    };
+    wanted == target
+        && (arrival.is_some() || redrive.task.is_some())
+        && filter.reason.is_none_or(|reason| arrival.is_some_and(|death| death.reason == reason))
+        && filter.queue.is_none_or(|queue| arrival.is_some_and(|death| death.queue == queue))
+        && filter.ids.is_none_or(|ids| ids.contains(&&*id))
 }

@@ -7,7 +7,7 @@ use core::fmt;
 use crate::client::io::Event;
 use crate::id::{
     CallId, CandidateId, ClientId, ConsumerId, Epoch, LeaseNumber, PublishNumber, RequestId,
-    ServiceId, SubscriptionId,
+    ServiceId, SubscriptionId, WatchId,
 };
 use crate::log::{Place, Record};
 use crate::options::{Durability, QueueOptions};
@@ -111,6 +111,13 @@ pub enum Ask {
     },
     CancelRedrive {
         request: RequestId,
+    },
+    Watch {
+        watch: WatchId,
+        queue: String,
+    },
+    Unwatch {
+        watch: WatchId,
     },
     Settle {
         request: RequestId,

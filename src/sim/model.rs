@@ -106,6 +106,8 @@ pub struct Lane {
 #[derive(Clone, Debug)]
 pub struct Queue {
     pub name: String,
+    pub declared: QueueOptions,
+    /// With what its policy gives.
     pub options: QueueOptions,
     pub paused_for_ever: bool,
 }
@@ -129,6 +131,7 @@ pub struct Model {
     pub lanes: BTreeMap<LaneId, Lane>,
     pub leaders: BTreeMap<String, (Term, ClientId)>,
     pub redrives: BTreeMap<(ClientId, RequestId), Redriving>,
+    pub(super) policies: BTreeMap<String, (String, u32, QueueOptions)>,
     /// Every term that began, with its role and its leader.
     pub terms: BTreeMap<Term, (String, ClientId)>,
     pub by_tag: BTreeMap<Tag, MessageNumber>,
@@ -194,7 +197,8 @@ impl Model {
                 Ok(())
             }
             Record::Purged { queue, through } => self.purge(*queue, *through),
-            Record::TrackForgotten { .. } => Ok(()),
+            Record::TrackForgotten { .. } | Record::Traced { .. } => Ok(()),
+            Record::Policy(_) | Record::PolicyRemoved { .. } => self.policy(record),
             Record::Redrive { .. } | Record::Redriven { .. } | Record::RedriveForgotten { .. } => {
                 self.redrive(record)
             }
@@ -423,8 +427,9 @@ impl Model {
             return violated(RECORDS, format!("two queues are named {name}"));
         }
         let paused_for_ever = self.queues.get(&id).is_some_and(|queue| queue.paused_for_ever);
-        let queue = Queue { name: name.to_owned(), options: options.clone(), paused_for_ever };
-        self.queues.insert(id, queue);
+        let (name, declared, options) = (name.to_owned(), options.clone(), options.clone());
+        self.queues.insert(id, Queue { name, declared, options, paused_for_ever });
+        self.follow_policies();
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::sim::fact::Ask;
 use crate::sim::queues::OWN_QUEUES;
 use crate::sim::schedule::MILLI;
 use crate::time::Now;
-use crate::wire::frame::{Filter, Reason, Redrive};
+use crate::wire::frame::{Filter, Reason, Redrive, Task};
 
 /// Ids it remembers.
 const SEEN_MAX: usize = 8;
@@ -45,12 +45,14 @@ impl Redriver {
             ..Filter::default()
         };
         let redrive = Redrive {
+            task: None,
             queue: named.then(|| *dice.choose(&["brief.dead", "spills.dead"])),
             into: elsewhere.then_some("plain"),
             filter: Some(filter).filter(|_| filtered),
             every_us: paced.then(|| dice.between(1, 400 * MILLI)),
             messages_max: bounded.then(|| dice.between(1, 9)),
         };
+        let redrive = if dice.chance(Ratio::one_in(4)) { by_hand(dice, redrive) } else { redrive };
         let request = client.redrive(now, &redrive).ok()?;
         self.asked.push(request);
         Some(Ask::Redrive { request })
@@ -67,5 +69,21 @@ impl Redriver {
             }
             _ => {}
         }
+    }
+}
+
+/// The same for any messages of a queue: to another one, or away.
+fn by_hand<'a>(dice: &mut Dice, redrive: Redrive<'a>) -> Redrive<'a> {
+    let moves = dice.chance(Ratio::one_in(2));
+    let task = if moves { Task::Move } else { Task::Discard };
+    let (queue, into) = (*dice.choose(&OWN_QUEUES), *dice.choose(&OWN_QUEUES));
+    let filter = redrive.filter.map(|filter| Filter { queue: None, reason: None, ..filter });
+    Redrive {
+        task: Some(task),
+        queue: Some(queue),
+        into: moves.then_some(into),
+        filter,
+        messages_max: redrive.messages_max.or((!moves).then_some(1)),
+        ..redrive
     }
 }

@@ -76,6 +76,8 @@ totals! {
     redriven,
     /// Messages that full queues pushed in a circle.
     circles,
+    /// Counts that were told to those who watch.
+    watched,
     /// Requests and calls that were settled.
     settled,
     calls_ended,
@@ -111,6 +113,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         advisories: count(checkers.advisories.told()),
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),
+        watched: count(checkers.watches.told()),
         settled: count(checkers.requests.settled()),
         calls_ended: count(checkers.calls.ended()),
         live_delivered: count(checkers.live.delivered()),

@@ -17,6 +17,7 @@ use crate::options::{ConsumeOptions, Durability};
 use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
+use crate::sim::operator::Operator;
 use crate::sim::queues::{OWN_QUEUES, QUEUES, queue_options};
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
@@ -64,7 +65,7 @@ pub struct Done {
 }
 
 const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
-const FILTERS: [&str; 7] = ["a.*", "a.#", "#", "d", "*.b", "#.c", "$tabmq.queue.#"];
+const FILTERS: [&str; 7] = ["a.*", "a.#", "#", "d", "*.b", "#.c", "$tabmq.#"];
 const SERVICES: [&str; 2] = ["sums", "names"];
 const ROLES: [&str; 2] = ["chief", "scribe"];
 
@@ -80,6 +81,7 @@ pub struct User {
     candidates: Vec<CandidateId>,
     calls: Vec<CallId>,
     redriver: Redriver,
+    operator: Operator,
     /// Queues whose state was asked for.
     inspected: Vec<(RequestId, &'static str)>,
     /// Sends whose messages are tracked, until they are confirmed.
@@ -102,6 +104,7 @@ impl User {
             candidates: Vec::new(),
             calls: Vec::new(),
             redriver: Redriver::default(),
+            operator: Operator::default(),
             inspected: Vec::new(),
             tracked: Vec::new(),
             values: BTreeMap::new(),
@@ -182,7 +185,7 @@ impl User {
 
     /// One verb, drawn at random.
     fn work(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
-        const WEIGHTS: [u32; 15] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 4, 1];
+        const WEIGHTS: [u32; 16] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 4, 3, 1];
         match self.dice.weighted(&WEIGHTS) {
             0 => self.send(client, now),
             1 => {
@@ -224,6 +227,7 @@ impl User {
             }
             12 => self.change_service(client, now),
             13 => self.redriver.work(&mut self.dice, client, now),
+            14 => self.operator.work(&mut self.dice, client, now),
             _ => {
                 let call = take_some(&mut self.calls, &mut self.dice)?;
                 client.cancel_call(now, call);
@@ -252,6 +256,7 @@ impl User {
                 properties: None,
                 delay_ms: *delay_ms,
                 track: track.then_some(true),
+                past: None,
             })
             .collect();
         let durability = self.one_in(10).then_some(Durability::Strict);
@@ -394,7 +399,7 @@ impl User {
                 }
                 self.plan_settlement(*lease, *lease_ms, calm)
             }
-            Event::QueueState { request, state } => {
+            Event::QueueState { request, state, .. } => {
                 let place = self.inspected.iter().position(|(asked, _)| asked == request);
                 let Some(place) = place.filter(|_| !calm) else { return Vec::new() };
                 let (_, queue) = self.inspected.swap_remove(place);

@@ -3,5 +3,5 @@
 mod name;
 mod trie;
 
-pub use name::{Filter, Name, Topic};
+pub use name::{Filter, Name, Topic, fits};
 pub use trie::FilterTrie;

@@ -89,6 +89,33 @@ impl Filter {
     }
 }
 
+/// Whether a name fits a filter, word by word: at most as many steps as the product of their words.
+/// A name that is no topic has words as well.
+#[must_use]
+pub fn fits(filter: &str, name: &str) -> bool {
+    let (mut wanted, mut words) = (filter.split('.'), name.split('.'));
+    // Behind the last `#`: what is to follow it, and the words it has not swallowed yet.
+    let mut again: Option<(core::str::Split<'_, char>, core::str::Split<'_, char>)> = None;
+    loop {
+        let here = words.clone();
+        match (wanted.next(), words.next()) {
+            (None, None) => return true,
+            (Some("#"), _) => {
+                words = here;
+                again = Some((wanted.clone(), words.clone()));
+                continue;
+            }
+            (Some(want), Some(word)) if want == "*" || want == word => continue,
+            _ => {}
+        }
+        let Some((behind, rest)) = &mut again else { return false };
+        if rest.next().is_none() {
+            return false;
+        }
+        (wanted, words) = (behind.clone(), rest.clone());
+    }
+}
+
 fn check_words(text: &str, limits: &Limits, what: &'static str) -> Result<(), Refused> {
     check_text(text, limits, what)?;
     if text.split('.').any(str::is_empty) {
@@ -144,6 +171,27 @@ mod tests {
         }
         let many = refusal(Topic::parse("a.b.c.d", &LIMITS));
         assert_eq!(many, (Code::TooLarge, "topic_words_max"));
+    }
+
+    #[test]
+    fn names_fit_filters_word_by_word() {
+        for (filter, name, expected) in [
+            ("#", "a.b", true),
+            ("a", "a", true),
+            ("a", "a.b", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a", false),
+            ("a.#", "a", true),
+            ("#.c", "a.b.c", true),
+            ("#.b.#.d", "a.b.c.b.d", true),
+            ("#.b.*.d", "a.b.b.c.d", true),
+            ("#.b.*.d", "a.b.d", false),
+            ("*.#.*", "a", false),
+            ("a.*.b", "a..b", true),
+            ("a.#.#.b", "a.b", true),
+        ] {
+            assert_eq!(fits(filter, name), expected, "{filter} {name}");
+        }
     }
 
     #[test]

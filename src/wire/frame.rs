@@ -11,15 +11,17 @@ use crate::cbor::variants;
 use crate::error::Code;
 use crate::id::{
     CallId, CandidateId, ClientId, ConsumerId, LeaseNumber, LogId, MessageNumber, MethodId,
-    PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term, WatchId,
 };
 use crate::options::{ConsumeOptions, QueueOptions};
+use crate::time::UnixMillis;
+pub use crate::wire::admin::{Policy, QueueEntry, QueueStats};
 pub use crate::wire::death::{Death, History, Reason};
 pub use crate::wire::parts::{
-    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, Properties,
+    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, Properties,
     QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
 };
-pub use crate::wire::redrive::{Filter, Identity, Redrive};
+pub use crate::wire::redrive::{Filter, Identity, Redrive, Task};
 
 variants! {
     /// Everything that travels. The letter behind each says who sends it: C client, N node.
@@ -121,6 +123,8 @@ variants! {
         32 => QueueState {
             request: RequestId,
             state: QueueCounts,
+            /// The policy that some of its options come from.
+            policy: Option<&'a str>,
         },
         /// N. Answers any request that was refused.
         33 => RequestRefused {
@@ -231,6 +235,60 @@ variants! {
         /// forgotten.
         64 => EndRedrive {
             request: RequestId,
+        },
+        /// C. Asks for a page of the queues, in the order of their names.
+        65 => ListQueues {
+            request: RequestId,
+            /// Names behind this one.
+            after: Option<&'a str>,
+            /// Only names that fit this filter of topics.
+            filter: Option<&'a str>,
+        },
+        /// N. The page. `more`: there may be more behind it.
+        66 => QueueList {
+            request: RequestId,
+            queues: Vec<QueueEntry<'a>>,
+            more: bool,
+        },
+        /// C. Wants to see the counts of a queue as they change, whether it exists or not.
+        67 => WatchQueue {
+            watch: WatchId,
+            queue: &'a str,
+        },
+        /// C.
+        68 => UnwatchQueue {
+            watch: WatchId,
+        },
+        /// N. The counts as they are now. Without any there is no such queue; a code says that the
+        /// watch is refused.
+        69 => QueueStats {
+            watch: WatchId,
+            at: UnixMillis,
+            stats: Option<QueueStats>,
+            refused: Option<Code>,
+        },
+        /// C. Sets the policy of that name, or removes it. Answered by `Counted` with the number of
+        /// queues that it applies to now.
+        70 => SetPolicy {
+            request: RequestId,
+            name: &'a str,
+            policy: Option<Policy<'a>>,
+        },
+        /// C. Asks for all policies.
+        71 => ListPolicies {
+            request: RequestId,
+        },
+        /// N. All of them, in the order of their names.
+        72 => PolicyList {
+            request: RequestId,
+            policies: Vec<Policy<'a>>,
+        },
+        /// C. What happens to messages of the queue is told to those who listen, or no more.
+        /// Answered by `QueueState`.
+        73 => Trace {
+            request: RequestId,
+            queue: &'a str,
+            traced: bool,
         },
         /// N. One message under one lease. The lease is stored.
         14 => Deliver(Delivery<'a>),

@@ -2,6 +2,7 @@
 //! an integer tag; a transport message is an envelope followed by frames. `docs/protocol.md`
 //! describes the same in prose, with vectors that Rust and TypeScript both read.
 
+mod admin;
 mod death;
 pub mod envelope;
 pub mod fragment;

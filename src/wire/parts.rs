@@ -21,6 +21,20 @@ structure! {
         pub delay_ms: Option<u64>,
         /// The producer wants to know what becomes of it: see `Track`.
         pub track: Option<bool>,
+        /// It was in a queue before, of this log or of another.
+        pub past: Option<Past<'a>>,
+    }
+}
+
+structure! {
+    /// What a message brings along from a queue that it was in before.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Past<'a> {
+        /// Failed deliveries.
+        pub attempts: u32,
+        pub stored_at: UnixMillis,
+        /// An encoded `History`, if it died before.
+        pub deaths: Option<&'a [u8]>,
     }
 }
 

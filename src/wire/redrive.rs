@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::cbor::{self, structure};
+use crate::cbor::{self, Read, Reader, Write, structure, write_uint};
 use crate::error::{Code, Refused};
 use crate::id::{LaneId, MessageNumber, Sequence};
 use crate::limits::Limits;
@@ -38,6 +38,34 @@ structure! {
         pub every_us: Option<u64>,
         /// At most so many.
         pub messages_max: Option<u64>,
+        /// Absent: dead letters go back. Else what is done to any message of `queue` that nobody
+        /// holds.
+        pub task: Option<Task>,
+    }
+}
+
+/// What is done to messages that are picked by hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// To the queue `into`. What waits for its time goes on waiting there.
+    Move,
+    /// They are gone, and who waits for one hears `DISCARDED`.
+    Discard,
+}
+
+/// A task is its number, without an array around it.
+impl Read<'_> for Task {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        match reader.uint(1) {
+            0 => Self::Move,
+            _ => Self::Discard,
+        }
+    }
+}
+
+impl Write for Task {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_uint(out, *self as u64);
     }
 }
 
@@ -55,12 +83,19 @@ impl Redrive<'_> {
     /// What can be refused without knowing any queue.
     ///
     /// # Errors
-    /// `INVALID` for headers that are no map and for a queue that is given in no way, `TOO_LARGE`
-    /// for a list or a filter over its bound.
+    /// `INVALID` for headers that are no map, for a queue that is given in no way and for a task
+    /// that does not fit the queues, `TOO_LARGE` for a list or a filter over its bound.
     pub fn check(&self, limits: &Limits) -> Result<(), Refused> {
         let filter = self.filter.as_ref();
         if self.queue.is_none() && filter.is_none_or(|filter| filter.queue.is_none()) {
             return Err(Refused::new(Code::Invalid, "queue"));
+        }
+        if self.task.is_some() && self.queue.is_none() {
+            return Err(Refused::new(Code::Invalid, "queue"));
+        }
+        let wants_into = self.task.map(|task| task == Task::Move);
+        if wants_into.is_some_and(|wanted| wanted != self.into.is_some()) {
+            return Err(Refused::new(Code::Invalid, "into"));
         }
         if self.into.is_some() && self.into == self.queue {
             return Err(Refused::new(Code::Invalid, "into"));
@@ -84,12 +119,23 @@ impl Redrive<'_> {
 }
 
 impl Filter<'_> {
-    /// Whether a message of this number that came here by this death may be meant.
+    /// Whether a message of this number that came here by this death, if by any, may be meant.
     #[must_use]
-    pub fn fits_death(&self, number: MessageNumber, death: &Death<'_>) -> bool {
-        self.reason.is_none_or(|reason| reason == death.reason)
-            && self.queue.is_none_or(|queue| queue == death.queue)
+    pub fn fits_death(&self, number: MessageNumber, death: Option<&Death<'_>>) -> bool {
+        let came_for = |reason| death.is_some_and(|death| death.reason == reason);
+        let came_from = |queue| death.is_some_and(|death| death.queue == queue);
+        self.reason.is_none_or(came_for)
+            && self.queue.is_none_or(came_from)
             && self.numbers.as_ref().is_none_or(|numbers| numbers.contains(&number))
+    }
+
+    /// The least number behind `seen` that may be meant, or `None` if there is none left.
+    #[must_use]
+    pub fn next_number(&self, seen: MessageNumber) -> Option<MessageNumber> {
+        match &self.numbers {
+            None => Some(MessageNumber(seen.0.saturating_add(1))),
+            Some(numbers) => numbers.iter().filter(|number| **number > seen).min().copied(),
+        }
     }
 
     /// It has to be asked for the message itself as well.

@@ -55,6 +55,15 @@ impl Display for Summary<'_> {
                 write!(out, "Redrive {} {}", request.0, redrive.queue.unwrap_or("?"))
             }
             Frame::EndRedrive { request } => write!(out, "EndRedrive {}", request.0),
+            Frame::ListQueues { .. }
+            | Frame::QueueList { .. }
+            | Frame::WatchQueue { .. }
+            | Frame::UnwatchQueue { .. }
+            | Frame::QueueStats { .. }
+            | Frame::SetPolicy { .. }
+            | Frame::ListPolicies { .. }
+            | Frame::PolicyList { .. }
+            | Frame::Trace { .. } => admin(self.0, out),
             _ => queue(self.0, out),
         }
     }
@@ -116,7 +125,7 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
     match frame {
         Frame::Declare { request, queue, .. } => write!(out, "Declare {} {queue}", request.0),
         Frame::Inspect { request, queue } => write!(out, "Inspect {} {queue}", request.0),
-        Frame::QueueState { request, state } => {
+        Frame::QueueState { request, state, .. } => {
             let (ready, delayed, leased) = (state.ready, state.delayed, state.leased);
             write!(out, "QueueState {} {ready}/{delayed}/{leased}", request.0)
         }
@@ -179,6 +188,36 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
             write!(out, "Settle {} {}", lease.0, settlement_name(settlement))
         }
         Frame::Settled { lease, refused } => write!(out, "Settled {} {}", lease.0, text(*refused)),
+        _ => Ok(()),
+    }
+}
+
+fn admin(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::ListQueues { request, after, filter } => {
+            let (after, filter) = (after.unwrap_or(""), filter.unwrap_or("#"));
+            write!(out, "ListQueues {} {filter} after={after}", request.0)
+        }
+        Frame::QueueList { request, queues, more } => {
+            write!(out, "QueueList {} queues={} more={more}", request.0, queues.len())
+        }
+        Frame::WatchQueue { watch, queue } => write!(out, "WatchQueue {} {queue}", watch.0),
+        Frame::UnwatchQueue { watch } => write!(out, "UnwatchQueue {}", watch.0),
+        Frame::QueueStats { watch, stats, refused, .. } => {
+            let ready = stats.map(|stats| stats.state.ready);
+            write!(out, "QueueStats {} ready={ready:?} {}", watch.0, text(*refused))
+        }
+        Frame::SetPolicy { request, name, policy } => {
+            let pattern = policy.as_ref().map_or("removed", |policy| policy.pattern);
+            write!(out, "SetPolicy {} {name} {pattern}", request.0)
+        }
+        Frame::ListPolicies { request } => write!(out, "ListPolicies {}", request.0),
+        Frame::PolicyList { request, policies } => {
+            write!(out, "PolicyList {} policies={}", request.0, policies.len())
+        }
+        Frame::Trace { request, queue, traced } => {
+            write!(out, "Trace {} {queue} {traced}", request.0)
+        }
         _ => Ok(()),
     }
 }

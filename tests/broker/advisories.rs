@@ -15,7 +15,7 @@ use crate::overflow::{declare, ring, take};
 
 const SUBSCRIPTION: SubscriptionId = SubscriptionId(1);
 
-fn listen(bench: &mut Bench, number: u8, filter: &str) -> Peer {
+pub fn listen(bench: &mut Bench, number: u8, filter: &str) -> Peer {
     let mut listener = bench.join(number);
     let join = Frame::JoinGroup { subscription: SUBSCRIPTION, filter, group: "" };
     // Twice, as it may come.
@@ -26,7 +26,7 @@ fn listen(bench: &mut Bench, number: u8, filter: &str) -> Peer {
 }
 
 /// What was told since the last look: the topic, and the body as text.
-fn told(bench: &mut Bench, listener: &Peer) -> Vec<(&'static str, String)> {
+pub fn told(bench: &mut Bench, listener: &Peer) -> Vec<(&'static str, String)> {
     let live = |frame| if let Frame::GroupMessage { live, .. } = frame { Some(live) } else { None };
     let lives = bench.frames(listener).into_iter().filter_map(live);
     lives.map(|live| (live.topic, text(live.body))).collect()

@@ -1,5 +1,6 @@
 //! The node as its peers see it: frames in, frames out, over a store in memory.
 
+mod admin;
 mod advisories;
 mod backoff;
 mod calls;
@@ -12,6 +13,8 @@ mod hostile;
 mod live;
 mod operate;
 mod overflow;
+mod picking;
+mod policies;
 mod queues;
 mod recovery;
 mod redrive;

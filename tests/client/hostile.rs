@@ -73,7 +73,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
         }
         11 => {
             let state = QueueCounts::default();
-            Frame::QueueState { request: RequestId(few32(rng)), state }
+            Frame::QueueState { request: RequestId(few32(rng)), state, policy: None }
         }
         12 => {
             Frame::RequestRefused { request: RequestId(few32(rng)), code: Code::Full, reason: "r" }

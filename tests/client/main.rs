@@ -1,5 +1,6 @@
 //! The client as a host and a node see it: verbs and frames in, frames and events out.
 
+mod admin;
 mod calls;
 mod closing;
 mod consumers;

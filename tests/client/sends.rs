@@ -190,12 +190,12 @@ fn declare_and_inspect_are_answered() {
     let state = QueueCounts { ready: 3, ..QueueCounts::default() };
     let code = Code::NotFound;
     tab.node(&[
-        Frame::QueueState { request: declared, state },
+        Frame::QueueState { request: declared, state, policy: None },
         Frame::RequestRefused { request: inspected, code, reason: "r" },
-        Frame::QueueState { request: inspected, state },
+        Frame::QueueState { request: inspected, state, policy: None },
     ]);
     let events = tab.events();
-    assert_eq!(events[0], Event::QueueState { request: declared, state });
+    assert_eq!(events[0], Event::QueueState { request: declared, state, policy: None });
     assert!(failed(inspected, code, false)(&events[1]));
     assert_eq!(events.len(), 2, "answered once");
 }
@@ -270,7 +270,7 @@ fn flush_waits_for_what_was_asked_before_it() {
     let flush = tab.ask(|client, now| client.flush(now)).expect("taken");
     send(&mut tab, b"b");
     let state = QueueCounts::default();
-    tab.node(&[Frame::QueueState { request: inspected, state }]);
+    tab.node(&[Frame::QueueState { request: inspected, state, policy: None }]);
     assert!(!tab.events().contains(&Event::Flushed { request: flush }));
     tab.node(&[Frame::Sent { position: Sequence(1) }]);
     assert_eq!(tab.events().last(), Some(&Event::Flushed { request: flush }));

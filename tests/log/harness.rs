@@ -72,6 +72,7 @@ pub fn message(number: u64, body: &[u8]) -> Record<'_> {
         body,
         properties: None,
         tracked: None,
+        past: None,
     })
 }
 

@@ -36,6 +36,7 @@ fn messages() -> Vec<Record<'static>> {
         body: b"body",
         properties: None,
         tracked: None,
+        past: None,
     };
     let delayed = StoredMessage {
         due_at: Some(UnixMillis(5)),
@@ -101,7 +102,8 @@ fn redrives() -> Vec<Record<'static>> {
             request: RequestId(7),
             queue: QUEUE,
             number: NUMBER,
-            into: QueueId(4),
+            into: Some(QueueId(4)),
+            due_at: Some(UnixMillis(9)),
         },
         Record::RedriveForgotten { client: CLIENT, request: RequestId(7) },
         Record::TrackForgotten { number: NUMBER },

@@ -5,7 +5,7 @@ use tabmq::id::{ConsumerId, LaneId, LeaseNumber, MessageNumber, RequestId, Seque
 use tabmq::options::{Backoff, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
-use tabmq::wire::frame::{Death, Delivery, Filter, History, Reason, Redrive};
+use tabmq::wire::frame::{Death, Delivery, Filter, History, Reason, Redrive, Task};
 
 use crate::frames::Dice;
 use crate::golden::{FIVE, Golden};
@@ -30,6 +30,11 @@ pub fn goldens() -> Vec<Golden> {
             "at most 50 that fit, ten a second, into another queue",
             Frame::Redrive { request, redrive: some() },
         ),
+        (
+            "redrive-discard",
+            "one message goes away",
+            Frame::Redrive { request, redrive: discard() },
+        ),
         ("end-redrive", "its count is known, or nobody waits", Frame::EndRedrive { request }),
     ]
 }
@@ -48,6 +53,17 @@ fn some() -> Redrive<'static> {
         filter: Some(filter),
         every_us: Some(100_000),
         messages_max: Some(50),
+        task: None,
+    }
+}
+
+fn discard() -> Redrive<'static> {
+    let filter = Filter { numbers: Some(vec![MessageNumber(12)]), ..Filter::default() };
+    Redrive {
+        queue: Some("jobs"),
+        filter: Some(filter),
+        task: Some(Task::Discard),
+        ..Redrive::default()
     }
 }
 
@@ -125,5 +141,6 @@ fn redrive<'a>(dice: &mut Dice<'a>) -> Redrive<'a> {
         }),
         every_us: dice.maybe(Dice::number),
         messages_max: dice.maybe(Dice::number),
+        task: dice.maybe(|dice| if dice.flag() { Task::Move } else { Task::Discard }),
     }
 }

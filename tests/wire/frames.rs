@@ -10,85 +10,12 @@ use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{
-    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts,
+    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, QueueCounts,
     QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
 };
 
+use crate::admin::admin_frame;
 use crate::failure::failure_frame;
-
-/// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 64;
-
-/// The tag of a frame. A new kind of frame does not compile until it is here, and then `frame`
-/// below has to make it.
-pub const fn tag_of(frame: &Frame<'_>) -> u64 {
-    match frame {
-        Frame::Hello(_) => 1,
-        Frame::Welcome(_) => 2,
-        Frame::Hangup { .. } => 3,
-        Frame::Ping { .. } => 4,
-        Frame::Pong { .. } => 5,
-        Frame::Goodbye { .. } => 6,
-        Frame::Announce { .. } => 7,
-        Frame::Fragment { .. } => 8,
-        Frame::Publish(_) => 9,
-        Frame::Published { .. } => 10,
-        Frame::GroupMessage { .. } => 11,
-        Frame::Send { .. } => 12,
-        Frame::Sent { .. } => 13,
-        Frame::Deliver(_) => 14,
-        Frame::Settle { .. } => 15,
-        Frame::Settled { .. } => 16,
-        Frame::Call { .. } => 17,
-        Frame::Dispatch { .. } => 18,
-        Frame::Reply { .. } => 19,
-        Frame::ReplyTaken { .. } => 20,
-        Frame::CallResult { .. } => 21,
-        Frame::Method { .. } => 22,
-        Frame::CancelCall { .. } => 23,
-        Frame::JoinGroup { .. } => 24,
-        Frame::GroupJoined { .. } => 25,
-        Frame::LeaveGroup { .. } => 26,
-        Frame::NewestNumbers { .. } => 27,
-        Frame::Repair { .. } => 28,
-        Frame::Repaired { .. } => 29,
-        Frame::Declare { .. } => 30,
-        Frame::Inspect { .. } => 31,
-        Frame::QueueState { .. } => 32,
-        Frame::RequestRefused { .. } => 33,
-        Frame::SendRefused { .. } => 34,
-        Frame::Consume { .. } => 35,
-        Frame::Consuming { .. } => 36,
-        Frame::CancelConsumer { .. } => 37,
-        Frame::Serve { .. } => 38,
-        Frame::Serving { .. } => 39,
-        Frame::Unserve { .. } => 40,
-        Frame::CancelDispatch { .. } => 41,
-        Frame::Stand { .. } => 42,
-        Frame::Lead { .. } => 43,
-        Frame::Depose { .. } => 44,
-        Frame::Resign { .. } => 45,
-        Frame::PeerInfo { .. } => 46,
-        Frame::Peers { .. } => 47,
-        Frame::Resumed => 48,
-        Frame::CallsDone { .. } => 49,
-        Frame::Visible { .. } => 50,
-        Frame::ConsumerActive { .. } => 51,
-        Frame::Pause { .. } => 52,
-        Frame::Purge { .. } => 53,
-        Frame::DeleteQueue { .. } => 54,
-        Frame::Browse { .. } => 55,
-        Frame::Browsed { .. } => 56,
-        Frame::Counted { .. } => 57,
-        Frame::QueueDeleted { .. } => 58,
-        Frame::Track { .. } => 59,
-        Frame::Tracked { .. } => 60,
-        Frame::Progress { .. } => 61,
-        Frame::Progressed { .. } => 62,
-        Frame::Redrive { .. } => 63,
-        Frame::EndRedrive { .. } => 64,
-    }
-}
 
 /// What frames borrow from.
 #[derive(Debug)]
@@ -142,11 +69,11 @@ impl<'a> Dice<'a> {
         &self.pool.bytes[usize::try_from(index).unwrap()]
     }
 
-    fn client(&mut self) -> ClientId {
+    pub fn client(&mut self) -> ClientId {
         ClientId(self.rng.bytes16())
     }
 
-    fn code(&mut self) -> Code {
+    pub fn code(&mut self) -> Code {
         let index = self.rng.below(Code::TABLE.len() as u64);
         Code::TABLE[usize::try_from(index).unwrap()].0
     }
@@ -182,6 +109,11 @@ impl<'a> Dice<'a> {
             properties: self.maybe(Self::bytes),
             delay_ms: self.maybe(Self::number),
             track: None,
+            past: self.maybe(|dice| Past {
+                attempts: dice.short(),
+                stored_at: UnixMillis(dice.number()),
+                deaths: dice.maybe(Self::bytes),
+            }),
         }
     }
 
@@ -206,7 +138,7 @@ impl<'a> Dice<'a> {
         }
     }
 
-    fn options(&mut self) -> QueueOptions {
+    pub fn options(&mut self) -> QueueOptions {
         QueueOptions {
             durability: self.maybe(Self::durability),
             lease_ms: self.maybe(Self::number),
@@ -316,7 +248,11 @@ impl<'a> Dice<'a> {
         }
     }
 
-    fn counts(&mut self) -> QueueCounts {
+    fn queue_state(&mut self, request: RequestId) -> Frame<'a> {
+        Frame::QueueState { request, state: self.counts(), policy: self.maybe(Self::text) }
+    }
+
+    pub fn counts(&mut self) -> QueueCounts {
         QueueCounts {
             ready: self.number(),
             delayed: self.number(),
@@ -367,6 +303,7 @@ impl<'a> Dice<'a> {
             9..=11 | 24..=29 => self.live_frame(tag),
             12..=16 | 30..=37 | 50..=62 => self.queue_frame(tag),
             63 | 64 => failure_frame(self, tag),
+            65..=73 => admin_frame(self, tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),
@@ -422,7 +359,7 @@ impl<'a> Dice<'a> {
             16 => Frame::Settled { lease, refused: self.maybe(Self::code) },
             30 => Frame::Declare { request, queue, options: self.options() },
             31 => Frame::Inspect { request, queue },
-            32 => Frame::QueueState { request, state: self.counts() },
+            32 => self.queue_state(request),
             33 => Frame::RequestRefused { request, code: self.code(), reason },
             34 => {
                 let sequence = Sequence(self.number());

@@ -25,8 +25,8 @@ use tabmq::wire::frame::{
 };
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
-use crate::frames::tag_of;
-use crate::{failure, operate};
+use crate::tags::tag_of;
+use crate::{admin, failure, operate};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -57,8 +57,8 @@ pub fn frame(name: &str) -> Frame<'static> {
 }
 
 fn goldens() -> Vec<Golden> {
-    [link(), live(), queue(), delivery(), failure::goldens(), operate::goldens(), call(), role()]
-        .concat()
+    let parts = [failure::goldens(), operate::goldens(), admin::goldens(), call(), role()];
+    [link(), live(), queue(), delivery(), parts.concat()].concat()
 }
 
 fn link() -> Vec<Golden> {
@@ -180,12 +180,13 @@ fn queue() -> Vec<Golden> {
         ..QueueOptions::default()
     };
     let items = vec![
-        Item { body: FIVE, properties: None, delay_ms: None, track: None },
+        Item { body: FIVE, properties: None, delay_ms: None, track: None, past: None },
         Item {
             body: FIVE,
             properties: Some(&[0x81, 0x61, b'k']),
             delay_ms: Some(1500),
             track: None,
+            past: None,
         },
     ];
     let counts = QueueCounts::default();
@@ -193,7 +194,7 @@ fn queue() -> Vec<Golden> {
     vec![
         ("declare", "absent options are null", Frame::Declare { request, queue: "jobs", options }),
         ("inspect", "", Frame::Inspect { request, queue: "jobs" }),
-        ("queue-state", "10 ready, 2 leased", Frame::QueueState { request, state }),
+        ("queue-state", "10 ready, 2 leased", Frame::QueueState { request, state, policy: None }),
         (
             "request-refused",
             "",
@@ -449,7 +450,7 @@ fn frames_are_the_bytes_they_always_were() {
     }
     tags.sort_unstable();
     tags.dedup();
-    let every_tag: Vec<u64> = (1..=crate::frames::TAG_MAX).collect();
+    let every_tag: Vec<u64> = (1..=crate::tags::TAG_MAX).collect();
     assert_eq!(tags, every_tag, "each frame has a vector");
 }
 

@@ -1,12 +1,14 @@
 //! What travels: every frame, cut and joined, damaged and unknown, and the golden vectors.
 
+mod admin;
 mod failure;
 mod frames;
 mod golden;
 mod operate;
+mod tags;
 mod transport;
 
-use frames::{Dice, Pool, TAG_MAX, tag_of};
+use frames::{Dice, Pool};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tabmq::id::{LeaseNumber, RequestId};
@@ -14,6 +16,7 @@ use tabmq::options::{DeadLetter, QueueOptions};
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::Settlement;
 use tabmq::wire::{Frame, Malformed, Message, Summary};
+use tags::{TAG_MAX, tag_of};
 
 fn pool() -> impl Strategy<Value = Pool> {
     let texts = vec(any::<String>(), 1..4);

@@ -7,7 +7,8 @@ use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::writer::{ENVELOPE_BYTES_MAX, MESSAGE_BYTES_MIN};
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Reassembly};
 
-use crate::frames::{Dice, Pool, TAG_MAX};
+use crate::frames::{Dice, Pool};
+use crate::tags::TAG_MAX;
 
 fn envelope(position: u64) -> Envelope {
     let epoch = Epoch { counter: u64::MAX, incarnation: u64::MAX };

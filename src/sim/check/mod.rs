@@ -12,6 +12,7 @@ pub mod results;
 pub mod roles;
 pub mod sends;
 pub mod stored;
+pub mod watches;
 
 use alloc::string::String;
 
@@ -84,6 +85,7 @@ checkers! {
     live: live::Live,
     requests: requests::Requests,
     results: results::Results,
+    watches: watches::Watches,
 }
 
 impl Checkers {

@@ -107,7 +107,7 @@ impl Requests {
             | Event::Published { request }
             | Event::QueueState { request, .. }
             | Event::Counted { request, .. }
-            | Event::Browsed { request, .. }
+            | Event::Listed { request, .. }
             | Event::Sent { request, .. }
             | Event::Failed { request, .. }
             | Event::Settled { request }

@@ -3,6 +3,7 @@
 //!
 //! Bodies are bytes. An app picks its own encoding.
 
+mod admin;
 mod live;
 mod queue;
 mod routes;
@@ -23,6 +24,7 @@ use crate::id::RequestId;
 use crate::limits::Limits;
 use crate::options::Durability;
 use crate::time::Now;
+pub use crate::web::bus::admin::{Admin, List, Watch};
 pub use crate::web::bus::live::{Heard, Message, Subscription};
 pub use crate::web::bus::queue::{Consumer, Delivery, Page, Queue, Receipt};
 use crate::web::bus::routes::{Answer, Routes};
@@ -176,6 +178,12 @@ impl Bus {
     #[must_use]
     pub fn queue(&self, name: &str) -> Queue {
         Queue::new(self.clone(), name)
+    }
+
+    /// Lists, watches and runs the queues.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
     }
 
     /// Offers a service: at most `concurrency` calls are under way at a time.

@@ -63,7 +63,7 @@ impl Queue {
     /// # Errors
     /// As for every verb, and `STORAGE` if there is no room.
     pub async fn send(&self, body: &[u8]) -> Result<Receipt, Error> {
-        let item = Item { body, properties: None, delay_ms: None, track: None };
+        let item = Item { body, properties: None, delay_ms: None, track: None, past: None };
         let verb =
             |client: &mut crate::client::Client, now| client.send(now, &self.name, &[item], None);
         match self.bus.request(verb).await? {

@@ -11,6 +11,7 @@ use crate::client::io::{CallOutcome, Event, Handle, Peer};
 use crate::error::Code;
 use crate::id::{
     CallId, ConsumerId, LaneId, LeaseNumber, RequestId, Sequence, ServiceId, SubscriptionId,
+    WatchId,
 };
 use crate::sorted::{Line, Map};
 use crate::web::bus::Error;
@@ -18,7 +19,7 @@ use crate::web::bus::live::{Heard, Message};
 use crate::web::bus::queue::Leased;
 use crate::web::bus::service::Dispatched;
 use crate::web::realm::Notice;
-use crate::wire::frame::QueueCounts;
+use crate::wire::frame::{QueueCounts, QueueStats};
 
 /// What a request is answered with.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct Routes {
     pub consumers: Map<ConsumerId, mpsc::UnboundedSender<Leased>>,
     /// Ends of the leases that are out.
     pub leases: Line<LeaseNumber, oneshot::Sender<()>>,
+    /// What each watched queue looked like last.
+    pub watches: Map<WatchId, mpsc::UnboundedSender<Option<QueueStats>>>,
     pub services: Map<ServiceId, mpsc::UnboundedSender<Dispatched>>,
     pub handles: Map<Handle, oneshot::Sender<Result<(), Error>>>,
     pub ready: Vec<oneshot::Sender<Result<(), Error>>>,
@@ -82,9 +85,11 @@ impl Routes {
             Event::Published { request }
             | Event::Settled { request }
             | Event::Flushed { request } => self.answer(request, Ok(Answer::Done)),
-            Event::QueueState { request, state } => self.answer(request, Ok(Answer::Queue(state))),
+            Event::QueueState { request, state, .. } => {
+                self.answer(request, Ok(Answer::Queue(state)))
+            }
             Event::Counted { request, count } => self.answer(request, Ok(Answer::Counted(count))),
-            Event::Browsed { request, page, more } => {
+            Event::Listed { request, page, more } => {
                 self.answer(request, Ok(Answer::Page { page, more }));
             }
             Event::Sent { request, lane, sequence } => {
@@ -139,6 +144,10 @@ impl Routes {
                     Leased { lease, attempt, body, properties, dead_reason, deaths, ended };
                 let _ = sender.unbounded_send(leased);
             }
+            Event::QueueStats { watch, stats, .. } => {
+                let Some(sender) = self.watches.get(&watch) else { return };
+                let _ = sender.unbounded_send(stats);
+            }
             Event::Dispatch { key, service, method, arguments, .. } => {
                 let Some(sender) = self.services.get(&service) else { return };
                 let _ = sender.unbounded_send(Dispatched { key, method, arguments });
@@ -178,6 +187,7 @@ impl Routes {
             Handle::Subscription(subscription) => drop(self.live.remove(&subscription)),
             Handle::Consumer(consumer) => drop(self.consumers.remove(&consumer)),
             Handle::Service(service) => drop(self.services.remove(&service)),
+            Handle::Watch(watch) => drop(self.watches.remove(&watch)),
             Handle::Candidate(_) => {}
         }
     }

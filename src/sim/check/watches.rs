@@ -1,0 +1,120 @@
+//! `stats-are-true`: totals that a watch tells are never ahead of the log and never go back, and
+//! what it told last holds at the end.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+
+use crate::client::io::Event;
+use crate::id::WatchId;
+use crate::sim::check::{Checker, View, Violation, violated};
+use crate::sim::fact::{Ask, Fact, ProcessId};
+use crate::sim::model::{Model, Whereabouts};
+use crate::wire::frame::{QueueCounts, QueueStats};
+
+const TRUE: &str = "stats-are-true";
+
+#[derive(Clone, Debug)]
+struct Watched {
+    queue: String,
+    told: Option<Option<QueueStats>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Watches {
+    watched: BTreeMap<(ProcessId, WatchId), Watched>,
+    leaving: BTreeSet<ProcessId>,
+    /// The log lost something, so totals may be lower than they were.
+    shaken: bool,
+    told: usize,
+}
+
+impl Watches {
+    /// How many times counts were told.
+    #[must_use]
+    pub const fn told(&self) -> usize {
+        self.told
+    }
+
+    fn hear(
+        &mut self,
+        process: ProcessId,
+        watch: WatchId,
+        stats: Option<QueueStats>,
+    ) -> Result<(), Violation> {
+        self.told += 1;
+        let Some(watched) = self.watched.get_mut(&(process, watch)) else {
+            return violated(TRUE, format!("process {} does not watch {}", process.0, watch.0));
+        };
+        let before = watched.told.replace(stats).flatten();
+        let (Some(before), Some(after)) = (before, stats) else { return Ok(()) };
+        let (before, after) = (before.state, after.state);
+        let back = before.id == after.id && before.sent_total > after.sent_total;
+        if back && !self.shaken {
+            return violated(TRUE, format!("{} goes from {before:?} to {after:?}", watched.queue));
+        }
+        Ok(())
+    }
+}
+
+/// What is ready, delayed or leased in a queue.
+fn counted(model: &Model, name: &str) -> Option<(u64, u64, u64)> {
+    let (id, _) = model.queues.iter().find(|(_, queue)| queue.name == name)?;
+    let mut counts = (0, 0, 0);
+    for message in model.messages.values().filter(|message| message.queue == *id) {
+        match message.whereabouts {
+            Whereabouts::Waiting { .. } => counts.0 += 1,
+            Whereabouts::Leased(_) => counts.1 += 1,
+            _ => {}
+        }
+        counts.2 += message.body_bytes * u64::from(is_here(message.whereabouts));
+    }
+    Some(counts)
+}
+
+fn is_here(whereabouts: Whereabouts) -> bool {
+    !matches!(whereabouts, Whereabouts::Acked | Whereabouts::Discarded)
+}
+
+impl Checker for Watches {
+    fn observe(&mut self, _view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
+        match fact {
+            Fact::Asked { process, ask: Ask::Watch { watch, queue } } => {
+                let watched = Watched { queue: queue.clone(), told: None };
+                self.watched.insert((*process, *watch), watched);
+            }
+            Fact::Asked { process, ask: Ask::Unwatch { watch } } => {
+                self.watched.remove(&(*process, *watch));
+            }
+            Fact::Told { process, event: Event::QueueStats { watch, stats, .. } } => {
+                return self.hear(*process, *watch, *stats);
+            }
+            Fact::Asked { process, ask: Ask::Close } => drop(self.leaving.insert(*process)),
+            Fact::Ended { process } => {
+                self.watched.retain(|(watcher, _), _| watcher != process);
+            }
+            Fact::TailLost { .. } => self.shaken = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, view: View<'_>) -> Result<(), Violation> {
+        let staying = |process: &ProcessId| !self.leaving.contains(process);
+        for ((process, _), watched) in self.watched.iter().filter(|((p, _), _)| staying(p)) {
+            let told = watched.told.map(|stats| {
+                stats.map(|QueueStats { state, bytes, .. }| {
+                    let QueueCounts { ready, delayed, leased, .. } = state;
+                    (ready + delayed, leased, bytes)
+                })
+            });
+            let is = counted(view.model, &watched.queue);
+            if told != Some(is) {
+                let queue = &watched.queue;
+                let what = format!("process {}: {queue} has {is:?}, told {told:?}", process.0);
+                return violated(TRUE, what);
+            }
+        }
+        Ok(())
+    }
+}
