@@ -1,3 +1,4 @@
+import { AdminClient } from "./admin.js";
 import { asyncDispose } from "./dispose.js";
 import { encode, encodeNow } from "./codec/encode.js";
 import { decode } from "./codec/decode.js";
@@ -37,6 +38,7 @@ export class BusClient extends EventTarget implements Context {
   readonly name: string;
   readonly engine: Engine;
   readonly lives = new Set<LiveHandle>();
+  readonly watches = new Map<string, object>();
   readonly codec: Codec;
   readonly peers: Bus["peers"];
   readonly status: Bus["status"];
@@ -65,16 +67,7 @@ export class BusClient extends EventTarget implements Context {
   }
 
   get admin(): Bus["admin"] {
-    const { engine } = this;
-    return {
-      kill: () => engine.kill(),
-      killHost: () =>
-        engine.run(
-          (raw) => raw.killHost(),
-          (error) => this.report(error),
-        ),
-      frames: () => engine.raw?.frames() ?? [],
-    };
+    return new AdminClient(this);
   }
 
   get peer(): OwnPeer {

@@ -7,6 +7,8 @@ export interface Context {
   readonly engine: Engine;
   /** What is closed with the bus. */
   readonly lives: Set<LiveHandle>;
+  /** Queues that are watched, by name. */
+  readonly watches: Map<string, object>;
   readonly codec: Codec;
   /** Throws `CLOSED` once the bus is closed. */
   check(): void;

@@ -21,7 +21,7 @@ type AnswerKind =
   | "published"
   | "queueState"
   | "counted"
-  | "browsed"
+  | "listed"
   | "tracked"
   | "sent"
   | "settled"
@@ -71,7 +71,7 @@ export class Events {
   readonly #requests = new Map<number, Answer>();
   readonly #calls = new Map<number, Answer>();
   readonly #lives = new Set<LiveHandle>();
-  readonly #handles = [1, 2, 3, 4].map(() => new Map<number, LiveHandle>());
+  readonly #handles = [1, 2, 3, 4, 5].map(() => new Map<number, LiveHandle>());
   readonly #waiting = new Set<Pending<void>>();
 
   constructor(engine: Engine) {
@@ -195,7 +195,7 @@ export class Events {
       case EVENT.published:
       case EVENT.queueState:
       case EVENT.counted:
-      case EVENT.browsed:
+      case EVENT.listed:
       case EVENT.tracked:
       case EVENT.sent:
       case EVENT.settled:
@@ -222,6 +222,8 @@ export class Events {
       case EVENT.leading:
       case EVENT.deposed:
         return this.#of(4).get(event[1])?.take(event);
+      case EVENT.queueStats:
+        return this.#of(5).get(event[1])?.take(event);
       case EVENT.handleRefused:
         return this.#of(event[1])
           .get(event[2])

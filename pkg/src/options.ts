@@ -74,6 +74,15 @@ const headers: Rule<T.MessageHeaders> = (value, name) => {
   return { ...(Object(value) as T.MessageHeaders) };
 };
 
+/** https://www.w3.org/TR/trace-context: no id is zero, and versions after 00 may say more. */
+const TRACEPARENT =
+  /^([\da-f]{2})-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}(-.*)?$/;
+const traceparent: Rule<string> = (value, name) => {
+  const [whole, version, more] = TRACEPARENT.exec(text(value, name)) ?? [];
+  if (whole && version !== "ff" && !(version === "00" && more)) return whole;
+  throw invalid(`${name} must be a W3C traceparent`, name);
+};
+
 const WAIT = { signal: abortSignal, timeout: milliseconds as Rule<number> };
 const MESSAGE = {
   id: text,
@@ -81,7 +90,7 @@ const MESSAGE = {
   key: text,
   replyTo: text,
   correlationId: text,
-  traceparent: text,
+  traceparent,
   ...WAIT,
 };
 const level = oneOf("memory", "relaxed", "strict");
@@ -98,6 +107,15 @@ export function patience(
 export type CheckedWait = Checked<typeof WAIT>;
 export const checkWait = (verb: string, options: unknown): CheckedWait =>
   check(verb, options, WAIT);
+
+/** What is left of a wait for all steps of a verb. Without a timeout each step has its own. */
+export function restOf({ signal, timeout }: CheckedWait): () => CheckedWait {
+  const began = performance.now();
+  return () => ({
+    ...(signal && { signal }),
+    ...(timeout !== undefined && { timeout: Math.max(0, timeout - (performance.now() - began)) }),
+  });
+}
 
 export type CheckedMessage = Checked<typeof MESSAGE>;
 export const checkPublish = (options: unknown): CheckedMessage =>
@@ -265,6 +283,30 @@ const positive: Rule<number> = (value, name) => {
   throw invalid(`${name} must be a number above 0`, name);
 };
 const WHERE = { reason: oneOf(...REASONS), queue: text, ids: list, headers };
+const numbers: Rule<number[]> = (value, name) => {
+  if (Array.isArray(value)) return value.map((entry) => count(entry, name));
+  throw invalid(`${name} must be a list of numbers`, name);
+};
+const PICK = { ...WHERE, numbers };
+const MOVE = {
+  ...WAIT,
+  where: ((value, name) => check(name, value, PICK)) as Rule<Checked<typeof PICK>>,
+  rate: positive,
+  max: count,
+};
+export type CheckedMove = Checked<typeof MOVE>;
+export const checkMove = (options: unknown): CheckedMove => check("move", options, MOVE);
+
+const IMPORT = {
+  ...WAIT,
+  into: text,
+  onProgress: action as Rule<NonNullable<T.ImportOptions["onProgress"]>>,
+};
+export type CheckedImport = Checked<typeof IMPORT>;
+export const checkImport = (options: unknown): CheckedImport => check("import", options, IMPORT);
+
+const POLICY = { ...WAIT, priority: natural };
+export const checkPolicy = (options: unknown) => check("policy", options, POLICY);
 const REDRIVE = {
   ...WAIT,
   where: ((value, name) => check(name, value, WHERE)) as Rule<Checked<typeof WHERE>>,

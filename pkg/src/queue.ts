@@ -1,5 +1,7 @@
 import { type Handler, LiveConsumer } from "./consumer.js";
 import type { Context } from "./context.js";
+import { ID, NEWEST, readCounts } from "./counts.js";
+import { declaration, LEVELS } from "./declaration.js";
 import { type Declared, type Encoded, NOTHING } from "./engine.js";
 import { encodeNow } from "./codec/encode.js";
 import { invalid, isTabmqError } from "./errors.js";
@@ -24,9 +26,11 @@ import {
   delayOf,
   patience,
 } from "./options.js";
+import { pages } from "./pages.js";
 import { attempt, type Patience, Pending } from "./pending.js";
 import { encodeRedrive } from "./redrive.js";
 import type { RawBus, RawEventOf } from "./raw.js";
+import { statsOf } from "./stats.js";
 import type {
   BatchItem,
   BatchOptions,
@@ -37,6 +41,7 @@ import type {
   Durability,
   Queue,
   QueueInfo,
+  QueueStats,
   QueuedMessage,
   QueueOptions,
   Receipt,
@@ -45,14 +50,9 @@ import type {
   Tracking,
   Wait,
 } from "./types.js";
+import type { Watch } from "./watch.js";
 
 type StateEvent = RawEventOf<"queueState">;
-type Counts = StateEvent[2];
-
-/** Messages a browser asks for at a time. */
-const PAGE = 100;
-
-const LEVELS: readonly Durability[] = ["memory", "relaxed", "strict"];
 
 export class QueueClient implements Queue<unknown, unknown> {
   readonly name: string;
@@ -172,21 +172,17 @@ export class QueueClient implements Queue<unknown, unknown> {
   }
 
   async *browse(options?: BrowseOptions): AsyncGenerator<QueuedMessage<unknown>> {
-    const { limit = Infinity, delayed, leased, headersOnly, ...wait } = checkBrowse(options);
+    const { limit, delayed = false, leased = false, headersOnly = false, ...wait } =
+      checkBrowse(options);
+    const look = { delayed, leased, headersOnly };
     const { codec } = this.#context;
-    const flags = [delayed ?? false, leased ?? false, headersOnly ?? false];
-    for (let after = 0, left = limit, more = true; more && left > 0; ) {
-      const page = encodeNow([after, Math.min(left, PAGE), ...flags]);
-      const begin = (raw: RawBus) => raw.browse(this.name, page);
-      const read = ([, , found, others]: RawEventOf<"browsed">) => [found, others] as const;
-      const [messages, others] = await this.#ask("browse", wait, NOTHING, begin, read);
-      for (const message of messages) {
-        after = message[0];
-        yield queuedMessage(codec, this.name, message, headersOnly ?? false);
-      }
-      left -= messages.length;
-      more = others;
-    }
+    const patient = () => this.#patience("browse", wait);
+    for await (const page of pages(this.#context, this.name, look, patient, limit))
+      for (const message of page) yield queuedMessage(codec, this.name, message, headersOnly);
+  }
+
+  get stats(): Watch<QueueStats> {
+    return statsOf(this.#context, this.name);
   }
 
   pause(options?: Wait & { for?: Duration }): Promise<void> {
@@ -208,7 +204,7 @@ export class QueueClient implements Queue<unknown, unknown> {
     return attempt(async () => {
       const wait = checkWait("purge", options),
         rest = this.#rest(wait);
-      const through = await this.#inspect("purge", wait, (counts) => counts[NEWEST] as number);
+      const through = await this.#inspect("purge", wait, (event) => event[2][NEWEST] as number);
       const begin = (raw: RawBus) => raw.purge(this.name, through);
       return this.#ask("purge", rest(), NOTHING, begin, count);
     });
@@ -218,7 +214,7 @@ export class QueueClient implements Queue<unknown, unknown> {
     return attempt(async () => {
       const { ifUnused = false, ifEmpty = false, ...wait } = checkDelete(options);
       const rest = this.#rest(wait);
-      const id = await this.#inspect("delete", wait, (counts) => counts[ID] as number);
+      const id = await this.#inspect("delete", wait, (event) => event[2][ID] as number);
       const begin = (raw: RawBus) => raw.deleteQueue(this.name, id, ifUnused, ifEmpty);
       return this.#ask("delete", rest(), NOTHING, begin, count);
     });
@@ -238,9 +234,8 @@ export class QueueClient implements Queue<unknown, unknown> {
     return attempt(() => this.#inspect("info", checkWait("info", options), readInfo));
   }
 
-  #inspect<T>(verb: string, wait: CheckedWait, read: (counts: Counts) => T): Promise<T> {
-    const begin = (raw: RawBus) => raw.inspect(this.name);
-    return this.#ask(verb, wait, NOTHING, begin, (event: StateEvent) => read(event[2]));
+  #inspect<T>(verb: string, wait: CheckedWait, read: (event: StateEvent) => T): Promise<T> {
+    return this.#ask(verb, wait, NOTHING, (raw) => raw.inspect(this.name), read);
   }
 
   ready(options?: Wait): Promise<QueueInfo> {
@@ -324,8 +319,8 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   #redeclare(verb: string, wait: CheckedWait): Promise<QueueInfo> {
     const begin = (raw: RawBus) => raw.declare(this.name, this.#wire);
-    const read = (event: StateEvent) => readInfo(event[2]);
-    return this.#context.ask(this.#patience(verb, wait), "request", NOTHING, begin, read).promise;
+    const wanted = this.#patience(verb, wait);
+    return this.#context.ask(wanted, "request", NOTHING, begin, readInfo).promise;
   }
 
   /** For a verb that asks more than once: what is left of its wait at that moment. */
@@ -370,46 +365,11 @@ export class QueueClient implements Queue<unknown, unknown> {
 later(QueueClient.prototype, "queue", {
   rejects: "prepare schedule unschedule schedules cancel",
   throws: "",
-  absent: "stats",
+  absent: "",
 });
 
-/** The options as they cross the border. */
-function declaration(options: CheckedQueue): object {
-  const { lease, maxDeliver, maxLength, maxBytes, autoDelete, keepResults, ...others } = options;
-  const { waitForConsumers, waitForConsumersMax, ...same } = others;
-  return {
-    ...same,
-    leaseMs: lease,
-    deliveriesMax: maxDeliver,
-    messagesMax: maxLength,
-    bytesMax: maxBytes,
-    consumersMin: waitForConsumers,
-    consumersWaitMs: waitForConsumersMax,
-    idleMsMax: autoDelete,
-    resultKeepMs: keepResults,
-  };
-}
-
-/** How the node tells this queue from others, and its newest message, in its state. */
-const ID = 10,
-  NEWEST = 11;
 const count = ([, , counted]: RawEventOf<"counted">) => counted;
 
-const COUNTS = [
-  "ready",
-  "delayed",
-  "leased",
-  "consumers",
-  "sentTotal",
-  "ackedTotal",
-  "redeliveredTotal",
-  "deadLetteredTotal",
-  "discardedTotal",
-  "paused",
-] as const satisfies (keyof QueueInfo)[];
-
-function readInfo(counts: Counts): QueueInfo {
-  return Object.fromEntries(
-    COUNTS.map((name, index) => [name, counts[index]]),
-  ) as unknown as QueueInfo;
+function readInfo([, , counts, policy]: StateEvent): QueueInfo {
+  return { ...readCounts(counts), policy: policy ?? undefined };
 }

@@ -1,6 +1,7 @@
 // The border to the wasm module, as src/js has it. All methods answer at once; what they bring
 // about comes back as events.
 
+import type { Counts } from "./counts.js";
 import type { Durability, HostKind, StorageKind } from "./types.js";
 
 export interface RawOptions {
@@ -35,6 +36,12 @@ export interface RawBus {
   deleteQueue(queue: string, id: number, ifUnused: boolean, ifEmpty: boolean): number;
   browse(queue: string, page: Uint8Array): number;
   redrive(redrive: Uint8Array): number;
+  listQueues(after?: string, filter?: string): number;
+  setPolicy(name: string, pattern: string | undefined, priority: number, options: object): number;
+  listPolicies(): number;
+  trace(queue: string, traced: boolean): number;
+  watchQueue(queue: string): number;
+  unwatchQueue(watch: number): void;
   cancelConsumer(consumer: number): void;
   settle(
     lease: number,
@@ -104,10 +111,11 @@ export const EVENT = {
   error: 27,
   consumerActive: 28,
   counted: 29,
-  browsed: 30,
+  listed: 30,
   queueDeleted: 31,
   tracked: 32,
   progress: 33,
+  queueStats: 34,
 } as const;
 
 type Bytes = Uint8Array;
@@ -129,6 +137,25 @@ export type RawQueueMessage = readonly [
   deaths?: Bytes | null,
 ];
 
+/** A queue in a list. Absent fields at the end are left out. */
+export type RawQueue = readonly [
+  name: string,
+  counts: Counts,
+  bytes: number,
+  options: readonly unknown[],
+  owner?: Bytes | null,
+  pausedUntilUnixMs?: number | null,
+  policy?: string | null,
+  traced?: boolean | null,
+];
+
+export type RawPolicy = readonly [
+  name: string,
+  pattern: string,
+  priority: number,
+  options: readonly unknown[],
+];
+
 /** The fields of each event behind its kind. */
 interface Fields {
   ready: [epoch: number, lane: number, resumed: boolean];
@@ -145,9 +172,18 @@ interface Fields {
   ];
   gap: [subscription: number, publisher: Bytes, first: number, last: number];
   subscribed: [subscription: number];
-  queueState: [request: number, counts: readonly (number | boolean)[]];
+  queueState: [request: number, counts: Counts, policy: string | null];
   counted: [request: number, count: number];
-  browsed: [request: number, messages: readonly RawQueueMessage[], more: boolean];
+  listed: [
+    request: number,
+    entries: readonly (RawQueueMessage | RawQueue | RawPolicy)[],
+    more: boolean,
+  ];
+  queueStats: [
+    watch: number,
+    atUnixMs: number,
+    stats: readonly [counts: Counts, bytes: number, oldestAtUnixMs?: number | null] | null,
+  ];
   queueDeleted: [queue: string];
   tracked: [request: number, value: Bytes | null];
   progress: [request: number, value: Bytes];
@@ -205,8 +241,8 @@ interface Fields {
   error: [code: number, reason: string];
 }
 
-/** 1 subscription, 2 consumer, 3 service, 4 candidate. */
-export type HandleKind = 1 | 2 | 3 | 4;
+/** 1 subscription, 2 consumer, 3 service, 4 candidate, 5 watch of a queue. */
+export type HandleKind = 1 | 2 | 3 | 4 | 5;
 
 export type RawEventOf<K extends keyof Fields> = {
   [N in K]: readonly [kind: (typeof EVENT)[N], ...fields: Fields[N]];
@@ -225,5 +261,6 @@ export type HandleEvent = RawEventOf<
   | "serving"
   | "dispatch"
   | "leading"
+  | "queueStats"
   | "deposed"
 >;

@@ -1,3 +1,4 @@
+export type * from "./types/admin.js";
 export type * from "./types/advisories.js";
 export type * from "./types/bus.js";
 export type * from "./types/common.js";

@@ -40,7 +40,7 @@ test("publish: a message carries what its publisher said", async (t) => {
       key: "k",
       replyTo: "r",
       correlationId: "c",
-      traceparent: "00-1-2-01",
+      traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     },
   );
   const [message] = await got;
@@ -51,7 +51,7 @@ test("publish: a message carries what its publisher said", async (t) => {
   assert.equal(message.key, "k");
   assert.equal(message.replyTo, "r");
   assert.equal(message.correlationId, "c");
-  assert.equal(message.traceparent, "00-1-2-01");
+  assert.equal(message.traceparent, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
   assert.equal(message.publisher, bus.peer.id);
 });
 

@@ -33,6 +33,8 @@ export interface QueueAdvisories {
   full: About & { readonly limit: "messages_max" | "bytes_max" };
   /** A redrive of this dead-letter queue is over. */
   redriven: About & { readonly moved: number; readonly into?: string };
+  /** Messages were moved out of this queue by hand, to the queue `into`. */
+  moved: About & { readonly moved: number; readonly into: string };
   purged: About & { readonly messages: number };
   deleted: About;
   /** A consumer let a lease run out. */

@@ -12,6 +12,7 @@ import type {
   Topics,
 } from "../schema.js";
 import type { Watch } from "../watch.js";
+import type { Admin } from "./admin.js";
 import type { Host, OwnPeer, Peer, Status, Wait } from "./common.js";
 import type {
   MessageOf,
@@ -33,16 +34,6 @@ import type {
   Service,
   Term,
 } from "./services.js";
-
-/** For tests and demonstrations. */
-export interface Admin {
-  /** Drops this client with no farewell, as if its realm had died. Its lock falls free. */
-  kill(): void;
-  /** Does so to the node, wherever it runs. */
-  killHost(): void;
-  /** The last frames of this realm as short text, the newest last. */
-  frames(): readonly string[];
-}
 
 export interface CloseOptions {
   /** Let handlers finish and what was asked be answered first. */
@@ -138,6 +129,7 @@ export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTa
   /** Exactly one client runs this. A throw ends its term, and another is chosen. */
   lead(role: string, run: (term: Term) => unknown, options?: { signal?: AbortSignal }): Leadership;
 
+  /** Lists, inspects and runs the queues. */
   readonly admin: Admin;
   /** Resolves when everything asked before is answered. */
   flush(options?: Wait): Promise<void>;

@@ -8,6 +8,7 @@ export interface MessageOptions {
   key?: string;
   replyTo?: string;
   correlationId?: string;
+  /** Where it belongs in a trace: https://www.w3.org/TR/trace-context. Else `INVALID`. */
   traceparent?: string;
 }
 

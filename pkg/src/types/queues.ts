@@ -88,6 +88,24 @@ export interface QueueInfo {
   readonly discardedTotal: number;
   /** Nothing is delivered; see `queue.pause`. */
   readonly paused: boolean;
+  /** The name of the policy that gives what the queue does not declare; see `admin.policy`. */
+  readonly policy: string | undefined;
+}
+
+/** A queue as it is now. */
+export interface QueueStats extends Omit<QueueInfo, "policy"> {
+  /** False until the host has told, and while there is no such queue. */
+  readonly exists: boolean;
+  /** Bodies of its messages, encoded. */
+  readonly bytes: number;
+  /**
+   * When the message that stands first was stored, for how long the queue makes messages wait.
+   * `undefined` if none is ready, or if that one is not in the memory of the host.
+   */
+  readonly oldestAt: Date | undefined;
+  /** Over the last two seconds. */
+  readonly sentPerSecond: number;
+  readonly ackedPerSecond: number;
 }
 
 export interface SendOptions extends MessageOptions, Wait {
@@ -216,18 +234,21 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
   extend(lease?: Duration, options?: Wait): Promise<void>;
 }
 
+/** Which messages are meant: those that fit all that is given. */
+export interface Where {
+  /** Why they came to the dead letters. */
+  reason?: DeathReason;
+  /** The queue they came from as dead letters. */
+  queue?: string;
+  ids?: readonly string[];
+  /** Headers that they have, with these values. */
+  headers?: MessageHeaders;
+}
+
 /** Which dead letters are moved back, and how. */
 export interface RedriveOptions extends Wait {
   /** Those that fit all that is given. */
-  where?: {
-    /** Why they came to the dead letters. */
-    reason?: DeathReason;
-    /** The queue they came from; for `deadLetters` alone. */
-    queue?: string;
-    ids?: readonly string[];
-    /** Headers that they have, with these values. */
-    headers?: MessageHeaders;
-  };
+  where?: Where;
   /** At most so many a second. Without a `timeout` it then waits for as long as it takes. */
   rate?: number;
   /** At most so many in all. */
@@ -321,6 +342,11 @@ export interface Queue<Body, Result = unknown> {
    */
   redrive(options?: RedriveOptions): Promise<number>;
   info(options?: Wait): Promise<QueueInfo>;
+  /**
+   * The queue as it changes, for dashboards: told a few times a second at most, and asked for only
+   * while somebody subscribes. `get` answers the same object until something changed.
+   */
+  readonly stats: Watch<QueueStats>;
   /** Declares the queue; rejects with `DUPLICATE_DECLARE` if it exists with other options. */
   ready(options?: Wait): Promise<QueueInfo>;
 }

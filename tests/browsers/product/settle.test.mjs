@@ -33,8 +33,9 @@ async function prepare() {
   await globalThis.stopping.ready();
   globalThis.service = bus.serve("own@1", { add: (a, b) => a + b });
   await globalThis.service.ready();
-  for (const name of ["known", "batches", "paused", "purged", "deleted", "long"])
+  for (const name of ["known", "batches", "paused", "purged", "deleted", "long", "gone"])
     await bus.queue(name).ready();
+  globalThis.exported = await bus.admin.export("held");
 }
 
 /** In the page: begins each verb and notes how and after how long it settles. */
@@ -59,6 +60,23 @@ function beginVerbs(timeout) {
     "queue.resume": () => bus.queue("paused").resume(wait),
     "queue.purge": () => bus.queue("purged").purge(wait),
     "queue.delete": () => bus.queue("deleted").delete(wait),
+    "admin.list": () => bus.admin.list(undefined, wait).next().then(() => undefined),
+    "admin.declare": () => bus.admin.declare("declared", undefined, wait).then(() => undefined),
+    "admin.info": () => bus.admin.info("known", wait).then(() => undefined),
+    "admin.peek": () => bus.admin.peek("known", wait).next().then(() => undefined),
+    "admin.move": () => bus.admin.move("known", "paused", wait),
+    "admin.deleteMessage": () => bus.admin.deleteMessage("known", 1, wait),
+    "admin.purge": () => bus.admin.purge("purged", wait),
+    "admin.redrive": () => bus.admin.redrive("known", wait),
+    "admin.pause": () => bus.admin.pause("paused", wait),
+    "admin.resume": () => bus.admin.resume("paused", wait),
+    "admin.delete": () => bus.admin.delete("gone", wait),
+    "admin.policy": () => bus.admin.policy("p", "none.*", { lease: "9s" }, wait),
+    "admin.removePolicy": () => bus.admin.removePolicy("q", wait),
+    "admin.policies": () => bus.admin.policies(wait).then(() => undefined),
+    "admin.trace": () => bus.admin.trace("known", false, wait),
+    "admin.export": () => bus.admin.export("known", wait).then(() => undefined),
+    "admin.import": () => bus.admin.import(globalThis.exported, { into: "filled", ...wait }),
     "queue.browse": () => known.browse(wait).next().then(() => undefined),
     "consumer.ready": () => bus.queue("other").process(() => {}).ready(wait),
     "consumer.stop": () => stopping.stop({ drain: true, ...wait }),

@@ -1,0 +1,27 @@
+import type { QueueInfo } from "./types.js";
+
+/** How the node tells a queue from others, and the newest message of its log, in its state. */
+export const ID = 10,
+  NEWEST = 11;
+
+const COUNTS = [
+  "ready",
+  "delayed",
+  "leased",
+  "consumers",
+  "sentTotal",
+  "ackedTotal",
+  "redeliveredTotal",
+  "deadLetteredTotal",
+  "discardedTotal",
+  "paused",
+] as const satisfies (keyof QueueInfo)[];
+
+/** The state of a queue as it travels. */
+export type Counts = readonly (number | boolean)[];
+
+/** What anyone may know of it. Without counts all are zero. */
+export function readCounts(counts: Counts): Omit<QueueInfo, "policy"> {
+  const entries = COUNTS.map((name, index) => [name, counts[index] ?? (name !== "paused" && 0)]);
+  return Object.fromEntries(entries) as Omit<QueueInfo, "policy">;
+}
