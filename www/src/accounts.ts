@@ -1,6 +1,6 @@
 import { type Queue, type Wait, isTabmqError } from "tabmq";
 import type { Ledger } from "./ledger";
-import { JOB_QUEUE, type PlaygroundBus } from "./schema";
+import { ASIDE, JOB_QUEUE, type PlaygroundBus } from "./schema";
 
 /** How the jobs stand, by the broker and by our own record. */
 export interface Account {
@@ -58,14 +58,15 @@ export class Accounts {
   async #draw(): Promise<Account> {
     const jobs = this.#bus.queue("jobs", JOB_QUEUE);
     const wait = { timeout: ANSWER_MS };
-    const [{ ready, delayed, leased }, dead_count] = await Promise.all([
+    const [{ ready, delayed, leased }, dead_count, aside] = await Promise.all([
       jobs.info(wait),
       countAll(jobs.deadLetters, wait),
+      countAll(this.#bus.queue(ASIDE), wait),
     ]);
     const { sent, done, discarded } = await this.#ledger.counts();
     const at_ms = performance.now();
     const open = ready + delayed + leased;
-    const missing = Math.max(0, sent - done - discarded - dead_count);
+    const missing = Math.max(0, sent - done - discarded - dead_count - aside);
     return {
       sent, done, ready, delayed, leased, dead: dead_count, at_ms,
       lost: this.#judge(sent, open, missing),

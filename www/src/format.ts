@@ -40,3 +40,25 @@ export function errorText(error: unknown): string {
   if (error instanceof RemoteError) return `the other side threw ${error.name}: ${error.message}`;
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
+
+/** All of it, in lines. */
+export function longJson(value: unknown, characters_max = 4000): string {
+  let text: string;
+  try {
+    text = JSON.stringify(value, undefined, 2) ?? String(value);
+  } catch {
+    text = String(value);
+  }
+  return text.length > characters_max ? `${text.slice(0, characters_max - 1)}\u2026` : text;
+}
+
+export function bytesOf(bytes: number): string {
+  if (bytes < 1000) return plural(bytes, "byte");
+  if (bytes < 1e6) return `${(bytes / 1000).toFixed(1)} kB`;
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** Per second. */
+export function rateOf(rate: number): string {
+  return rate && rate < 10 ? rate.toFixed(1) : countOf(Math.round(rate));
+}

@@ -7,7 +7,7 @@ interface Tables extends DBSchema {
   sent: { key: string; value: number };
   /** Effects of jobs. A second one of the same id is refused. */
   done: { key: string; value: { tab: string; at: number }; indexes: { tab: string } };
-  /** Dead letters that somebody threw away. */
+  /** Jobs that somebody threw away. */
   discarded: { key: string; value: number };
 }
 
@@ -52,8 +52,10 @@ export class Ledger {
     }
   }
 
-  async addDiscarded(id: string): Promise<void> {
-    await this.#database.put("discarded", Date.now(), id);
+  async addDiscarded(ids: readonly string[]): Promise<void> {
+    const { store, done } = this.#database.transaction("discarded", "readwrite");
+    const now = Date.now();
+    await Promise.all([...ids.map((id) => store.put(now, id)), done]);
   }
 
   async counts(): Promise<LedgerCounts> {

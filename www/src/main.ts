@@ -1,11 +1,11 @@
 import { Accounts } from "./accounts";
 import { mountCall, mountServe } from "./call-forms";
-import { mountDeadLetters } from "./dead-letters";
 import { byId, setText } from "./dom";
 import { FlowView } from "./flow-view";
 import { errorText } from "./format";
 import { Guide } from "./guide";
 import { HostView } from "./host-view";
+import { Inspector } from "./inspector";
 import { Jobs } from "./jobs";
 import { Ledger } from "./ledger";
 import { mountPublish, mountSubscribe } from "./live-forms";
@@ -101,7 +101,6 @@ async function main(): Promise<void> {
   mountCall(bus, log, roster);
   mountServe(bus, log);
   mountClear(bus, ledger, jobs, roster);
-  mountDeadLetters(bus, ledger, log);
 
   await bus.ready({ timeout: Infinity });
   const done_by_tab = await ledger.doneByTab();
@@ -109,6 +108,7 @@ async function main(): Promise<void> {
   roster.remember(done_by_tab);
   mountProcess(jobs);
 
+  void new Inspector(bus, ledger, log, roster).run();
   const flow = await FlowView.create();
   const accounts = new Accounts(bus, ledger, (account) => {
     flow.show(account, roster);

@@ -20,7 +20,11 @@ export interface Calc {
 }
 
 export interface Playground {
-  queues: { jobs: Job<unknown, void>; "jobs.dead": Job<unknown, void> };
+  queues: {
+    jobs: Job<unknown, void>;
+    "jobs.dead": Job<unknown, void>;
+    "jobs.aside": Job<unknown, void>;
+  };
   services: { "calc@1": Calc };
 }
 
@@ -28,6 +32,12 @@ export type PlaygroundBus = Bus<Playground>;
 
 export const TOPIC_PROGRESS = "playground.progress";
 export const TOPIC_CLEARED = "playground.cleared";
+
+/** Where jobs may be put by hand. Nobody takes them from there. */
+export const ASIDE = "jobs.aside";
+
+/** Queues that hold jobs. */
+export const JOB_QUEUES: ReadonlySet<string> = new Set(["jobs", "jobs.dead", ASIDE]);
 
 /** Short, so that what a lost lease does can be watched. */
 export const JOB_QUEUE = {

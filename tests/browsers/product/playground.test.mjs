@@ -41,6 +41,14 @@ const logged = (text) => document.querySelector("#log").textContent.includes(tex
 const epochOf = () => Number(/epoch (\d+)/.exec(document.querySelector("#hosting").textContent)[1]);
 const isHost = () => document.querySelector("[data-me=true]").dataset.hosts === "true";
 
+/** In the page: true once the inspector lists that queue, which is selected then. */
+function selectQueue(queue) {
+  const row = document.querySelector(`[data-queue="${queue}"] button`);
+  row?.click();
+  return row !== null;
+}
+const peeked = (count) => document.querySelectorAll("#peeked > li").length === count;
+
 async function openTabs(t, count, options) {
   const tabs = [];
   for (let index = 0; index < count; index += 1) tabs.push(await t.openTab(ADDRESS, options));
@@ -124,20 +132,49 @@ test("playground: failing jobs become dead letters and can be sent again", {
   await tab.evaluate(press, "#send button");
   await tab.waitFor(countIs, { args: ["dead", "3"], deadline_ms: WORK_MS, what: "3 dead letters" });
   await tab.evaluate(fillIn, "process", { fail: "0" });
-  await tab.evaluate(press, "#dead-take");
-  await tab.waitFor(() => document.querySelectorAll("#dead-letters .row").length === 3);
-  await tab.evaluate(press, '#dead-letters [aria-label^="Discard"]');
-  await tab.evaluate(press, '#dead-letters [aria-label^="Send"]');
-  await tab.evaluate(press, '#dead-letters [aria-label^="Send"]');
+  await tab.waitFor(selectQueue, { args: ["jobs.dead"], what: "the dead letters are listed" });
+  await tab.waitFor(peeked, { args: [3], what: "3 dead letters are shown" });
+  const text = await tab.evaluate(() => document.querySelector("#peeked").textContent);
+  assert.match(text, /attempt 3 of 3 failed in jobs, deliveries-max, 3 failed deliveries/);
+  await tab.evaluate(press, '#peeked [aria-label^="Delete"]');
+  await tab.waitFor(peeked, { args: [2], what: "one is deleted" });
+  await tab.evaluate(press, "#do-redrive");
   await tab.waitFor(countIs, { args: ["done", "2"], deadline_ms: WORK_MS, what: "2 are done" });
   await tab.waitFor(countIs, { args: ["dead", "0"] });
   await tab.waitFor(() => document.querySelector("#lost").textContent === "0");
   await assertClean(tab);
 });
 
+test("playground: a tab looks into a queue and runs it by hand", { folders: SITE }, async (t) => {
+  const [tab, other] = await openTabs(t, 2);
+  for (const each of [tab, other]) await each.evaluate(fillIn, "process", { on: false });
+  await other.evaluate(fillIn, "send", { count: "4", body: '{ "task": "look" }' });
+  await other.evaluate(press, "#send button");
+  await tab.waitFor(selectQueue, { args: ["jobs"] });
+  await tab.waitFor(peeked, { args: [4], what: "4 jobs are shown" });
+  const inside = () => document.querySelector("#peeked pre").textContent;
+  assert.deepEqual(JSON.parse(await tab.evaluate(inside)), { task: "look" });
+  await tab.evaluate(press, "#do-pause");
+  const paused = () => document.querySelector('[data-queue="jobs"]').dataset.paused === "true";
+  await other.waitFor(paused, { what: "the other tab sees the pause" });
+  await tab.evaluate(() => {
+    const target = document.querySelector('#peeked [aria-label^="Where"]');
+    target.value = "jobs.aside";
+    document.querySelector('#peeked [aria-label^="Move"]').click();
+  });
+  await tab.waitFor(peeked, { args: [3], what: "one is moved" });
+  await other.waitFor(selectQueue, { args: ["jobs.aside"], what: "the queue that it went to" });
+  await other.waitFor(peeked, { args: [1], what: "it is there" });
+  for (const each of [1, 2]) await tab.evaluate(press, "#do-purge", each);
+  await tab.waitFor(peeked, { args: [0], what: "the rest is purged" });
+  await tab.evaluate(press, "#do-pause");
+  await tab.waitFor(() => document.querySelector("#lost").textContent === "0");
+  for (const each of [tab, other]) await assertClean(each);
+});
+
 /** Work of every kind, so that everything the page can show is there to be looked at. */
 async function showEverything(tab) {
-  await tab.evaluate(fillIn, "process", { work: "200", fail: "20" });
+  await tab.evaluate(fillIn, "process", { work: "200", fail: "60" });
   await tab.evaluate(press, "#send-many");
   await tab.evaluate(press, "#publish button");
   await tab.evaluate(press, "#call button[type=submit]");
@@ -146,6 +183,14 @@ async function showEverything(tab) {
   await tab.waitFor(() => document.querySelectorAll("#calls .row").length === 2);
   await tab.waitFor(() => Number(document.querySelector("#count-done").textContent) > 80, {
     deadline_ms: WORK_MS, what: "80 jobs are done",
+  });
+  await tab.waitFor(selectQueue, {
+    args: ["jobs.dead"], deadline_ms: WORK_MS, what: "there are dead letters",
+  });
+  await tab.waitFor(() => {
+    const dead = document.querySelector("#peeked .deaths")?.closest("details");
+    if (dead) dead.open = true;
+    return dead !== undefined;
   });
 }
 
@@ -212,8 +257,8 @@ test("playground: everything can be reached and pressed by keyboard", {
   assert.deepEqual(unseen, []);
   for (const name of [
     "open-tab", "send-many", "kill-host", "log", "publish topic", "publish Publish",
-    "subscribe filter", "send Send", "process fail", "dead-take", "call method", "call Call",
-    "serve on",
+    "subscribe filter", "send Send", "process fail", "do-pause", "do-purge", "call method",
+    "call Call", "serve on",
   ]) {
     assert.ok(reached.has(name), `${name} is reached; ${[...reached.keys()].join(", ")}`);
   }
