@@ -58,7 +58,8 @@ impl Bench {
         for frame in frames {
             writer.push(frame);
         }
-        let (client, link, epoch) = (ClientId([1; 16]), LinkNonce(1), Epoch::default());
+        let (client, link) = (ClientId([1; 16]), LinkNonce(1));
+        let epoch = self.node.epoch().unwrap_or_default();
         while let Some(bytes) = writer.take_message(|| {
             self.position += 1;
             Envelope { epoch, client, link, position: self.position }

@@ -35,6 +35,11 @@ impl Broker {
         if !in_order && self.rules.order_per_producer() {
             return self.hang_up(now, conn, Code::Protocol);
         }
+        let open = self.sessions.get(&head.client).is_some_and(|s| s.conn == Some(conn));
+        if open && head.epoch != self.log.epoch() {
+            // Two nodes took its Hello, and it was the other's Welcome that reached it.
+            return self.hang_up(now, conn, Code::Unavailable);
+        }
         self.hear(head.client);
         for frame in message.frames() {
             let Ok(frame) = frame else { return self.hang_up(now, conn, Code::Protocol) };

@@ -257,11 +257,17 @@ impl Bench {
     }
 
     pub fn say(&mut self, peer: &mut Peer, frames: &[Frame<'_>]) {
+        let epoch = self.node.epoch().unwrap_or_default();
+        self.say_under(epoch, peer, frames);
+    }
+
+    /// As a client says it that follows the node of that epoch.
+    pub fn say_under(&mut self, epoch: Epoch, peer: &mut Peer, frames: &[Frame<'_>]) {
         let mut writer = MessageWriter::new(64 << 10);
         for frame in frames {
             writer.push(frame);
         }
-        let (client, link, epoch) = (peer.id, peer.link, Epoch::default());
+        let (client, link) = (peer.id, peer.link);
         while let Some(bytes) = writer.take_message(|| {
             peer.position += 1;
             Envelope { epoch, client, link, position: peer.position }

@@ -20,7 +20,7 @@ fn is_over(bench: &mut Bench) -> bool {
 }
 
 /// A transport message with a few frames that a node knows.
-fn good_message() -> Vec<u8> {
+fn good_message(epoch: Epoch) -> Vec<u8> {
     let mut writer = MessageWriter::new(64 << 10);
     let (sequence, refusals_seen, durability) = (Sequence(1), Sequence(0), None);
     let (queue, items) = ("work", vec![item(b"body"), item(b"")]);
@@ -29,7 +29,7 @@ fn good_message() -> Vec<u8> {
     writer.push(&Frame::Declare { request: RequestId(1), queue: "work", options });
     let settlement = Settlement::Retry { after_ms: Some(1), reason: Some("r") };
     writer.push(&Frame::Settle { lease: LeaseNumber(1), settlement });
-    let (client, link, epoch) = (client(1), LinkNonce(1001), Epoch::default());
+    let (client, link) = (client(1), LinkNonce(1001));
     writer.take_message(|| Envelope { epoch, client, link, position: 2 }).expect("frames wait")
 }
 
@@ -60,7 +60,7 @@ proptest! {
     ) {
         let mut bench = Bench::new();
         let peer = bench.join(1);
-        let mut bytes = good_message();
+        let mut bytes = good_message(bench.node.epoch().unwrap_or_default());
         let place = at.index(bytes.len());
         bytes[place] ^= flipped;
         if shortens {

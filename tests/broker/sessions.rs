@@ -1,6 +1,6 @@
 use tabmq::broker::io::{Event, Input};
 use tabmq::error::Code;
-use tabmq::id::{LaneId, Sequence};
+use tabmq::id::{Epoch, LaneId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::wire::{Frame, Message};
 
@@ -31,6 +31,22 @@ fn a_new_hello_ends_the_old_link_and_resumes_the_lane() {
     bench.frames(&old);
     bench.send(&mut old, "work", b"late");
     assert_eq!(bench.frames(&old), [], "the old link says nothing any more");
+}
+
+#[test]
+fn what_is_said_to_another_node_ends_the_link_and_is_not_done() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    // It took the Welcome of a node that is over, which this one does not know.
+    let other = Epoch { counter: 0, incarnation: 5 };
+    let (sequence, refusals_seen, durability) = (Sequence(1), Sequence(0), None);
+    let (queue, items) = ("work", vec![item(b"a")]);
+    let send = Frame::Send { sequence, queue, refusals_seen, durability, items };
+    bench.say_under(other, &mut peer, &[send]);
+    assert_eq!(bench.frames(&peer), [Frame::Hangup { code: Code::Unavailable }]);
+    assert!(bench.node.broker().expect("it serves").state().queues.is_empty());
+    let (peer, _) = bench.hello(1, |hello| hello.lane = peer.lane);
+    assert_eq!(bench.frames(&peer), []);
 }
 
 #[test]
