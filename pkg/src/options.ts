@@ -305,7 +305,13 @@ const IMPORT = {
 export type CheckedImport = Checked<typeof IMPORT>;
 export const checkImport = (options: unknown): CheckedImport => check("import", options, IMPORT);
 
-const POLICY = { ...WAIT, priority: natural };
+const POLICY = {
+  ...WAIT,
+  priority: ((value, name) => {
+    if (natural(value, name) < 2 ** 32) return value as number;
+    throw invalid(`${name} must be below 2 ** 32`, name);
+  }) as Rule<number>,
+};
 export const checkPolicy = (options: unknown) => check("policy", options, POLICY);
 const REDRIVE = {
   ...WAIT,

@@ -4,6 +4,7 @@ import { decode } from "./codec/decode.js";
 import { encodeNow } from "./codec/encode.js";
 import type { Context } from "./context.js";
 import { NEWEST } from "./counts.js";
+import { readDeaths } from "./deaths.js";
 import { NOTHING } from "./engine.js";
 import { invalid, isTabmqError, TabmqError } from "./errors.js";
 import {
@@ -102,9 +103,9 @@ async function declaredOptions(
   return {};
 }
 
-function exported(message: RawQueueMessage): Exported {
-  const [, , attempts, lane, sequence, index, storedAt, dueAt, , body] = message;
-  const [, , , , , , , , , , properties, , deaths] = message;
+function exported(raw: RawQueueMessage): Exported {
+  const [, , attempts, lane, sequence, index, storedAt, dueAt, , body] = raw;
+  const [, , , , , , , , , , properties, , deaths] = raw;
   const own = properties ? (decode(properties) as [string | null])[0] : null;
   const id = own ?? `${lane}-${sequence}-${index}`;
   return [id, properties ?? null, body, storedAt, dueAt, attempts, deaths ?? null];
@@ -152,15 +153,25 @@ function damaged(what: string, cause?: unknown): TabmqError<"INVALID"> {
 }
 
 const isBytes = (value: unknown) => value instanceof Uint8Array;
+const isText = (value: unknown) => typeof value === "string";
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isOr = (value: unknown, is: (value: unknown) => boolean) => value === null || is(value);
 
-function checkMessage(value: unknown): Exported {
+/** Throws if they would fail where the message is taken. */
+function checkProperties(properties: Uint8Array): void {
+  const fields: unknown = decode(properties);
+  const isRight = (field: unknown, at: number) => isOr(field, at === 1 ? isBytes : isText);
+  if (!Array.isArray(fields) || !fields.every(isRight)) throw invalid("properties");
+  const headers: unknown = fields[1] ? decode(fields[1]) : {};
+  if (Object(headers) !== headers) throw invalid("headers");
+}
+
+function checkMessage(value: unknown): void {
   const [id, properties, body, storedAt, dueAt, attempts, deaths] = Array.isArray(value)
     ? value
     : [];
   const right =
-    typeof id === "string"
+    isText(id)
     && isOr(properties, isBytes)
     && isBytes(body)
     && isCount(storedAt)
@@ -168,7 +179,13 @@ function checkMessage(value: unknown): Exported {
     && isCount(attempts)
     && isOr(deaths, isBytes);
   if (!right) throw damaged("a message is not as it should be");
-  return value as Exported;
+  try {
+    // What would fail where it is taken must not come in.
+    if (properties) checkProperties(properties);
+    readDeaths(deaths);
+  } catch (cause) {
+    throw damaged("the properties or the history of a message are not as they should be", cause);
+  }
 }
 
 /** Reads all of the file and gives what it says of the queue, and how many messages it has. */
@@ -178,7 +195,7 @@ async function survey(file: Blob): Promise<Header & { total: number }> {
   for await (const block of blocks(file)) {
     if (header) {
       if (!Array.isArray(block)) throw damaged("a block is no list");
-      for (const message of block) itemOf(checkMessage(message), 0);
+      block.forEach(checkMessage);
       total += block.length;
     } else {
       header = block as Header;
@@ -213,7 +230,7 @@ export async function importQueue(
     for await (const block of blocks(file)) {
       if (!Array.isArray(block)) continue;
       const now = Date.now();
-      const batch = encodeNow(block.map((message) => itemOf(message as Exported, now)));
+      const batch = encodeNow(block.map((entry) => itemOf(entry as Exported, now)));
       const begin = (raw: RawBus) => raw.sendBatch(queue.name, batch);
       const patient = patience("admin: import", rest(), verb_timeout_ms);
       await context.ask(patient, "request", batch, begin, () => undefined).promise;
@@ -229,14 +246,9 @@ export async function importQueue(
 }
 
 /** A message as a send takes it. It keeps its id, attempts and history. */
-function itemOf(message: Exported, now: number): unknown[] {
-  const [id, properties, body, storedAt, dueAt, attempts, deaths] = message;
-  let fields: unknown[] = [];
-  try {
-    if (properties) fields = [...(decode(properties) as unknown[])];
-  } catch (cause) {
-    throw damaged("the properties of a message are no CBOR", cause);
-  }
+function itemOf(entry: Exported, now: number): unknown[] {
+  const [id, properties, body, storedAt, dueAt, attempts, deaths] = entry;
+  const fields = properties ? [...(decode(properties) as unknown[])] : [];
   fields[0] = id;
   const delay = dueAt === null ? null : Math.max(0, dueAt - now);
   return [body, encodeNow(fields), delay, null, [attempts, storedAt, deaths]];

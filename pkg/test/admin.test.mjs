@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { encode } from "cborg";
+
 import { connectBus, openBus, take, until } from "./helpers.mjs";
 
 async function all(iterable) {
@@ -231,6 +233,7 @@ test("policy: gives options to queues by their names, and info says so", async (
   await assert.rejects(admin.policy("p", "a..b", {}), wrong);
   await assert.rejects(admin.policy("", "a", {}), wrong);
   await assert.rejects(admin.policy("p", 5, {}), wrong);
+  await assert.rejects(admin.policy("p", "a", {}, { priority: 2 ** 32 }), wrong);
 });
 
 const TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -373,6 +376,51 @@ test("import: a damaged file changes nothing", async (t) => {
   await assert.rejects(bus.admin.import("file"), { code: "INVALID" });
   await assert.rejects(bus.admin.import(new Blob([bytes]), { into: "" }), { code: "INVALID" });
   await assert.rejects(from.admin.export("nowhere"), { code: "NOT_FOUND" });
+});
+
+/** A file of one message, with the hashes that it should have. */
+async function fileOf(header, message) {
+  const sha256 = async (...parts) =>
+    new Uint8Array(await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer()));
+  const length = (bytes) => new Uint8Array(new Uint32Array([bytes.length]).buffer).reverse();
+  const parts = ["tabmq-queue\0\0\x01"];
+  let hash = new Uint8Array(32);
+  for (const value of [header, [message]]) {
+    const block = encode(value);
+    hash = await sha256(hash, block);
+    parts.push(length(block), block);
+  }
+  return new Blob([...parts, new Uint8Array(4), hash]);
+}
+
+test("import: a file that is whole and says what can't be is refused as well", async (t) => {
+  const bus = await connectBus(t);
+  const header = { queue: "jobs", options: {}, exportedAt: 0 };
+  const body = encode("x");
+  const right = ["1-1-0", null, body, 5, null, 0, null];
+  assert.equal(await bus.admin.import(await fileOf(header, right), { into: "right" }), 1);
+  const wrong = [
+    [{ ...header, queue: 5 }, right],
+    [{ ...header, options: { lease: "soon" } }, right],
+    [5, right],
+    [header, 5],
+    [header, [1, ...right.slice(1)]],
+    [header, right.with(1, encode("x"))],
+    [header, right.with(1, encode([5]))],
+    [header, right.with(1, encode([null, encode(5)]))],
+    [header, right.with(1, new Uint8Array([0xff]))],
+    [header, right.with(2, "x")],
+    [header, right.with(3, -1)],
+    [header, right.with(4, "x")],
+    [header, right.with(5, 1.5)],
+    [header, right.with(6, encode([1, 5]))],
+  ];
+  for (const [head, message] of wrong) {
+    const refused = { code: "INVALID", data: { reason: "file" } };
+    await assert.rejects(bus.admin.import(await fileOf(head, message)), refused);
+  }
+  const names = (await all(bus.admin.list())).map(({ name }) => name);
+  assert.deepEqual(names, ["right"]);
 });
 
 test("import: tells how far it came if a batch is refused", async (t) => {

@@ -102,6 +102,9 @@ impl Broker {
 
     fn judge_policy(&self, name: &str, policy: Option<&Policy<'_>>) -> Result<(), Refused> {
         Name::parse(name, &self.limits)?;
+        if self.is_out_of_room() {
+            return Err(Refused::new(Code::Storage, "quota"));
+        }
         let Some(policy) = policy else { return Ok(()) };
         if policy.name != name {
             return Err(Refused::new(Code::Invalid, "name"));

@@ -248,7 +248,7 @@ impl Model {
             sequence: stored.sequence,
             index: stored.index,
             body_bytes: stored.body.len() as u64,
-            attempts: 0,
+            attempts: stored.past.map_or(0, |past| past.attempts),
             whereabouts: Whereabouts::Waiting { due_at: stored.due_at },
             out_of_line: stored.due_at.is_some(),
             moved: false,

@@ -21,8 +21,8 @@ use crate::sim::operator::Operator;
 use crate::sim::queues::{OWN_QUEUES, QUEUES, queue_options};
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
-use crate::time::Now;
-use crate::wire::frame::{Browse, CallKey, Item, Outcome, QueueCounts, Settlement};
+use crate::time::{Now, UnixMillis};
+use crate::wire::frame::{Browse, CallKey, Item, Outcome, Past, QueueCounts, Settlement};
 
 /// Something the user does at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -241,6 +241,8 @@ impl User {
         let count = if self.one_in(5) { self.dice.between(2, 6) } else { 1 };
         let delayed = self.one_in(8);
         let track = self.one_in(4);
+        let past = Past { attempts: 1, stored_at: UnixMillis(1), deaths: None };
+        let past = self.one_in(12).then_some(past);
         let tags: Vec<Tag> = (0..count).map(|_| self.tag()).collect();
         let bodies: Vec<(Vec<u8>, Option<u64>)> = tags
             .iter()
@@ -256,7 +258,7 @@ impl User {
                 properties: None,
                 delay_ms: *delay_ms,
                 track: track.then_some(true),
-                past: None,
+                past,
             })
             .collect();
         let durability = self.one_in(10).then_some(Durability::Strict);
