@@ -61,6 +61,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   /** The declaration as it crosses the border. */
   readonly #wire: object;
   readonly #isDeadLetters: boolean;
+  #stats: Watch<QueueStats> | undefined;
 
   constructor(
     context: Context,
@@ -182,7 +183,8 @@ export class QueueClient implements Queue<unknown, unknown> {
   }
 
   get stats(): Watch<QueueStats> {
-    return statsOf(this.#context, this.name);
+    this.#stats ??= statsOf(this.#context, this.name);
+    return this.#stats;
   }
 
   pause(options?: Wait & { for?: Duration }): Promise<void> {

@@ -115,9 +115,12 @@ export function statsOf(context: Context, queue: string): Watch<QueueStats> {
         left = true;
         leave();
         used.users -= 1;
-        if (used.users) return;
-        if (watches.get(queue) === used) watches.delete(queue);
-        watch.close();
+        // Whoever leaves only to come back at once, as hooks do, keeps the snapshot.
+        queueMicrotask(() => {
+          if (used.users) return;
+          if (watches.get(queue) === used) watches.delete(queue);
+          watch.close();
+        });
       };
     },
   };

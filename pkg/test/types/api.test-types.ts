@@ -44,6 +44,26 @@ interface Shop {
 declare const bus: Bus<Shop>;
 declare const open: Bus;
 
+export async function operating(): Promise<void> {
+  for await (const { name, policy } of bus.admin.list("up*")) {
+    expect<Equal<typeof name, string>>();
+    expect<Equal<typeof policy, string | undefined>>();
+  }
+  const { sentPerSecond, oldestAt } = bus.queue("upload").stats.get();
+  expect<Equal<typeof sentPerSecond, number>>();
+  expect<Equal<typeof oldestAt, Date | undefined>>();
+  await bus.admin.policy("p", "a.*", { maxLength: 5, lease: "5s" }, { priority: 2 });
+  // @ts-expect-error an option that decides what kind of queue it is
+  await bus.admin.policy("p", "a.*", { deadLetter: false });
+  await bus.admin.move("a", "b", { where: { numbers: [1], ids: ["x"] }, rate: 5, max: 9 });
+  // @ts-expect-error a filter that is not there
+  await bus.admin.move("a", "b", { where: { body: 1 } });
+  const file = await bus.admin.export("a");
+  expect<Equal<typeof file, Blob>>();
+  const onProgress = (progress: { messages: number; total: number }) => progress.total;
+  await bus.admin.import(file, { into: "b", onProgress });
+}
+
 export async function topics(): Promise<void> {
   await bus.publish("cart.changed", { items: [] }, { timeout: "5s", key: "k" });
   // @ts-expect-error the body of another topic
