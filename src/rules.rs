@@ -60,6 +60,8 @@ rules! {
     resend_after_resume,
     /// A send is accepted only right after the one before it in its lane.
     order_per_producer,
+    /// A transaction whose delivery is another's by now stores nothing.
+    writes_with_ack,
 }
 
 impl Default for Rules {

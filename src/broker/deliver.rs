@@ -177,11 +177,7 @@ impl Broker {
 
     fn settle(&mut self, now: Now, number: LeaseNumber, lease: Lease, settlement: Settlement<'_>) {
         match settlement {
-            Settlement::Ack { value } => {
-                let wanted = self.state.tracks.get(lease.number).is_some();
-                let value = value.filter(|_| wanted);
-                self.end_lease(number, LeaseEnd::Acked { value }, true);
-            }
+            Settlement::Ack { value } => self.acknowledge(number, lease, value),
             Settlement::Release => self.end_lease(number, LeaseEnd::Released, true),
             Settlement::Reject { reason } => {
                 let verdict = Verdict { reason: Reason::Rejected, note: reason, by_holder: true };
@@ -198,6 +194,12 @@ impl Broker {
                 self.lease_ends.set(number, now.mono.after_ms(lease_ms));
             }
         }
+    }
+
+    pub(super) fn acknowledge(&mut self, number: LeaseNumber, lease: Lease, value: Option<&[u8]>) {
+        let wanted = self.state.tracks.get(lease.number).is_some();
+        let value = value.filter(|_| wanted);
+        self.end_lease(number, LeaseEnd::Acked { value }, true);
     }
 
     /// Ends leases whose time is over. Their messages are ready again at once.

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::broker::calls::Calling;
+use crate::broker::commits::Committing;
 use crate::broker::operate::Deleting;
 use crate::broker::sends::Sending;
 use crate::broker::session::Leaving;
@@ -150,6 +151,11 @@ impl Broker {
                 let items = &items;
                 let send = Sending { sequence, queue, refusals_seen, durability, items };
                 self.on_send(now, conn, client, send);
+            }
+            Frame::Commit { sequence, refusals_seen, durability, writes, acks } => {
+                let (writes, acks) = (&*writes, &*acks);
+                let commit = Committing { sequence, refusals_seen, durability, writes, acks };
+                self.on_commit(now, conn, client, commit);
             }
             Frame::Consume { consumer, queue, options } => {
                 self.on_consume(conn, client, consumer, queue, options);

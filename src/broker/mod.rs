@@ -8,6 +8,7 @@ mod answers;
 mod browse;
 mod calls;
 mod checkpoint;
+mod commits;
 mod consumers;
 mod deadline;
 mod deaths;

@@ -8,24 +8,31 @@ use crate::error::{Code, Refused};
 use crate::id::{MessageNumber, QueueId};
 use crate::log::{Record, Removal};
 use crate::options::Overflow;
-use crate::wire::frame::{Item, Reason};
+use crate::wire::frame::Reason;
 
 /// Why a message is discarded that would go through the same queues for ever.
 const CIRCLE: &str = "circle";
 
+/// Messages, and their bodies in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Load {
+    pub messages: u64,
+    pub bytes: u64,
+}
+
 impl Broker {
-    /// Whether the items fit, where a queue refuses what does not.
-    pub(super) fn admit_room(&self, id: QueueId, items: &[Item<'_>]) -> Result<(), Refused> {
+    /// Whether so much more fits once `freed` has left, where a queue refuses what does not.
+    pub(super) fn admit_room(&self, id: QueueId, load: Load, freed: Load) -> Result<(), Refused> {
         let Some(queue) = self.state.queues.get(&id) else { return Err(Code::Internal.into()) };
-        let bytes: u64 = items.iter().map(|item| item.body.len() as u64).sum();
+        let Load { messages, bytes } = load;
         let settings = &queue.settings;
         if settings.overflow != Overflow::Reject {
             return Ok(());
         }
-        if queue.messages() + items.len() as u64 > settings.messages_max {
+        if queue.messages() + messages > settings.messages_max.saturating_add(freed.messages) {
             return Err(Refused::new(Code::Full, "messages_max"));
         }
-        if queue.bytes() + bytes > settings.bytes_max {
+        if queue.bytes() + bytes > settings.bytes_max.saturating_add(freed.bytes) {
             return Err(Refused::new(Code::Full, "bytes_max"));
         }
         Ok(())

@@ -4,6 +4,7 @@ use alloc::string::ToString;
 
 use crate::broker::Broker;
 use crate::broker::gate::Gated;
+use crate::broker::overflow::Load;
 use crate::cbor;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, LaneId, QueueId, Sequence};
@@ -24,60 +25,119 @@ pub struct Sending<'a> {
     pub items: &'a [Item<'a>],
 }
 
+/// Under which ids items are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Storing {
+    pub lane: LaneId,
+    pub sequence: Sequence,
+    /// The index of the first of them.
+    pub first: u32,
+}
+
 impl Broker {
     pub(super) fn on_send(&mut self, now: Now, conn: ConnId, client: ClientId, send: Sending<'_>) {
-        let Some(session) = self.sessions.get_mut(&client) else { return };
-        session.blocked.retain(|_, first| *first > send.refusals_seen);
-        let lane_id = session.lane;
-        let Some(position) = self.lane_position(lane_id) else {
-            return self.refuse_without_lane(conn, send.sequence);
-        };
-        self.forget_refusals(lane_id, send.refusals_seen.next());
-        if send.sequence <= position && self.rules.lane_dedupe() {
-            if let Some(code) = self.refusal_of(lane_id, send.sequence) {
-                let (sequence, reason) = (send.sequence, "refused before");
-                self.gated(conn, &Frame::SendRefused { sequence, code, reason });
-            }
-            return self.hold(conn, Gated::Sent(send.sequence));
-        }
-        if send.sequence != position.next() && self.rules.order_per_producer() {
-            return self.hang_up(now, conn, Code::Protocol);
-        }
-        self.record_voids(lane_id);
+        let turn = self.take_turn(now, conn, client, send.sequence, send.refusals_seen);
+        let Some(lane) = turn else { return };
         match self.admit(client, &send) {
-            Ok(queue) => self.store(now, lane_id, queue, &send),
-            Err(refused) => self.refuse_send(conn, client, lane_id, &send, refused),
+            Ok(queue) => {
+                let storing = Storing { lane, sequence: send.sequence, first: 0 };
+                self.store(now, storing, queue, send.durability, send.items);
+            }
+            Err(refused) => {
+                // Later sends to this queue are refused, so that order holds when the client tries
+                // again.
+                if let Some(session) = self.sessions.get_mut(&client) {
+                    session.blocked.get_or_insert_with(send.queue.to_string(), || send.sequence);
+                }
+                self.refuse_number(conn, lane, send.sequence, refused);
+            }
         }
         self.hold(conn, Gated::Sent(send.sequence));
     }
 
+    /// Whether a number of the lane comes as the next one; gives the lane then. A number that was
+    /// used up before is answered as it was then.
+    pub(super) fn take_turn(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: ClientId,
+        sequence: Sequence,
+        refusals_seen: Sequence,
+    ) -> Option<LaneId> {
+        let session = self.sessions.get_mut(&client)?;
+        session.blocked.retain(|_, first| *first > refusals_seen);
+        let lane = session.lane;
+        let Some(position) = self.lane_position(lane) else {
+            self.refuse_without_lane(conn, sequence);
+            return None;
+        };
+        self.forget_refusals(lane, refusals_seen.next());
+        if sequence <= position && self.rules.lane_dedupe() {
+            if let Some(code) = self.refusal_of(lane, sequence) {
+                let reason = "refused before";
+                self.gated(conn, &Frame::SendRefused { sequence, code, reason });
+            }
+            self.hold(conn, Gated::Sent(sequence));
+            return None;
+        }
+        if sequence != position.next() && self.rules.order_per_producer() {
+            self.hang_up(now, conn, Code::Protocol);
+            return None;
+        }
+        self.record_voids(lane);
+        Some(lane)
+    }
+
     /// Whether the send may be stored, and in which queue.
     fn admit(&mut self, client: ClientId, send: &Sending<'_>) -> Result<QueueId, Refused> {
-        let blocked =
-            self.sessions.get(&client).is_some_and(|s| s.blocked.contains_key(send.queue));
-        if blocked {
-            return Err(Refused::new(Code::Full, "behind-refused"));
-        }
-        if self.is_full() {
-            return Err(Refused::new(Code::Storage, "quota"));
-        }
-        if send.durability.is_some_and(|wanted| wanted > self.storage.durability_max) {
-            return Err(Refused::new(Code::Unsupported, "durability"));
-        }
-        if send.items.is_empty() {
-            return Err(Refused::new(Code::Invalid, "items"));
-        }
-        self.admit_items(send.items)?;
+        self.admit_to(client, send.queue, send.durability, send.items)?;
         // Anyone may send to an exclusive queue, as to a temporary one of JMS.
         let queue = match self.state.queue_named(send.queue) {
             Some(queue) => queue,
             None => self.declare(client, send.queue, &QueueOptions::default())?,
         };
-        self.admit_room(queue, send.items).inspect_err(|refused| {
+        let bytes = send.items.iter().map(|item| item.body.len() as u64).sum();
+        let load = Load { messages: send.items.len() as u64, bytes };
+        self.admit_load(queue, load, Load::default())?;
+        Ok(queue)
+    }
+
+    /// Whether these items may go to the queue, as far as its room has no say.
+    pub(super) fn admit_to(
+        &self,
+        client: ClientId,
+        queue: &str,
+        durability: Option<Durability>,
+        items: &[Item<'_>],
+    ) -> Result<(), Refused> {
+        if self.sessions.get(&client).is_some_and(|s| s.blocked.contains_key(queue)) {
+            return Err(Refused::new(Code::Full, "behind-refused"));
+        }
+        if self.is_full() {
+            return Err(Refused::new(Code::Storage, "quota"));
+        }
+        if durability.is_some_and(|wanted| wanted > self.storage.durability_max) {
+            return Err(Refused::new(Code::Unsupported, "durability"));
+        }
+        if items.is_empty() {
+            return Err(Refused::new(Code::Invalid, "items"));
+        }
+        self.admit_items(items)
+    }
+
+    /// Whether the queue has room, and who listens is told when that changes.
+    pub(super) fn admit_load(
+        &mut self,
+        queue: QueueId,
+        load: Load,
+        freed: Load,
+    ) -> Result<(), Refused> {
+        self.admit_room(queue, load, freed).inspect_err(|refused| {
             self.advise_full(queue, refused.reason);
         })?;
         self.has_room_again(queue);
-        Ok(queue)
+        Ok(())
     }
 
     fn admit_items(&self, items: &[Item<'_>]) -> Result<(), Refused> {
@@ -108,12 +168,20 @@ impl Broker {
         })
     }
 
-    fn store(&mut self, now: Now, lane: LaneId, queue: QueueId, send: &Sending<'_>) {
+    pub(super) fn store(
+        &mut self,
+        now: Now,
+        storing: Storing,
+        queue: QueueId,
+        durability: Option<Durability>,
+        items: &[Item<'_>],
+    ) {
+        let Storing { lane, sequence, first } = storing;
         let declared = self.state.queues.get(&queue).and_then(|queue| queue.options.durability);
-        if send.durability.or(declared) == Some(Durability::Strict) {
+        if durability.or(declared) == Some(Durability::Strict) {
             self.log.require_strict();
         }
-        for (index, item) in (0..).zip(send.items) {
+        for (index, item) in (first..).zip(items) {
             let due_at = item.delay_ms.filter(|delay_ms| *delay_ms > 0);
             let due_at = due_at.map(|delay_ms| UnixMillis(now.unix.0.saturating_add(delay_ms)));
             let number = self.next_message();
@@ -121,7 +189,7 @@ impl Broker {
                 queue,
                 number,
                 lane,
-                sequence: send.sequence,
+                sequence,
                 index,
                 stored_at: item.past.map_or(now.unix, |past| past.stored_at),
                 due_at,
@@ -137,27 +205,22 @@ impl Broker {
         self.watch_delayed(queue);
     }
 
-    /// Uses the number up and blocks the lane's later sends to this queue, so that order holds
-    /// when the client tries again.
-    fn refuse_send(
+    /// Uses the number up.
+    pub(super) fn refuse_number(
         &mut self,
         conn: ConnId,
-        client: ClientId,
         lane: LaneId,
-        send: &Sending<'_>,
+        sequence: Sequence,
         refused: Refused,
     ) {
         if self.is_out_of_room() {
             // The void can't be stored. The client's floor carries it over to the next node.
-            self.unrecorded.refuse(lane, send.sequence, refused.code);
+            self.unrecorded.refuse(lane, sequence, refused.code);
         } else {
             let refused = Some(refused.code);
-            self.commit(&Record::LaneVoid { lane, position: send.sequence, refused });
+            self.commit(&Record::LaneVoid { lane, position: sequence, refused });
         }
-        if let Some(session) = self.sessions.get_mut(&client) {
-            session.blocked.get_or_insert_with(send.queue.to_string(), || send.sequence);
-        }
-        let (sequence, code, reason) = (send.sequence, refused.code, refused.reason);
+        let (code, reason) = (refused.code, refused.reason);
         self.gated(conn, &Frame::SendRefused { sequence, code, reason });
     }
 

@@ -37,12 +37,14 @@ struct Settling {
 struct Held {
     /// In the order in which the node gets and answers them.
     settling: VecDeque<Settling>,
+    /// A transaction without an answer acknowledges it.
+    commits: bool,
 }
 
 impl Held {
     /// The user has decided: no more settlement can follow.
     fn is_decided(&self) -> bool {
-        self.settling.back().is_some_and(|settling| !settling.extends)
+        self.commits || self.settling.back().is_some_and(|settling| !settling.extends)
     }
 }
 
@@ -71,6 +73,21 @@ impl Consumers {
     pub fn undecided(&self) -> Vec<LeaseNumber> {
         let undecided = self.held.iter().filter(|(_, held)| !held.is_decided());
         undecided.map(|(lease, _)| *lease).collect()
+    }
+
+    /// A transaction decides about the leases, or does so no more.
+    pub fn set_committing(&mut self, leases: &[LeaseNumber], commits: bool) {
+        for lease in leases {
+            if let Some(held) = self.held.get_mut(lease) {
+                held.commits = commits;
+            }
+        }
+    }
+
+    /// The lease was acknowledged by a transaction.
+    pub fn forget(&mut self, lease: LeaseNumber) -> Vec<RequestId> {
+        let held = self.held.remove(&lease).unwrap_or_default();
+        held.settling.into_iter().map(|settling| settling.request).collect()
     }
 
     /// Every settlement without an answer, and whether it may have happened.
@@ -259,7 +276,7 @@ impl Client {
     }
 
     /// The lease is dead: what is still to be settled under it can't be.
-    fn lose_lease(&mut self, lease: LeaseNumber) {
+    pub(super) fn lose_lease(&mut self, lease: LeaseNumber) {
         let Some(lost) = self.consumers.held.remove(&lease) else { return };
         let decided = lost.is_decided();
         for settling in lost.settling {

@@ -8,6 +8,7 @@
 mod admin;
 mod calls;
 mod closing;
+mod commits;
 mod consumers;
 mod frames;
 mod gaps;
@@ -31,6 +32,7 @@ use alloc::vec::Vec;
 
 use crate::client::admin::Watches;
 use crate::client::calls::Calls;
+use crate::client::commits::Commits;
 use crate::client::consumers::Consumers;
 use crate::client::io::{Event, Handle, Input, Keepsake, Output};
 use crate::client::leadership::Roles;
@@ -94,6 +96,7 @@ pub struct Client {
     requests: Requests,
     outbox: Outbox,
     receipts: Receipts,
+    commits: Commits,
     redrives: Redrives,
     watches: Watches,
     live: LiveMessages,
@@ -136,6 +139,7 @@ impl Client {
             requests: Requests::default(),
             outbox: Outbox::new(lane, position),
             receipts: Receipts::default(),
+            commits: Commits::default(),
             redrives: Redrives::default(),
             watches: Watches::default(),
             live: LiveMessages::default(),

@@ -26,14 +26,28 @@ const SEND_HEAD_BYTES: usize = 512;
 
 /// A send without an answer.
 #[derive(Debug)]
-struct Outgoing {
-    queue: String,
-    /// The items as they stand in the frame.
-    items: Vec<u8>,
+pub(super) struct Outgoing {
+    what: What,
     durability: Option<Durability>,
     /// The refusals that the user could know of when it asked for this send.
     refusals_seen: Sequence,
     sequence: Option<Sequence>,
+}
+
+/// What is stored, encoded as it stands in its frame.
+#[derive(Debug)]
+pub(super) enum What {
+    Send { queue: String, items: Vec<u8> },
+    Commit { writes: Vec<u8>, acks: Vec<u8> },
+}
+
+impl What {
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Send { items, .. } => items.len(),
+            Self::Commit { writes, acks } => writes.len() + acks.len(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -111,7 +125,7 @@ impl Outbox {
             match entry {
                 Entry::Question(frame) => writer.push_encoded(frame),
                 Entry::Send(send) => {
-                    let bytes = self.window_bytes + send.items.len();
+                    let bytes = self.window_bytes + send.what.bytes();
                     if self.window_bytes > 0 && bytes > window_bytes_max {
                         break;
                     }
@@ -134,7 +148,7 @@ impl Outbox {
         if let Entry::Send(send) = &entry
             && request < self.link_next
         {
-            self.window_bytes = self.window_bytes.saturating_sub(send.items.len());
+            self.window_bytes = self.window_bytes.saturating_sub(send.what.bytes());
         }
         Some(entry)
     }
@@ -173,15 +187,19 @@ impl Outbox {
 }
 
 fn write_send(writer: &mut MessageWriter, send: &Outgoing, sequence: Sequence) {
-    // The items were encoded by `send` below.
-    let items: Vec<Item<'_>> = cbor::decode(&send.items).unwrap_or_default();
-    writer.push(&Frame::Send {
-        sequence,
-        queue: &send.queue,
-        refusals_seen: send.refusals_seen,
-        durability: send.durability,
-        items,
-    });
+    // All was encoded by this client.
+    let Outgoing { refusals_seen, durability, .. } = *send;
+    match &send.what {
+        What::Send { queue, items } => {
+            let items = cbor::decode(items).unwrap_or_default();
+            writer.push(&Frame::Send { sequence, queue, refusals_seen, durability, items });
+        }
+        What::Commit { writes, acks } => {
+            let writes = cbor::decode(writes).unwrap_or_default();
+            let acks = cbor::decode(acks).unwrap_or_default();
+            writer.push(&Frame::Commit { sequence, refusals_seen, durability, writes, acks });
+        }
+    }
 }
 
 impl Client {
@@ -217,6 +235,14 @@ impl Client {
         items: &[Item<'_>],
         durability: Option<Durability>,
     ) -> Result<RequestId, Refused> {
+        self.check_items(queue, items)?;
+        let mut encoded = Vec::new();
+        cbor::encode(items, &mut encoded);
+        self.put_out(What::Send { queue: queue.to_owned(), items: encoded }, durability)
+    }
+
+    /// Whether the items may be sent to a queue of that name.
+    pub(super) fn check_items(&self, queue: &str, items: &[Item<'_>]) -> Result<(), Refused> {
         Name::parse(queue, &self.limits)?;
         if items.is_empty() {
             return Err(Refused::new(Code::Invalid, "items"));
@@ -224,18 +250,22 @@ impl Client {
         if items.len() > self.limits.batch_items_max as usize {
             return Err(Refused::new(Code::TooLarge, "batch_items_max"));
         }
-        for item in items {
-            self.check_body(item.body, item.properties)?;
-        }
-        let mut encoded = Vec::new();
-        cbor::encode(items, &mut encoded);
-        if encoded.len() + SEND_HEAD_BYTES > self.limits.link_bytes_max as usize {
+        items.iter().try_for_each(|item| self.check_body(item.body, item.properties))
+    }
+
+    /// Transmits it when its turn comes, under the next number of the lane.
+    pub(super) fn put_out(
+        &mut self,
+        what: What,
+        durability: Option<Durability>,
+    ) -> Result<RequestId, Refused> {
+        let bytes = what.bytes();
+        if bytes + SEND_HEAD_BYTES > self.limits.link_bytes_max as usize {
             return Err(Refused::new(Code::TooLarge, "link_bytes_max"));
         }
-        let request = self.requests.begin(encoded.len(), &self.limits)?;
+        let request = self.requests.begin(bytes, &self.limits)?;
         let send = Outgoing {
-            queue: queue.to_owned(),
-            items: encoded,
+            what,
             durability,
             refusals_seen: self.outbox.refusals_seen,
             sequence: None,
@@ -273,6 +303,7 @@ impl Client {
             }
             for request in self.outbox.change_lane(welcome.lane, welcome.position) {
                 self.outbox.take(request);
+                self.commit_refused(request, Code::Unavailable);
                 self.fail(request, Refused::new(Code::Unavailable, "lane_lost"), true);
             }
         }
@@ -288,6 +319,7 @@ impl Client {
         let lane = self.outbox.lane;
         while let Some((sequence, request)) = self.outbox.take_confirmed(position) {
             self.outbox.confirmed = self.outbox.confirmed.max(sequence);
+            self.commit_stored(request);
             self.answer(request, Event::Sent { request, lane, sequence });
         }
         self.pump();
@@ -299,6 +331,7 @@ impl Client {
             return false;
         }
         if let Some(request) = self.outbox.take_refused(sequence) {
+            self.commit_refused(request, code);
             let reason = reason.to_string();
             let event = Event::Failed { request, code, reason, maybe_executed: false };
             self.answer(request, event);

@@ -18,8 +18,9 @@ use crate::time::UnixMillis;
 pub use crate::wire::admin::{Policy, QueueEntry, QueueStats};
 pub use crate::wire::death::{Death, History, Reason};
 pub use crate::wire::parts::{
-    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, Properties,
-    QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
+    Acked, Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry,
+    Properties, QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, Staged, StorageReport,
+    Tracking, Welcome,
 };
 pub use crate::wire::redrive::{Filter, Identity, Redrive, Task};
 
@@ -140,6 +141,16 @@ variants! {
             refusals_seen: Sequence,
             durability: Option<crate::options::Durability>,
             items: Vec<Item<'a>>,
+        },
+        /// C. Stores all items and acknowledges all deliveries, or does nothing: as one record batch
+        /// with one number of the lane, as a `Send` has. The items are counted through over all
+        /// queues. Refused with `STALE_LEASE` if one of the leases is over.
+        74 => Commit {
+            sequence: Sequence,
+            refusals_seen: Sequence,
+            durability: Option<crate::options::Durability>,
+            writes: Vec<Staged<'a>>,
+            acks: Vec<Acked<'a>>,
         },
         /// N. Every send of the lane up to `position` is used up: stored, or refused as told
         /// before.

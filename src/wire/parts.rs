@@ -39,6 +39,25 @@ structure! {
 }
 
 structure! {
+    /// What a transaction stores in one queue.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Staged<'a> {
+        pub queue: &'a str,
+        pub items: Vec<Item<'a>>,
+    }
+}
+
+structure! {
+    /// A delivery that a transaction acknowledges.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Acked<'a> {
+        pub lease: LeaseNumber,
+        /// As in `Settlement::Ack`.
+        pub value: Option<&'a [u8]>,
+    }
+}
+
+structure! {
     /// What a producer may say about a message beside its body.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct Properties<'a> {

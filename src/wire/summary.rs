@@ -135,6 +135,10 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::Send { sequence, queue, items, .. } => {
             write!(out, "Send {} {queue} items={}", sequence.0, items.len())
         }
+        Frame::Commit { sequence, writes, acks, .. } => {
+            let items: usize = writes.iter().map(|staged| staged.items.len()).sum();
+            write!(out, "Commit {} items={items} acks={}", sequence.0, acks.len())
+        }
         Frame::Sent { position } => write!(out, "Sent {}", position.0),
         Frame::SendRefused { sequence, code, reason } => {
             write!(out, "SendRefused {} {} {reason}", sequence.0, code.text())

@@ -276,6 +276,17 @@ impl Bench {
         }
     }
 
+    /// Says the first transport message of a frame that needs several.
+    pub fn say_first_part(&mut self, peer: &mut Peer, frame: &Frame<'_>) {
+        let mut writer = MessageWriter::new(64 << 10);
+        writer.push(frame);
+        peer.position += 1;
+        let (client, link, position) = (peer.id, peer.link, peer.position);
+        let head = || Envelope { epoch: Epoch::default(), client, link, position };
+        let bytes = writer.take_message(head).expect("a part");
+        self.input(Input::Received { conn: peer.conn, bytes: &bytes });
+    }
+
     /// Sends one message with the next number of the peer's lane.
     pub fn send(&mut self, peer: &mut Peer, queue: &str, body: &[u8]) -> Sequence {
         let sequence = peer.next;

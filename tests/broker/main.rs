@@ -4,6 +4,7 @@ mod admin;
 mod advisories;
 mod backoff;
 mod calls;
+mod commits;
 mod consumers;
 mod deaths;
 mod full_storage;

@@ -1,0 +1,156 @@
+//! Transactions: messages to several queues and acknowledgements of several deliveries, of which
+//! all is stored in one batch of the log, or nothing. They are numbered like sends, so one that
+//! comes twice is done once.
+
+use alloc::vec::Vec;
+
+use crate::broker::Broker;
+use crate::broker::gate::Gated;
+use crate::broker::overflow::Load;
+use crate::broker::queue::Lease;
+use crate::broker::sends::Storing;
+use crate::error::{Code, Refused};
+use crate::id::{ClientId, ConnId, LaneId, LeaseNumber, QueueId, Sequence};
+use crate::log::Record;
+use crate::options::{Durability, QueueOptions};
+use crate::sorted::{Map, Set};
+use crate::time::Now;
+use crate::topic::Name;
+use crate::wire::frame::{Acked, Staged};
+
+/// A `Commit` frame, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Committing<'a> {
+    pub sequence: Sequence,
+    pub refusals_seen: Sequence,
+    pub durability: Option<Durability>,
+    pub writes: &'a [Staged<'a>],
+    pub acks: &'a [Acked<'a>],
+}
+
+impl Broker {
+    pub(super) fn on_commit(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: ClientId,
+        commit: Committing<'_>,
+    ) {
+        let turn = self.take_turn(now, conn, client, commit.sequence, commit.refusals_seen);
+        let Some(lane) = turn else { return };
+        match self.admit_commit(client, &commit) {
+            Ok(queues) => self.store_commit(now, lane, &queues, &commit),
+            Err(refused) => self.refuse_number(conn, lane, commit.sequence, refused),
+        }
+        self.hold(conn, Gated::Sent(commit.sequence));
+    }
+
+    /// Whether all of it may be done, and in which queue each write goes. Nothing is changed
+    /// before everything was looked at.
+    fn admit_commit(
+        &mut self,
+        client: ClientId,
+        commit: &Committing<'_>,
+    ) -> Result<Vec<QueueId>, Refused> {
+        let count = commit.writes.iter().map(|staged| staged.items.len()).sum::<usize>();
+        if count.max(commit.acks.len()) > self.limits.batch_items_max as usize {
+            return Err(Refused::new(Code::TooLarge, "batch_items_max"));
+        }
+        let freed = self.admit_acks(client, commit.acks)?;
+        for Staged { queue, items } in commit.writes {
+            Name::parse(queue, &self.limits)?;
+            self.admit_to(client, queue, commit.durability, items)?;
+        }
+        self.admit_loads(commit.writes, &freed)?;
+        let queue = |staged: &Staged<'_>| match self.state.queue_named(staged.queue) {
+            Some(queue) => Ok(queue),
+            None => self.declare(client, staged.queue, &QueueOptions::default()),
+        };
+        commit.writes.iter().map(queue).collect()
+    }
+
+    /// Whether the client holds every lease; gives what leaves each queue with them.
+    fn admit_acks(
+        &self,
+        client: ClientId,
+        acks: &[Acked<'_>],
+    ) -> Result<Map<QueueId, Load>, Refused> {
+        let mut freed: Map<QueueId, Load> = Map::new();
+        let mut seen = Set::new();
+        for Acked { lease, value } in acks {
+            if !seen.insert(*lease) {
+                return Err(Refused::new(Code::Invalid, "acks"));
+            }
+            if value.map_or(0, <[u8]>::len) > self.limits.body_bytes_max as usize {
+                return Err(Refused::new(Code::TooLarge, "body_bytes_max"));
+            }
+            let Some(lease) = self.held_by(client, *lease) else {
+                if self.rules.writes_with_ack() {
+                    return Err(Code::StaleLease.into());
+                }
+                continue;
+            };
+            let load = freed.get_or_default(lease.queue);
+            load.messages += 1;
+            load.bytes += u64::from(lease.entry.body_bytes);
+        }
+        Ok(freed)
+    }
+
+    fn held_by(&self, client: ClientId, lease: LeaseNumber) -> Option<Lease> {
+        self.state.leases.get(&lease).filter(|lease| lease.client == client).copied()
+    }
+
+    /// Whether every queue has room for what comes to it, once what is acknowledged has left.
+    fn admit_loads(
+        &mut self,
+        writes: &[Staged<'_>],
+        freed: &Map<QueueId, Load>,
+    ) -> Result<(), Refused> {
+        let mut loads: Map<&str, Load> = Map::new();
+        for Staged { queue, items } in writes {
+            let load = loads.get_or_default(*queue);
+            load.messages += items.len() as u64;
+            load.bytes += items.iter().map(|item| item.body.len() as u64).sum::<u64>();
+        }
+        let mut absent = 0;
+        for (queue, load) in loads.iter() {
+            let Some(queue) = self.state.queue_named(queue) else {
+                absent += 1;
+                if load.messages > u64::from(self.limits.queue_messages_max) {
+                    return Err(Refused::new(Code::Full, "messages_max"));
+                }
+                continue;
+            };
+            let freed = freed.get(&queue).copied().unwrap_or_default();
+            self.admit_load(queue, *load, freed)?;
+        }
+        if absent > 0 && self.state.queues.len() + absent > self.limits.queues_max as usize {
+            return Err(Refused::new(Code::Full, "queues_max"));
+        }
+        Ok(())
+    }
+
+    fn store_commit(
+        &mut self,
+        now: Now,
+        lane: LaneId,
+        queues: &[QueueId],
+        commit: &Committing<'_>,
+    ) {
+        let sequence = commit.sequence;
+        let mut storing = Storing { lane, sequence, first: 0 };
+        for (queue, Staged { items, .. }) in queues.iter().zip(commit.writes) {
+            self.store(now, storing, *queue, commit.durability, items);
+            storing.first += u32::try_from(items.len()).unwrap_or(0);
+        }
+        if storing.first == 0 {
+            self.commit(&Record::LaneVoid { lane, position: sequence, refused: None });
+        }
+        for Acked { lease: number, value } in commit.acks {
+            if let Some(lease) = self.state.leases.get(number).copied() {
+                self.acknowledge(*number, lease, *value);
+            }
+        }
+    }
+}
