@@ -56,6 +56,11 @@ impl Broker {
         if count.max(commit.acks.len()) > self.limits.batch_items_max as usize {
             return Err(Refused::new(Code::TooLarge, "batch_items_max"));
         }
+        if self.is_out_of_room() {
+            // What was refused without a record must not be covered by one, not even by an
+            // acknowledgement alone.
+            return Err(Refused::new(Code::Storage, "quota"));
+        }
         let freed = self.admit_acks(client, commit.acks)?;
         for Staged { queue, items } in commit.writes {
             Name::parse(queue, &self.limits)?;

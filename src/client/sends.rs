@@ -264,12 +264,8 @@ impl Client {
             return Err(Refused::new(Code::TooLarge, "link_bytes_max"));
         }
         let request = self.requests.begin(bytes, &self.limits)?;
-        let send = Outgoing {
-            what,
-            durability,
-            refusals_seen: self.outbox.refusals_seen,
-            sequence: None,
-        };
+        let send =
+            Outgoing { what, durability, refusals_seen: self.outbox.refusals_seen, sequence: None };
         self.outbox.entries.insert(request, Entry::Send(send));
         self.pump();
         Ok(request)

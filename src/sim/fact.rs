@@ -124,6 +124,12 @@ pub enum Ask {
         lease: LeaseNumber,
         act: Act,
     },
+    /// Gives on what it made of a delivery, and is done with it.
+    Commit {
+        request: RequestId,
+        lease: LeaseNumber,
+        tags: Vec<Tag>,
+    },
     Flush {
         request: RequestId,
     },

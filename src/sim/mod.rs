@@ -22,5 +22,6 @@ mod queues;
 mod redriver;
 pub mod run;
 pub mod schedule;
+mod stages;
 pub mod user;
 pub mod world;

@@ -21,6 +21,9 @@ pub const QUEUES: [&str; 11] = [
 pub const OWN_QUEUES: [&str; 9] =
     ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round"];
 
+/// Each message of one of them becomes one of the next.
+pub const STAGES: [&str; 3] = ["stage.1", "stage.2", "stage.3"];
+
 /// How a queue of the simulation is declared.
 #[must_use]
 pub fn queue_options(name: &str) -> QueueOptions {
@@ -78,6 +81,15 @@ pub fn queue_options(name: &str) -> QueueOptions {
             dead_letter: Some(DeadLetter::Queue("brief.dead".to_owned())),
             ..QueueOptions::default()
         },
+        "stage.2" => QueueOptions {
+            lease_ms: Some(1000),
+            deliveries_max: Some(1000),
+            messages_max: Some(20),
+            ..brief
+        },
+        "stage.1" | "stage.3" => {
+            QueueOptions { lease_ms: Some(1500), deliveries_max: Some(1000), ..brief }
+        }
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }

@@ -70,6 +70,8 @@ totals! {
     /// Deliveries that were second or later attempts.
     redelivered,
     stale_settlements,
+    /// Messages that a stage of a chain made another of.
+    given_on,
     /// Advisories that were heard.
     advisories,
     /// Dead letters that were moved back.
@@ -110,6 +112,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         confirmed: count(checkers.sends.confirmed()),
         redelivered: count(checkers.leases.redelivered()),
         stale_settlements: count(checkers.leases.stale()),
+        given_on: count(checkers.chain.given_on()),
         advisories: count(checkers.advisories.told()),
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),

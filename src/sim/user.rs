@@ -18,9 +18,10 @@ use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
 use crate::sim::operator::Operator;
-use crate::sim::queues::{OWN_QUEUES, QUEUES, queue_options};
+use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, queue_options};
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
+use crate::sim::stages::{Stages, Step};
 use crate::time::{Now, UnixMillis};
 use crate::wire::frame::{Browse, CallKey, Item, Outcome, Past, QueueCounts, Settlement};
 
@@ -34,6 +35,10 @@ pub enum Chore {
     Settle {
         lease: LeaseNumber,
         act: Act,
+    },
+    /// Go on from a message of a chain.
+    Step {
+        step: Step,
     },
     /// Ask what becomes of a message.
     Track {
@@ -82,6 +87,7 @@ pub struct User {
     calls: Vec<CallId>,
     redriver: Redriver,
     operator: Operator,
+    stages: Stages,
     /// Queues whose state was asked for.
     inspected: Vec<(RequestId, &'static str)>,
     /// Sends whose messages are tracked, until they are confirmed.
@@ -105,6 +111,7 @@ impl User {
             calls: Vec::new(),
             redriver: Redriver::default(),
             operator: Operator::default(),
+            stages: Stages::default(),
             inspected: Vec::new(),
             tracked: Vec::new(),
             values: BTreeMap::new(),
@@ -150,6 +157,11 @@ impl User {
             Chore::Operate { queue, state } => {
                 done.asks.extend(self.operate(client, now, queue, &state));
             }
+            Chore::Step { step } => {
+                let tag = self.tag();
+                let value = step.value(&self.values);
+                done.asks.extend(self.stages.step(client, now, step, tag, value.as_deref()));
+            }
             Chore::Settle { lease, act } => self.settle(client, now, lease, act, &mut done),
             Chore::Reply { key, tag, threw } => {
                 let body = answer(tag, threw);
@@ -178,6 +190,7 @@ impl User {
             done.asks.extend(self.declare(client, now, queue));
             done.asks.extend(self.consume(client, now, queue));
         }
+        done.asks.extend(self.stages.set_up(&mut self.dice, client, now));
         done.asks.extend(self.subscribe(client, now));
         done.asks.extend(self.serve(client, now));
         done.chores.push((MILLI, Chore::Work));
@@ -237,7 +250,7 @@ impl User {
     }
 
     fn send(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
-        let queue = *self.dice.choose(&OWN_QUEUES);
+        let queue = if self.one_in(5) { STAGES[0] } else { *self.dice.choose(&OWN_QUEUES) };
         let count = if self.one_in(5) { self.dice.between(2, 6) } else { 1 };
         let delayed = self.one_in(8);
         let track = self.one_in(4);
@@ -399,6 +412,9 @@ impl User {
                 if let Some(tag) = Tag::of(body).filter(|_| *tracked) {
                     self.values.insert(*lease, tag);
                 }
+                if let Some(chores) = self.stages.hear(&mut self.dice, event, calm) {
+                    return chores;
+                }
                 self.plan_settlement(*lease, *lease_ms, calm)
             }
             Event::QueueState { request, state, .. } => {
@@ -407,7 +423,11 @@ impl User {
                 let (_, queue) = self.inspected.swap_remove(place);
                 vec![(self.dice.between(0, 50 * MILLI), Chore::Operate { queue, state: *state })]
             }
+            Event::Failed { .. } => {
+                self.stages.hear(&mut self.dice, event, calm).unwrap_or_default()
+            }
             Event::Sent { request, lane, sequence } => {
+                self.stages.hear(&mut self.dice, event, calm);
                 let place = self.tracked.iter().position(|(asked, ..)| asked == request);
                 let Some(place) = place else { return Vec::new() };
                 let (_, queue, tags) = self.tracked.swap_remove(place);

@@ -205,7 +205,10 @@ fn a_message_makes_room_for_what_replaces_it_in_its_own_queue() {
     assert_eq!(refusal(&answer), Some((Code::Full, "messages_max")));
     let answer = commit(&mut bench, &mut peer, &writes, &[acked(held.lease)]);
     assert_eq!(refusal(&answer), None);
-    assert!(matches!(answer[..], [Frame::Deliver(Delivery { body: b"2", .. }), Frame::Sent { .. }]));
+    assert!(matches!(
+        answer[..],
+        [Frame::Deliver(Delivery { body: b"2", .. }), Frame::Sent { .. }]
+    ));
 }
 
 #[test]

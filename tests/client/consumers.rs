@@ -29,7 +29,7 @@ fn delivery(consumer: ConsumerId, lease: u64) -> Frame<'static> {
 }
 
 /// A tab with a consumer that holds leases 1 and 2.
-fn consuming() -> (Tab, ConsumerId) {
+pub fn consuming() -> (Tab, ConsumerId) {
     let mut tab = Tab::open();
     let consumer = tab
         .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
@@ -40,11 +40,11 @@ fn consuming() -> (Tab, ConsumerId) {
     (tab, consumer)
 }
 
-fn settle(tab: &mut Tab, lease: u64, settlement: Settlement<'_>) -> RequestId {
+pub fn settle(tab: &mut Tab, lease: u64, settlement: Settlement<'_>) -> RequestId {
     tab.ask(|client, now| client.settle(now, LeaseNumber(lease), settlement)).expect("taken")
 }
 
-fn ack(lease: u64) -> Frame<'static> {
+pub fn ack(lease: u64) -> Frame<'static> {
     Frame::Settle { lease: LeaseNumber(lease), settlement: Settlement::Ack { value: None } }
 }
 
@@ -52,7 +52,7 @@ fn settled(lease: u64, refused: Option<Code>) -> Frame<'static> {
     Frame::Settled { lease: LeaseNumber(lease), refused }
 }
 
-fn is_stale(event: &Event, of: RequestId) -> bool {
+pub fn is_stale(event: &Event, of: RequestId) -> bool {
     matches!(event, Event::Failed { request, code: Code::StaleLease, maybe_executed: false, .. }
         if *request == of)
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod calls;
 mod closing;
+mod commits;
 mod consumers;
 mod harness;
 mod hostile;

@@ -15,6 +15,7 @@ use tabmq::wire::frame::{
 };
 
 use crate::admin::admin_frame;
+use crate::commits::commit_frame;
 use crate::failure::failure_frame;
 
 /// What frames borrow from.
@@ -78,7 +79,7 @@ impl<'a> Dice<'a> {
         Code::TABLE[usize::try_from(index).unwrap()].0
     }
 
-    fn durability(&mut self) -> Durability {
+    pub fn durability(&mut self) -> Durability {
         [Durability::Memory, Durability::Relaxed, Durability::Strict]
             [usize::try_from(self.rng.below(3)).unwrap()]
     }
@@ -103,7 +104,7 @@ impl<'a> Dice<'a> {
         Newest { publisher: self.client(), number, index: self.number() }
     }
 
-    fn item(&mut self) -> Item<'a> {
+    pub fn item(&mut self) -> Item<'a> {
         Item {
             body: self.bytes(),
             properties: self.maybe(Self::bytes),
@@ -304,6 +305,7 @@ impl<'a> Dice<'a> {
             12..=16 | 30..=37 | 50..=62 => self.queue_frame(tag),
             63 | 64 => failure_frame(self, tag),
             65..=73 => admin_frame(self, tag),
+            74 => commit_frame(self, tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),

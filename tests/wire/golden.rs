@@ -26,7 +26,7 @@ use tabmq::wire::frame::{
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::tags::tag_of;
-use crate::{admin, failure, operate};
+use crate::{admin, commits, failure, operate};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -57,8 +57,9 @@ pub fn frame(name: &str) -> Frame<'static> {
 }
 
 fn goldens() -> Vec<Golden> {
-    let parts = [failure::goldens(), operate::goldens(), admin::goldens(), call(), role()];
-    [link(), live(), queue(), delivery(), parts.concat()].concat()
+    let operated = [failure::goldens(), operate::goldens(), admin::goldens()].concat();
+    let rest = [operated, commits::goldens(), call(), role()].concat();
+    [link(), live(), queue(), delivery(), rest].concat()
 }
 
 fn link() -> Vec<Golden> {

@@ -1,6 +1,7 @@
 //! What travels: every frame, cut and joined, damaged and unknown, and the golden vectors.
 
 mod admin;
+mod commits;
 mod failure;
 mod frames;
 mod golden;

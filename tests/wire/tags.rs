@@ -3,7 +3,7 @@
 use tabmq::wire::Frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 73;
+pub const TAG_MAX: u64 = 74;
 
 /// The tag of a frame; zero for one that is not here. Then the comparison with the encoded one
 /// fails.
@@ -88,6 +88,7 @@ const fn queue_tag_of(frame: &Frame<'_>) -> u64 {
         Frame::ListPolicies { .. } => 71,
         Frame::PolicyList { .. } => 72,
         Frame::Trace { .. } => 73,
+        Frame::Commit { .. } => 74,
         _ => 0,
     }
 }

@@ -251,10 +251,16 @@ impl Checker for Leases {
             Fact::Asked { process, ask: Ask::Settle { request, lease, act } } => {
                 self.settle_asked(*process, *request, *lease, *act);
             }
+            Fact::Asked { process, ask: Ask::Commit { request, lease, .. } } => {
+                self.settle_asked(*process, *request, *lease, Act::Ack);
+            }
             Fact::Told { process, event: Event::LeaseLost { lease } } => {
                 self.lost.insert((*process, *lease));
             }
-            Fact::Told { process, event: Event::Settled { request } } => {
+            Fact::Told {
+                process,
+                event: Event::Settled { request } | Event::Sent { request, .. },
+            } => {
                 return self.settled(view, *process, *request);
             }
             Fact::Told { process, event: Event::Failed { request, code, .. } } => {

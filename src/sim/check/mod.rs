@@ -2,6 +2,7 @@
 
 pub mod advisories;
 pub mod calls;
+pub mod chain;
 pub mod epochs;
 pub mod leases;
 pub mod live;
@@ -77,6 +78,7 @@ checkers! {
     stored: stored::Stored,
     sends: sends::Sends,
     leases: leases::Leases,
+    chain: chain::Chain,
     numbers: numbers::Numbers,
     redrives: redrives::Redrives,
     advisories: advisories::Advisories,

@@ -62,6 +62,7 @@ impl Requests {
                 return;
             }
             Ask::Settle { request, .. } => (Key::Request(*request), "settle"),
+            Ask::Commit { request, .. } => (Key::Request(*request), "commit"),
             Ask::Flush { request } => (Key::Request(*request), "flush"),
             Ask::Publish { request, .. } => (Key::Request(*request), "publish"),
             Ask::Call { call, .. } => (Key::Call(*call), "call"),

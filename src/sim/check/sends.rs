@@ -98,6 +98,10 @@ impl Checker for Sends {
                 let asked = Asked { tags: tags.clone(), durability: *durability };
                 self.asked.insert((*process, *request), asked);
             }
+            Fact::Asked { process, ask: Ask::Commit { request, tags, .. } } => {
+                let asked = Asked { tags: tags.clone(), durability: None };
+                self.asked.insert((*process, *request), asked);
+            }
             Fact::Told { process, event: Event::Sent { request, lane, sequence } } => {
                 return self.sent(view, (*process, *request), *lane, *sequence);
             }
