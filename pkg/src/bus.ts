@@ -9,12 +9,21 @@ import { type Engine, NOTHING } from "./engine.js";
 import { closed, invalid } from "./errors.js";
 import { LiveLeadership } from "./leadership.js";
 import type { LiveHandle } from "./live.js";
-import { checkLead, checkPeer, checkServe, checkStop, checkWait, patience } from "./options.js";
+import {
+  checkLead,
+  checkPeer,
+  checkServe,
+  checkStop,
+  checkTransaction,
+  checkWait,
+  patience,
+} from "./options.js";
 import { attempt, ignoreFailure, Pending } from "./pending.js";
 import { QueueClient } from "./queue.js";
 import { call, remoteClient } from "./remote.js";
 import { LiveService } from "./service.js";
 import { publish, subscribe, TopicClient } from "./topic.js";
+import { StagedTransaction } from "./transaction.js";
 import type {
   Bus,
   BusEvents,
@@ -29,6 +38,8 @@ import type {
   Status,
   SubscribeOptions,
   Term,
+  Transaction,
+  TransactionOptions,
   Wait,
 } from "./types.js";
 import { Source } from "./watch.js";
@@ -103,6 +114,30 @@ export class BusClient extends EventTarget implements Context {
 
   queue(name: string, options?: QueueOptions) {
     return new QueueClient(this, name, options ?? this.#definition.queues?.[name]?.options);
+  }
+
+  transaction<R>(build: (tx: Transaction) => R, options?: TransactionOptions): Promise<R> {
+    return attempt(async () => {
+      const { durability, ...wait } = checkTransaction(options);
+      if (typeof build !== "function") throw invalid("transaction: nothing is built", "build");
+      this.check();
+      const staged = new StagedTransaction(this);
+      let result: R;
+      try {
+        result = build(staged as Transaction);
+      } catch (error) {
+        staged.sealed = true;
+        throw error;
+      }
+      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+        staged.sealed = true;
+        ignoreFailure(Promise.resolve(result));
+        throw invalid("transaction: what is stored at once can't be built over time", "build");
+      }
+      if (!staged.isEmpty) await staged.commit(this.#patience("transaction", wait), durability);
+      staged.sealed = true;
+      return result;
+    });
   }
 
   serve(service: string, implementation: object, options?: ServeOptions) {
@@ -214,7 +249,7 @@ export class BusClient extends EventTarget implements Context {
 }
 
 later(BusClient.prototype, "bus", {
-  rejects: "persist transaction",
+  rejects: "persist",
   throws: "stream kv exchange gather attach use",
   absent: "outbox",
 });

@@ -1,5 +1,6 @@
 import type { Encoded, Engine } from "./engine.js";
 import type { LiveHandle } from "./live.js";
+import type { QueueClient } from "./queue.js";
 import type { Codec } from "./types.js";
 
 /** What the parts of one `Bus` share. */
@@ -16,6 +17,8 @@ export interface Context {
   readonly ask: Engine["ask"];
   /** Encodes what a user gave, by the codec of the bus. `root` begins the path of a refusal. */
   encode(value: unknown, root: string): Encoded;
+  /** A reference to a queue, as the bus knows it. */
+  queue(name: string): QueueClient;
   /** Raises the `error` event. */
   report(error: unknown): void;
 }

@@ -4,13 +4,13 @@ import type { Context } from "./context.js";
 import { type Encoded, NOTHING } from "./engine.js";
 import { isTabmqError, Reject, Retry, TabmqError, unencodable } from "./errors.js";
 import { type Duration, milliseconds } from "./duration.js";
-import { later } from "./later.js";
 import { message } from "./message.js";
 import { checkAck, checkRetry, checkWait, type CheckedWait, patience } from "./options.js";
 import { attempt } from "./pending.js";
 import { type RawEventOf, SETTLE } from "./raw.js";
 import { readDeaths } from "./deaths.js";
-import type { Death, Delivery, MessageHeaders, Wait } from "./types.js";
+import { StagedTransaction } from "./transaction.js";
+import type { Death, Delivery, MessageHeaders, Transaction, Wait } from "./types.js";
 
 /** What goes with a settlement. */
 interface Details {
@@ -46,6 +46,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   readonly #earlier: (delivery: LeasedDelivery) => LeasedDelivery[];
   /** Its producer wants what the handler returns. */
   readonly #tracked: boolean;
+  #staged: StagedTransaction | undefined;
   #ackedBefore = false;
   #renewNoMore: (() => void) | undefined;
 
@@ -107,6 +108,23 @@ export class LeasedDelivery implements Delivery<unknown> {
     return Boolean(this.#settling ?? this.#lost);
   }
 
+  get tx(): Transaction {
+    if (this.over)
+      throw this.#lost ?? new TabmqError("STALE_LEASE", "tx: the delivery is settled already");
+    this.#staged ??= new StagedTransaction(this.#context);
+    return this.#staged as Transaction;
+  }
+
+  /** What is stored with its acknowledgement. */
+  get staged(): StagedTransaction | undefined {
+    return this.#staged?.isEmpty ? undefined : this.#staged;
+  }
+
+  /** What its handler returned, if its producer wants it. */
+  encodeValue(value: unknown): Encoded | undefined {
+    return this.#tracked && value !== undefined ? this.#context.encode(value, "value") : undefined;
+  }
+
   /** There is nothing left to handle. */
   get isVoid(): boolean {
     return this.over && !this.#ackedBefore;
@@ -115,8 +133,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   ack(value?: unknown, options?: Wait & { multiple?: boolean }): Promise<void> {
     return attempt(async () => {
       const { multiple, ...wait } = checkAck(options);
-      const wanted = this.#tracked && value !== undefined;
-      const encoded = wanted ? this.#context.encode(value, "value") : undefined;
+      const encoded = this.encodeValue(value);
       const earlier = multiple ? this.#earlier(this).filter(({ over }) => !over) : [];
       const others = earlier.map((delivery) => delivery.#settle("ack", wait));
       await Promise.all([...others, this.#settle("ack", wait, { value: encoded })]);
@@ -187,9 +204,16 @@ export class LeasedDelivery implements Delivery<unknown> {
       await (failure ? this.#settleFailure(failure.error) : this.ack(value));
     } catch (error) {
       if (error !== failure?.error) this.#context.report(error);
-      // Another attempt would return the same.
-      if (isTabmqError(error, "UNENCODABLE")) await this.reject(error.message);
+      await this.#settleRefused(error).catch((another) => this.#context.report(another));
     }
+  }
+
+  /** What its handler returned or staged was refused. */
+  async #settleRefused(error: unknown): Promise<void> {
+    // Another attempt would return the same.
+    if (isTabmqError(error, "UNENCODABLE")) return this.reject(error.message);
+    if (this.staged && !this.over && isTabmqError(error) && !error.maybeExecuted)
+      return this.#settleFailure(error);
   }
 
   /** Keeps the lease for as long as the delivery is not over. */
@@ -222,17 +246,34 @@ export class LeasedDelivery implements Delivery<unknown> {
     if (this.#settling?.kind === kind) return this.#settling.promise;
     if (this.#settling)
       throw new TabmqError("STALE_LEASE", `${how}: the delivery is settled already`);
-    const promise = this.#send(how, wait, details);
+    const staged = kind === SETTLE.ack ? this.staged : undefined;
+    const promise = staged
+      ? this.#commit(staged, wait, details.value)
+      : this.#send(how, wait, details);
+    this.settleWith(promise, kind);
+    return promise;
+  }
+
+  /** It is settled once `promise` resolves: a transaction acknowledges it. */
+  settleWith(promise: Promise<void>, kind: number = SETTLE.ack): void {
     this.#settling = { kind, promise };
+    if (this.#staged) this.#staged.sealed = true;
     promise.then(
       () => this.#end(),
       (error: unknown) => {
-        if (isTabmqError(error, "STALE_LEASE")) this.#lose(error);
+        if (isTabmqError(error, "STALE_LEASE")) return this.#lose(error);
         // It may be tried again.
-        else this.#settling = undefined;
+        this.#settling = undefined;
+        if (this.#staged) this.#staged.sealed = false;
       },
     );
-    return promise;
+  }
+
+  #commit(staged: StagedTransaction, wait: CheckedWait, value: Encoded | undefined) {
+    if (this.#lost) throw this.#lost;
+    const { verb_timeout_ms } = this.#context.engine.limits;
+    const commit = patience("delivery.ack", wait, verb_timeout_ms);
+    return staged.commit(commit, undefined, { delivery: this, value });
   }
 
   #send(
@@ -270,4 +311,3 @@ export class LeasedDelivery implements Delivery<unknown> {
   }
 }
 
-later(LeasedDelivery.prototype, "delivery", { rejects: "", throws: "", absent: "tx" });

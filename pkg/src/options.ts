@@ -152,8 +152,17 @@ export const checkItem = (item: unknown) => {
     throw invalid("sendBatch: an option of the whole batch is given with an item");
   return checked;
 };
+export type CheckedItem = Omit<ReturnType<typeof checkItem>, "body">;
+
+const { signal: _, timeout: __, durability: ___, confirm: ____, ...STAGED } = SEND;
+const STAGED_ITEM = { ...STAGED, body: ITEM.body };
+export const checkStaged = (options: unknown): CheckedItem =>
+  check("tx.send", options, STAGED, SEND_LATER);
+export const checkStagedItem = (item: unknown) =>
+  check("tx.sendBatch item", item, STAGED_ITEM, SEND_LATER);
 const BATCH = { ...WAIT, durability: level };
 export const checkBatch = (options: unknown) => check("sendBatch", options, BATCH, SEND_LATER);
+export const checkTransaction = (options: unknown) => check("transaction", options, BATCH);
 
 /** How long a message waits at the node before it is delivered. */
 export function delayOf({ delay, at }: Pick<CheckedSend, "delay" | "at">): number | undefined {

@@ -1,3 +1,4 @@
+import { encodeAll, part, wire } from "./batch.js";
 import { type Handler, LiveConsumer } from "./consumer.js";
 import type { Context } from "./context.js";
 import { ID, NEWEST, readCounts } from "./counts.js";
@@ -91,7 +92,7 @@ export class QueueClient implements Queue<unknown, unknown> {
       const { durability, confirm } = checked;
       const rest = this.#rest(checked);
       const track = checked.track ?? confirm === "processed";
-      const receipt = this.#receipts(durability);
+      const receipt = this.receipts(durability);
       const sent = this.#ask(
         "send",
         checked,
@@ -110,30 +111,14 @@ export class QueueClient implements Queue<unknown, unknown> {
       if (!Array.isArray(items) || !items.length)
         throw invalid("sendBatch: items must be an array that is not empty");
       const parts = items.map((item, index) => {
-        const checked = checkItem(item);
-        const body = this.#context.encode(checked.body, `items[${index}].body`);
-        return {
-          body,
-          properties: encodeProperties(checked) ?? null,
-          delay_ms: delayOf(checked) ?? null,
-          track: checked.track ?? false,
-          id: checked.id,
-        };
+        const { body, ...checked } = checkItem(item);
+        return part(this.#context, body, checked, `items[${index}].body`);
       });
-      const encoded = (bodies: readonly Uint8Array[]) =>
-        encodeNow(
-          parts.map(({ properties, delay_ms, track }, index) => [
-            bodies[index],
-            properties,
-            delay_ms,
-            track,
-          ]),
-        );
-      const bodies = parts.map(({ body }) => body);
-      const bytes = bodies.some((body) => body instanceof Promise)
-        ? Promise.all(bodies).then(encoded)
-        : encoded(bodies as Uint8Array[]);
-      const receipt = this.#receipts(wait.durability);
+      const bytes = encodeAll(
+        parts.map(({ body }) => body),
+        (bodies) => encodeNow(parts.map((of, index) => wire(of, bodies[index]))),
+      );
+      const receipt = this.receipts(wait.durability);
       return this.#ask(
         "sendBatch",
         wait,
@@ -283,6 +268,12 @@ export class QueueClient implements Queue<unknown, unknown> {
     }
   }
 
+  /** Waits for the declaration, if there is one under way. */
+  declared(): Promise<unknown> | undefined {
+    const declared = this.#declaration();
+    return declared?.done ? undefined : declared?.promise;
+  }
+
   /** Asks once the queue is declared, in the order of the calls. */
   #ask<T>(
     verb: string,
@@ -291,8 +282,7 @@ export class QueueClient implements Queue<unknown, unknown> {
     begin: Parameters<Context["ask"]>[3],
     read: (event: never) => T,
   ): Promise<T> {
-    const declared = this.#declaration();
-    const ready = !declared || declared.done ? encoded : declared.promise.then(() => encoded);
+    const ready = this.declared()?.then(() => encoded) ?? encoded;
     return this.#context.ask(this.#patience(verb, wait), "request", ready, begin, read).promise;
   }
 
@@ -344,7 +334,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   }
 
   /** How receipts are made of the event that answers a send. */
-  #receipts(asked: Durability | undefined) {
+  receipts(asked: Durability | undefined) {
     return (
       [, , lane, sequence]: RawEventOf<"sent">,
       index: number,

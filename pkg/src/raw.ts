@@ -29,6 +29,7 @@ export interface RawBus {
     track?: boolean,
   ): number;
   sendBatch(queue: string, items: Uint8Array, durability?: string): number;
+  commit(writes: Uint8Array, acks: Uint8Array, durability?: string): number;
   consume(queue: string, options: Uint8Array): number;
   changeConsumer(consumer: number, options: Uint8Array): void;
   pause(queue: string, paused: boolean, forMs?: number): number;

@@ -5,3 +5,4 @@ export type * from "./types/common.js";
 export type * from "./types/messages.js";
 export type * from "./types/queues.js";
 export type * from "./types/services.js";
+export type * from "./types/transactions.js";

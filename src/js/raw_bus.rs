@@ -22,7 +22,7 @@ use crate::js::options;
 use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
-use crate::wire::frame::{Browse, Item, Outcome, Policy, Redrive, Settlement};
+use crate::wire::frame::{Acked, Browse, Item, Outcome, Policy, Redrive, Settlement, Staged};
 
 #[wasm_bindgen]
 pub struct RawBus {
@@ -111,6 +111,16 @@ impl RawBus {
         let items: Vec<Item<'_>> =
             cbor::decode(items).map_err(|_| to_error(Refused::new(Code::Invalid, "items")))?;
         self.send_items(queue, &items, durability.as_deref())
+    }
+
+    /// `writes` is an encoded list of `Staged`, `acks` one of `Acked`.
+    pub fn commit(&self, writes: &[u8], acks: &[u8], durability: Option<String>) -> Answer<u32> {
+        let malformed = |_| to_error(Refused::new(Code::Invalid, "transaction"));
+        let writes: Vec<Staged<'_>> = cbor::decode(writes).map_err(malformed)?;
+        let acks: Vec<Acked<'_>> = cbor::decode(acks).map_err(malformed)?;
+        let durability = self.level(durability.as_deref())?;
+        self.ask(|client, now| client.commit(now, &writes, &acks, durability))
+            .map(|request| request.0)
     }
 
     pub fn consume(&self, queue: &str, options: &[u8]) -> Answer<u32> {
@@ -358,12 +368,16 @@ impl RawBus {
     }
 
     fn send_items(&self, queue: &str, items: &[Item<'_>], durability: Option<&str>) -> Answer<u32> {
-        let durability = match durability {
-            Some(text) => Some(options::durability(text).map_err(to_error)?),
-            // What the queue was declared with goes before the default of the default.
-            None => Some(self.durability).filter(|level| *level != Durability::Relaxed),
-        };
+        let durability = self.level(durability)?;
         self.ask(|client, now| client.send(now, queue, items, durability)).map(|request| request.0)
+    }
+
+    fn level(&self, durability: Option<&str>) -> Answer<Option<Durability>> {
+        match durability {
+            Some(text) => options::durability(text).map(Some).map_err(to_error),
+            // What the queue was declared with goes before the default of the default.
+            None => Ok(Some(self.durability).filter(|level| *level != Durability::Relaxed)),
+        }
     }
 }
 

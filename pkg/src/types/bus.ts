@@ -24,6 +24,7 @@ import type {
   TopicMessage,
 } from "./messages.js";
 import type { Queue, QueueOptions } from "./queues.js";
+import type { Transaction, TransactionOptions } from "./transactions.js";
 import type {
   Call,
   CallOptions,
@@ -100,6 +101,16 @@ export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTa
     name: [Body] extends [never] ? never : string,
     options?: QueueOptions,
   ): Queue<Body, Result>;
+
+  /**
+   * Stores what `build` stages as one: all of it or nothing. Resolves with what it returned.
+   * Rejects with `INVALID` if that is a promise, with `STALE_LEASE` if a delivery is another's by
+   * now, and as a send does if one of the messages is refused; then nothing was changed.
+   */
+  transaction<R>(
+    build: (tx: Transaction<S>) => R extends PromiseLike<unknown> ? never : R,
+    options?: TransactionOptions,
+  ): Promise<R>;
 
   serve<N extends Name<Services<S>>>(
     service: N,

@@ -2,6 +2,7 @@ import type { Duration } from "../duration.js";
 import type { Watch } from "../watch.js";
 import type { Durability, Live, MessageHeaders, Wait } from "./common.js";
 import type { Message, MessageOptions } from "./messages.js";
+import type { Transaction } from "./transactions.js";
 
 export interface QueueOptions {
   /** Structural: a queue that exists with another one refuses with `DUPLICATE_DECLARE`. */
@@ -221,6 +222,13 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
    * was stale, and the others are done all the same.
    */
   ack(value?: unknown, options?: Wait & { multiple?: boolean }): Promise<void>;
+  /**
+   * What is staged here is stored with `ack`, or with the return of a handler of `process`: the
+   * acknowledgement and all of it, or nothing. It is dropped when the delivery ends otherwise. If a
+   * message is refused, `ack` rejects as the send would and the delivery stays out; in `process` it
+   * then counts as failed. Throws `STALE_LEASE` once the delivery is settled or lost.
+   */
+  readonly tx: Transaction;
   /** Tells a producer that waits for the result how far it is. Nothing is stored. */
   progress(value: unknown): void;
   /** Failed: deliver it again, after `after` or the queue's backoff. */

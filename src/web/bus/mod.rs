@@ -30,6 +30,7 @@ pub use crate::web::bus::queue::{Consumer, Delivery, Page, Queue, Receipt};
 use crate::web::bus::routes::{Answer, Routes};
 pub use crate::web::bus::service::{Request, Service};
 use crate::web::driver::{Driver, DriverOptions, HostChoice, Telling};
+use crate::wire::frame::{Acked, Staged};
 
 /// Why a verb failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,6 +185,21 @@ impl Bus {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.clone())
+    }
+
+    /// Stores messages in several queues: all of them or none. The receipt counts them through.
+    ///
+    /// # Errors
+    /// As for every send.
+    pub async fn transaction(&self, writes: &[Staged<'_>]) -> Result<Receipt, Error> {
+        self.commit(writes, &[]).await
+    }
+
+    async fn commit(&self, writes: &[Staged<'_>], acks: &[Acked<'_>]) -> Result<Receipt, Error> {
+        match self.request(|client, now| client.commit(now, writes, acks, None)).await? {
+            Answer::Sent { lane, sequence } => Ok(Receipt { lane, sequence }),
+            _ => Err(Code::Internal.into()),
+        }
     }
 
     /// Offers a service: at most `concurrency` calls are under way at a time.

@@ -15,7 +15,9 @@ use crate::id::{ConsumerId, LaneId, LeaseNumber, Sequence};
 use crate::options::{ConsumeOptions, QueueOptions};
 use crate::web::bus::routes::Answer;
 use crate::web::bus::{Bus, Error};
-use crate::wire::frame::{Browse, Item, QueueCounts, QueueMessage, Redrive, Settlement};
+use crate::wire::frame::{
+    Acked, Browse, Item, QueueCounts, QueueMessage, Redrive, Settlement, Staged,
+};
 
 /// Bodies a consumer takes before it has settled some.
 const PREFETCH_BYTES: u32 = 4 << 20;
@@ -275,6 +277,17 @@ impl Delivery {
     /// `STALE_LEASE` if the lease is over; nothing was changed.
     pub async fn ack(self) -> Result<(), Error> {
         self.settle(Settlement::Ack { value: None }).await
+    }
+
+    /// The message is processed, and these are stored with it: all of it happens or nothing.
+    ///
+    /// # Errors
+    /// As for `ack`; and `FULL`, `TOO_LARGE` or `INVALID` for what is written. The message then
+    /// comes again once its lease is over.
+    pub async fn ack_with(mut self, writes: &[Staged<'_>]) -> Result<Receipt, Error> {
+        self.settled = true;
+        let acks = [Acked { lease: self.lease, value: None }];
+        self.bus.clone().commit(writes, &acks).await
     }
 
     /// It failed: deliver it again, after the wait or the queue's backoff.

@@ -1,0 +1,142 @@
+import { encodeAll, part, type Part, wire } from "./batch.js";
+import { encodeNow } from "./codec/encode.js";
+import type { Context } from "./context.js";
+import type { LeasedDelivery } from "./delivery.js";
+import type { Encoded } from "./engine.js";
+import { invalid, TabmqError } from "./errors.js";
+import { later } from "./later.js";
+import { checkStaged, checkStagedItem } from "./options.js";
+import type { Patience } from "./pending.js";
+import type { QueueClient } from "./queue.js";
+import type { RawBus, RawEventOf } from "./raw.js";
+import type { BatchItem, Durability, Receipt, Staged, StageOptions, Transaction } from "./types.js";
+
+type SentEvent = RawEventOf<"sent">;
+
+/** A message of a transaction. */
+class StagedMessage implements Staged {
+  readonly part: Part;
+  readonly queue: QueueClient;
+  #receipt: Receipt | undefined;
+
+  constructor(queue: QueueClient, of: Part) {
+    this.queue = queue;
+    this.part = of;
+  }
+
+  get id(): string | undefined {
+    return this.part.id ?? this.#receipt?.id;
+  }
+
+  receipt(): Receipt {
+    if (!this.#receipt) throw invalid("receipt: the transaction is not stored", "receipt");
+    return this.#receipt;
+  }
+
+  stored(event: SentEvent, index: number, durability: Durability | undefined): void {
+    const { id, track } = this.part;
+    this.#receipt = this.queue.receipts(durability)(event, index, id, track);
+  }
+}
+
+/** A delivery that is acknowledged with it. */
+export interface Acknowledged {
+  readonly delivery: LeasedDelivery;
+  readonly value: Encoded | undefined;
+}
+
+/** What is staged, until it is stored as one. */
+export class StagedTransaction implements Transaction {
+  readonly messages: StagedMessage[] = [];
+  readonly #acks: Acknowledged[] = [];
+  readonly #context: Context;
+  #sealed = false;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  get isEmpty(): boolean {
+    return !this.messages.length && !this.#acks.length;
+  }
+
+  /** Whether more may be staged. */
+  set sealed(sealed: boolean) {
+    this.#sealed = sealed;
+  }
+
+  queue(name: string) {
+    const queue = this.#context.queue(name);
+    const stage = (of: Part) => {
+      this.#check("send");
+      const message = new StagedMessage(queue, of);
+      this.messages.push(message);
+      return message;
+    };
+    return {
+      name,
+      send: (body: unknown, options?: StageOptions) =>
+        stage(part(this.#context, body, checkStaged(options), "body")),
+      sendBatch: (items: readonly BatchItem<unknown>[]) => {
+        if (!Array.isArray(items)) throw invalid("tx.sendBatch: items must be an array", "items");
+        const parts = items.map((item, index) => {
+          const { body, ...checked } = checkStagedItem(item);
+          return part(this.#context, body, checked, `items[${index}].body`);
+        });
+        return parts.map(stage);
+      },
+    };
+  }
+
+  ack(delivery: unknown, value?: unknown): void {
+    this.#check("ack");
+    if (!isDelivery(delivery)) throw invalid("tx.ack: this is no delivery", "delivery");
+    if (this.#acks.some((other) => other.delivery === delivery))
+      throw invalid("tx.ack: the delivery is acknowledged already", "delivery");
+    this.#acks.push({ delivery, value: delivery.encodeValue(value) });
+  }
+
+  /** Stores all of it; `own` is the delivery whose acknowledgement it is. */
+  commit(patience: Patience, durability: Durability | undefined, own?: Acknowledged) {
+    const { engine } = this.#context;
+    const others = this.#acks.filter(({ delivery }) => delivery !== own?.delivery);
+    for (const { delivery } of others)
+      if (delivery.over) throw new TabmqError("STALE_LEASE", "the delivery is settled already");
+    this.#sealed = true;
+    const acks = own ? [...others, own] : others;
+    // What others have staged by their own goes with them.
+    const staged = others.flatMap(({ delivery }) => delivery.staged?.messages ?? []);
+    const messages = [...this.messages, ...staged];
+    let encodedAcks: Uint8Array;
+    const encode = (bytes: readonly (Uint8Array | undefined)[]) => {
+      const value = (index: number) => bytes[messages.length + index] ?? null;
+      encodedAcks = encodeNow(acks.map(({ delivery }, index) => [delivery.lease, value(index)]));
+      return encodeNow(
+        messages.map((message, index) => [message.queue.name, [wire(message.part, bytes[index])]]),
+      );
+    };
+    const values = acks.map(({ value }) => value);
+    const encoded = encodeAll([...messages.map((message) => message.part.body), ...values], encode);
+    const declared = messages.map(({ queue }) => queue.declared()).filter(Boolean);
+    const ready = declared.length ? Promise.all(declared).then(() => encoded) : encoded;
+    const begin = (raw: RawBus, writes: Uint8Array) => raw.commit(writes, encodedAcks, durability);
+    const read = (event: SentEvent) =>
+      messages.forEach((message, index) => message.stored(event, index, durability));
+    // Who drains may still finish what it holds.
+    const ask = acks.length ? engine.ask.bind(engine) : this.#context.ask;
+    const { promise } = ask(patience, "request", ready, begin, read);
+    for (const { delivery } of others) delivery.settleWith(promise);
+    return promise;
+  }
+
+  #check(verb: string): void {
+    if (this.#sealed) throw invalid(`tx.${verb}: the transaction is over`, "tx");
+  }
+}
+
+/** By what it has: a class of another module would be needed at once. */
+function isDelivery(value: unknown): value is LeasedDelivery {
+  return typeof (value as Partial<LeasedDelivery> | undefined)?.settleWith === "function";
+}
+
+later(StagedTransaction.prototype, "tx", { rejects: "", throws: "stream advance", absent: "" });
