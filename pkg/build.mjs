@@ -11,7 +11,7 @@ import { gzipSync } from "node:zlib";
 import { build, transform } from "esbuild";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const ENTRIES = ["browser", "node", "workerd"];
+const ENTRIES = ["browser", "node", "workerd", "idb"];
 const TARGET = "es2022";
 const DOCUMENTS = ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
@@ -102,6 +102,7 @@ function emitTypes() {
     }
   };
   reach(join(out, "index.d.ts"));
+  reach(join(out, "idb.d.ts"));
   for (const name of readdirSync(out, { recursive: true })) {
     const file = join(out, name);
     if (name.endsWith(".d.ts") && !reached.has(file)) rmSync(file);

@@ -16,6 +16,7 @@ const WANTED = [
   "package.json",
   "dist/THIRD_PARTY.md",
   "dist/browser.js",
+  "dist/idb.js",
   "dist/node.js",
   "dist/tabmq.wasm",
   "dist/workerd.js",

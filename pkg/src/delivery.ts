@@ -47,6 +47,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   /** Its producer wants what the handler returns. */
   readonly #tracked: boolean;
   #staged: StagedTransaction | undefined;
+  #acked = false;
   #ackedBefore = false;
   #renewNoMore: (() => void) | undefined;
 
@@ -101,6 +102,10 @@ export class LeasedDelivery implements Delivery<unknown> {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  get acked(): boolean {
+    return this.#acked;
   }
 
   /** Settled, being settled, or lost. */
@@ -259,7 +264,10 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.#settling = { kind, promise };
     if (this.#staged) this.#staged.sealed = true;
     promise.then(
-      () => this.#end(),
+      () => {
+        this.#acked = kind === SETTLE.ack;
+        this.#end();
+      },
       (error: unknown) => {
         if (isTabmqError(error, "STALE_LEASE")) return this.#lose(error);
         // It may be tried again.

@@ -213,6 +213,8 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
    * They stay with a message that was moved back. At most `limits.deaths_max`.
    */
   readonly deaths: readonly Death[];
+  /** Its acknowledgement is stored: the message never comes again. */
+  readonly acked: boolean;
   /** Aborts when the lease is lost: stop working on the message. */
   readonly signal: AbortSignal;
   /**

@@ -85,6 +85,7 @@ function beginVerbs(timeout) {
     "delivery.reject": () => held[2].reject("why", wait),
     "delivery.release": () => held[3].release(wait),
     "delivery.extend": () => held[4].extend("1m", wait),
+    "bus.transaction": () => bus.transaction((tx) => tx.queue("known").send(1), wait).then(() => 0),
     "service.ready": () => bus.serve("more@1", { add: () => 0 }).ready(wait),
     "service.stop": () => service.stop({ drain: true, ...wait }),
     "call that returns": () => peer.add(1, 2),

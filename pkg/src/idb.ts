@@ -1,0 +1,2 @@
+export { createInbox, inbox } from "./idb/inbox.js";
+export type { Inbox, InboxOptions } from "./idb/inbox.js";

@@ -1,0 +1,189 @@
+// The inbox of tabmq/idb: the effect of a delivery happens once, whatever dies beside it.
+import assert from "node:assert/strict";
+import { test } from "../lib/runner.mjs";
+import { folders, openBus, openPage } from "./bus.mjs";
+
+/** In the page: the database of an app, with an account and an inbox. */
+async function openDatabase() {
+  const { createInbox, inbox } = await import("/tabmq/idb.js");
+  const request = indexedDB.open("app", 1);
+  request.onupgradeneeded = () => {
+    request.result.createObjectStore("accounts");
+    createInbox(request.result);
+    createInbox(request.result);
+  };
+  globalThis.db = await new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  globalThis.marks = inbox(globalThis.db);
+  /** Adds to the account, with plain requests. */
+  globalThis.add = (amount) => (tx) => {
+    const accounts = tx.objectStore("accounts");
+    const read = accounts.get("a");
+    read.onsuccess = () => accounts.put((read.result ?? 0) + amount, "a");
+  };
+  globalThis.read = (store, query) =>
+    new Promise((resolve) => {
+      const read = globalThis.db.transaction(store).objectStore(store)[query]("a");
+      read.onsuccess = () => resolve(read.result);
+    });
+  globalThis.countMarks = () =>
+    new Promise((resolve) => {
+      const count = globalThis.db.transaction("tabmq-inbox").objectStore("tabmq-inbox").count();
+      count.onsuccess = () => resolve(count.result);
+    });
+  globalThis.receive = async () => (await globalThis.bus.queue("pay").receive())[0];
+}
+
+test("a tab is killed between effect and acknowledgement", { folders, kills: true }, async (t) => {
+  const first = await openBus(t, "first");
+  const second = await openBus(t, "second");
+  await first.evaluate(openDatabase);
+  await second.evaluate(openDatabase);
+  await first.evaluate(async () => {
+    await globalThis.bus.queue("pay").send(5);
+    const delivery = await globalThis.receive();
+    const ran = await globalThis.marks.once(delivery, ["accounts"], globalThis.add(delivery.body));
+    globalThis.inbox.push(["ran", ran]);
+  });
+  assert.deepEqual(await first.evaluate(() => globalThis.inbox), [["ran", true]]);
+  await first.kill(await t.browser.requireOwnProcesses());
+  const again = await second.evaluate(async () => {
+    const delivery = await globalThis.receive();
+    const ran = await globalThis.marks.once(delivery, "accounts", globalThis.add(delivery.body));
+    const marks = await globalThis.countMarks();
+    await delivery.ack();
+    const { attempt, acked } = delivery;
+    return { ran, attempt, acked, marks, balance: await globalThis.read("accounts", "get") };
+  });
+  assert.deepEqual(again, { ran: false, attempt: 2, acked: true, marks: 1, balance: 5 });
+  const next = await second.evaluate(async () => {
+    await globalThis.bus.queue("pay").send(2);
+    const delivery = await globalThis.receive();
+    const ran = await globalThis.marks.once(delivery, ["accounts"], globalThis.add(delivery.body));
+    return { ran, marks: await globalThis.countMarks() };
+  });
+  assert.deepEqual(next, { ran: true, marks: 1 }, "the mark of what is acknowledged is gone");
+});
+
+test("a chain and its effects happen once though tabs die in it", { folders }, async (t) => {
+  const watcher = await openBus(t, "watcher");
+  await watcher.evaluate(openDatabase);
+  const work = async () => {
+    const stage = globalThis.bus.queue("pay", { lease: "2s" });
+    const handle = async (job) => {
+      await globalThis.marks.once(job, ["accounts"], globalThis.add(job.body));
+      job.tx.queue("paid").send(job.body);
+    };
+    await stage.process({ concurrency: 5 }, handle).ready();
+  };
+  const workers = [];
+  for (const label of ["one", "two"]) {
+    const worker = await openBus(t, label);
+    await worker.evaluate(openDatabase);
+    await worker.evaluate(work);
+    workers.push(worker);
+  }
+  const COUNT = 60;
+  await watcher.evaluate((count) => {
+    const items = Array.from({ length: count }, (_, index) => ({ body: index }));
+    globalThis.sending = globalThis.bus.queue("pay", { lease: "2s" }).sendBatch(items);
+    return globalThis.sending.then(() => null);
+  }, COUNT);
+  await workers[0].close();
+  const paid = (count) =>
+    globalThis.bus.queue("paid").info().then(({ ready }) => ready >= count, () => false);
+  await watcher.waitFor(paid, { args: [COUNT], deadline_ms: 20_000, what: "all are paid" });
+  const { bodies, balance } = await watcher.evaluate(async () => {
+    const bodies = [];
+    for await (const { body } of globalThis.bus.queue("paid").browse()) bodies.push(body);
+    return { bodies, balance: await globalThis.read("accounts", "get") };
+  });
+  assert.deepEqual(
+    bodies.sort((a, b) => a - b),
+    Array.from({ length: COUNT }, (_, index) => index),
+  );
+  assert.equal(balance, (COUNT * (COUNT - 1)) / 2);
+});
+
+test("an effect that fails leaves nothing, and says why", { folders }, async (t) => {
+  const tab = await openPage(t, "tab");
+  await tab.evaluate(() => globalThis.connect("test", {}).then(() => null));
+  await tab.evaluate(openDatabase);
+  const codes = await tab.evaluate(async () => {
+    const { db, marks, add, read, outcome } = globalThis;
+    const { inbox } = await import("/tabmq/idb.js");
+    await globalThis.bus.queue("pay").send(1);
+    const delivery = await globalThis.receive();
+    const wrong = (tx) => {
+      add(1)(tx);
+      throw new RangeError("no");
+    };
+    const elsewhere = async (tx) => {
+      add(1)(tx);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      tx.objectStore("accounts").put(9, "a");
+    };
+    const twice = (tx) => {
+      tx.objectStore("accounts").add(1, "b");
+      tx.objectStore("accounts").add(1, "b");
+    };
+    const never = (tx) => {
+      add(1)(tx);
+      return new Promise(() => {});
+    };
+    const found = {};
+    const note = async (name, begin) => {
+      const { code, name: kind, value } = await outcome((async () => begin())());
+      found[name] = code || kind || value;
+    };
+    await note("throws", () => marks.once(delivery, "accounts", wrong));
+    await note("awaits elsewhere", () => marks.once(delivery, "accounts", elsewhere));
+    await note("constraint", () => marks.once(delivery, "accounts", twice));
+    await note("timeout", () => marks.once(delivery, "accounts", never, { timeout: 30 }));
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 20);
+    const { signal } = controller;
+    await note("aborted", () => marks.once(delivery, "accounts", never, { signal }));
+    await note("no store", () => marks.once(delivery, "absent", add(1)));
+    await note("no inbox", () => inbox(db, { store: "absent" }).once(delivery, [], () => {}));
+    await note("no effect", () => marks.once(delivery, "accounts"));
+    await note("no delivery", () => marks.once({}, "accounts", add(1)));
+    await note("bad scope", () => inbox(db, { scope: 5 }));
+    found.balance = (await read("accounts", "get")) ?? null;
+    found.marks = await globalThis.countMarks();
+    const get = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    await note("async", () =>
+      marks.once(delivery, "accounts", async (tx) => {
+        const accounts = tx.objectStore("accounts");
+        const before = (await get(accounts.get("a"))) ?? 0;
+        await get(accounts.put(before + 7, "a"));
+        await get(accounts.put(before + 8, "a"));
+      }),
+    );
+    await note("again", () => marks.once(delivery, "accounts", add(1)));
+    found.after = await read("accounts", "get");
+    db.close();
+    await note("closed", () => marks.once(delivery, "accounts", add(1)));
+    return found;
+  });
+  assert.deepEqual(codes, {
+    throws: "RangeError",
+    "awaits elsewhere": "TransactionInactiveError",
+    constraint: "STORAGE",
+    timeout: "TIMEOUT",
+    aborted: "CANCELLED",
+    "no store": "INVALID",
+    "no inbox": "INVALID",
+    "no effect": "INVALID",
+    "no delivery": "INVALID",
+    "bad scope": "INVALID",
+    balance: null,
+    marks: 0,
+    async: true,
+    again: false,
+    after: 8,
+    closed: "CLOSED",
+  });
+});
