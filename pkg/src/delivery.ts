@@ -264,10 +264,7 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.#settling = { kind, promise };
     if (this.#staged) this.#staged.sealed = true;
     promise.then(
-      () => {
-        this.#acked = kind === SETTLE.ack;
-        this.#end();
-      },
+      () => this.#end(kind === SETTLE.ack),
       (error: unknown) => {
         if (isTabmqError(error, "STALE_LEASE")) return this.#lose(error);
         // It may be tried again.
@@ -311,7 +308,8 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.#controller.abort(this.#lost);
   }
 
-  #end(): void {
+  #end(acked = false): void {
+    this.#acked = acked;
     this.#renewNoMore?.();
     this.#context.engine.events.leases.delete(this.lease);
     this.onEnd?.();

@@ -7,13 +7,11 @@ use alloc::vec::Vec;
 use crate::broker::Broker;
 use crate::broker::gate::Gated;
 use crate::broker::overflow::Load;
-use crate::broker::queue::Lease;
 use crate::broker::sends::Storing;
 use crate::error::{Code, Refused};
-use crate::id::{ClientId, ConnId, LaneId, LeaseNumber, QueueId, Sequence};
+use crate::id::{ClientId, ConnId, LaneId, QueueId, Sequence};
 use crate::log::Record;
 use crate::options::{Durability, QueueOptions};
-use crate::sorted::{Map, Set};
 use crate::time::Now;
 use crate::topic::Name;
 use crate::wire::frame::{Acked, Staged};
@@ -61,12 +59,12 @@ impl Broker {
             // acknowledgement alone.
             return Err(Refused::new(Code::Storage, "quota"));
         }
-        let freed = self.admit_acks(client, commit.acks)?;
+        self.admit_acks(client, commit.acks)?;
         for Staged { queue, items } in commit.writes {
             Name::parse(queue, &self.limits)?;
             self.admit_to(client, queue, commit.durability, items)?;
         }
-        self.admit_loads(commit.writes, &freed)?;
+        self.admit_loads(commit)?;
         let queue = |staged: &Staged<'_>| match self.state.queue_named(staged.queue) {
             Some(queue) => Ok(queue),
             None => self.declare(client, staged.queue, &QueueOptions::default()),
@@ -74,61 +72,44 @@ impl Broker {
         commit.writes.iter().map(queue).collect()
     }
 
-    /// Whether the client holds every lease; gives what leaves each queue with them.
-    fn admit_acks(
-        &self,
-        client: ClientId,
-        acks: &[Acked<'_>],
-    ) -> Result<Map<QueueId, Load>, Refused> {
-        let mut freed: Map<QueueId, Load> = Map::new();
-        let mut seen = Set::new();
-        for Acked { lease, value } in acks {
-            if !seen.insert(*lease) {
+    /// Whether the client holds every lease.
+    fn admit_acks(&self, client: ClientId, acks: &[Acked<'_>]) -> Result<(), Refused> {
+        for (index, Acked { lease, value }) in acks.iter().enumerate() {
+            if acks.iter().skip(index + 1).any(|other| other.lease == *lease) {
                 return Err(Refused::new(Code::Invalid, "acks"));
             }
             if value.map_or(0, <[u8]>::len) > self.limits.body_bytes_max as usize {
                 return Err(Refused::new(Code::TooLarge, "body_bytes_max"));
             }
-            let Some(lease) = self.held_by(client, *lease) else {
-                if self.rules.writes_with_ack() {
-                    return Err(Code::StaleLease.into());
-                }
-                continue;
-            };
-            let load = freed.get_or_default(lease.queue);
-            load.messages += 1;
-            load.bytes += u64::from(lease.entry.body_bytes);
+            let held = self.state.leases.get(lease).is_some_and(|lease| lease.client == client);
+            if !held && self.rules.writes_with_ack() {
+                return Err(Code::StaleLease.into());
+            }
         }
-        Ok(freed)
-    }
-
-    fn held_by(&self, client: ClientId, lease: LeaseNumber) -> Option<Lease> {
-        self.state.leases.get(&lease).filter(|lease| lease.client == client).copied()
+        Ok(())
     }
 
     /// Whether every queue has room for what comes to it, once what is acknowledged has left.
-    fn admit_loads(
-        &mut self,
-        writes: &[Staged<'_>],
-        freed: &Map<QueueId, Load>,
-    ) -> Result<(), Refused> {
-        let mut loads: Map<&str, Load> = Map::new();
-        for Staged { queue, items } in writes {
-            let load = loads.get_or_default(*queue);
-            load.messages += items.len() as u64;
-            load.bytes += items.iter().map(|item| item.body.len() as u64).sum::<u64>();
-        }
+    fn admit_loads(&mut self, commit: &Committing<'_>) -> Result<(), Refused> {
         let mut absent = 0;
-        for (queue, load) in loads.iter() {
-            let Some(queue) = self.state.queue_named(queue) else {
-                absent += 1;
-                if load.messages > u64::from(self.limits.queue_messages_max) {
-                    return Err(Refused::new(Code::Full, "messages_max"));
-                }
+        for (index, Staged { queue, .. }) in commit.writes.iter().enumerate() {
+            if commit.writes.iter().take(index).any(|other| other.queue == *queue) {
                 continue;
-            };
-            let freed = freed.get(&queue).copied().unwrap_or_default();
-            self.admit_load(queue, *load, freed)?;
+            }
+            let of_queue = commit.writes.iter().filter(|other| other.queue == *queue);
+            let bodies = of_queue.flat_map(|staged| &staged.items).map(|item| item.body.len());
+            let load = load_of(bodies);
+            if let Some(queue) = self.state.queue_named(queue) {
+                let leases = commit.acks.iter().filter_map(|ack| self.state.leases.get(&ack.lease));
+                let freed = leases.filter(|lease| lease.queue == queue);
+                let freed = load_of(freed.map(|lease| lease.entry.body_bytes as usize));
+                self.admit_load(queue, load, freed)?;
+                continue;
+            }
+            absent += 1;
+            if load.messages > u64::from(self.limits.queue_messages_max) {
+                return Err(Refused::new(Code::Full, "messages_max"));
+            }
         }
         if absent > 0 && self.state.queues.len() + absent > self.limits.queues_max as usize {
             return Err(Refused::new(Code::Full, "queues_max"));
@@ -158,4 +139,10 @@ impl Broker {
             }
         }
     }
+}
+
+fn load_of(bodies: impl Iterator<Item = usize>) -> Load {
+    let add =
+        |load: Load, bytes| Load { messages: load.messages + 1, bytes: load.bytes + bytes as u64 };
+    bodies.fold(Load::default(), add)
 }

@@ -1,6 +1,7 @@
 //! Transactions: messages to several queues and acknowledgements of several deliveries, of which
 //! all happens or nothing. They stand among the sends, in their order and with their numbers.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::cbor;
@@ -9,14 +10,22 @@ use crate::client::sends::What;
 use crate::error::{Code, Refused};
 use crate::id::{LeaseNumber, RequestId};
 use crate::options::Durability;
-use crate::sorted::{Line, Set};
 use crate::time::Now;
 use crate::wire::frame::{Acked, Staged};
 
 /// The deliveries that transactions without an answer acknowledge.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
-    leases: Line<RequestId, Vec<LeaseNumber>>,
+    /// In the order of the requests.
+    leases: VecDeque<(RequestId, Vec<LeaseNumber>)>,
+}
+
+impl Commits {
+    fn take(&mut self, request: RequestId) -> Vec<LeaseNumber> {
+        let place = self.leases.binary_search_by_key(&request, |(request, _)| *request);
+        let taken = place.ok().and_then(|place| self.leases.remove(place));
+        taken.map(|(_, leases)| leases).unwrap_or_default()
+    }
 }
 
 impl Client {
@@ -66,7 +75,7 @@ impl Client {
         let what = What::Commit { writes: encoded_writes, acks: encoded_acks };
         let request = self.put_out(what, durability)?;
         self.consumers.set_committing(&leases, true);
-        self.commits.leases.insert(request, leases);
+        self.commits.leases.push_back((request, leases));
         Ok(request)
     }
 
@@ -81,9 +90,8 @@ impl Client {
         if count.max(acks.len()) > self.limits.batch_items_max as usize {
             return Err(Refused::new(Code::TooLarge, "batch_items_max"));
         }
-        let mut seen = Set::new();
-        for Acked { lease, value } in acks {
-            if !seen.insert(*lease) {
+        for (index, Acked { lease, value }) in acks.iter().enumerate() {
+            if acks.iter().skip(index + 1).any(|other| other.lease == *lease) {
                 return Err(Refused::new(Code::Invalid, "acks"));
             }
             self.check_body(value.unwrap_or_default(), None)?;
@@ -93,8 +101,8 @@ impl Client {
 
     /// A send or transaction is stored.
     pub(super) fn commit_stored(&mut self, request: RequestId) {
-        for lease in self.commits.leases.remove(&request).unwrap_or_default() {
-            for settling in self.consumers.forget(lease) {
+        for lease in self.commits.take(request) {
+            for settling in self.consumers.acknowledge(lease) {
                 self.fail(settling, Code::StaleLease.into(), false);
             }
         }
@@ -103,7 +111,7 @@ impl Client {
     /// A send or transaction was refused, or nobody knows what became of it. The user may still
     /// decide about its deliveries.
     pub(super) fn commit_refused(&mut self, request: RequestId, code: Code) {
-        let leases = self.commits.leases.remove(&request).unwrap_or_default();
+        let leases = self.commits.take(request);
         match *leases {
             [lease] if code == Code::StaleLease => self.lose_lease(lease),
             _ => self.consumers.set_committing(&leases, false),

@@ -84,8 +84,8 @@ impl Consumers {
         }
     }
 
-    /// The lease was acknowledged by a transaction.
-    pub fn forget(&mut self, lease: LeaseNumber) -> Vec<RequestId> {
+    /// A transaction acknowledged the lease. Gives what was asked for it and has no answer.
+    pub fn acknowledge(&mut self, lease: LeaseNumber) -> Vec<RequestId> {
         let held = self.held.remove(&lease).unwrap_or_default();
         held.settling.into_iter().map(|settling| settling.request).collect()
     }

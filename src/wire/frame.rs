@@ -142,8 +142,8 @@ variants! {
             durability: Option<crate::options::Durability>,
             items: Vec<Item<'a>>,
         },
-        /// C. Stores all items and acknowledges all deliveries, or does nothing: as one record batch
-        /// with one number of the lane, as a `Send` has. The items are counted through over all
+        /// C. Stores all items and acknowledges all deliveries, or does nothing: as one record
+        /// batch with one number of the lane, as a `Send` has. Items are counted through over all
         /// queues. Refused with `STALE_LEASE` if one of the leases is over.
         74 => Commit {
             sequence: Sequence,

@@ -54,6 +54,10 @@ impl Display for Summary<'_> {
             Frame::Redrive { request, redrive } => {
                 write!(out, "Redrive {} {}", request.0, redrive.queue.unwrap_or("?"))
             }
+            Frame::Commit { sequence, writes, acks, .. } => {
+                let items: usize = writes.iter().map(|staged| staged.items.len()).sum();
+                write!(out, "Commit {} items={items} acks={}", sequence.0, acks.len())
+            }
             Frame::EndRedrive { request } => write!(out, "EndRedrive {}", request.0),
             Frame::ListQueues { .. }
             | Frame::QueueList { .. }
@@ -134,10 +138,6 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         }
         Frame::Send { sequence, queue, items, .. } => {
             write!(out, "Send {} {queue} items={}", sequence.0, items.len())
-        }
-        Frame::Commit { sequence, writes, acks, .. } => {
-            let items: usize = writes.iter().map(|staged| staged.items.len()).sum();
-            write!(out, "Commit {} items={items} acks={}", sequence.0, acks.len())
         }
         Frame::Sent { position } => write!(out, "Sent {}", position.0),
         Frame::SendRefused { sequence, code, reason } => {

@@ -109,7 +109,7 @@ fn one_that_comes_again_is_confirmed_again_and_stored_once() {
     commit(&mut bench, &mut peer, &writes, &[acked(held.lease)]);
     let again = frame(Sequence(2), &writes, &[acked(held.lease)]);
     let stored = digest(&bench);
-    bench.say(&mut peer, &[again.clone()]);
+    bench.say(&mut peer, std::slice::from_ref(&again));
     assert_eq!(bench.frames(&peer), [Frame::Sent { position: Sequence(2) }]);
     bench.restart();
     let (mut peer, welcome) = bench.hello(1, |hello| {
@@ -183,7 +183,7 @@ fn one_write_that_is_refused_refuses_the_others_and_the_delivery_stays_out() {
         assert_eq!(waiting(&mut bench, &mut peer, "in"), (0, 1));
     }
     let twice = [acked(held.lease), acked(held.lease)];
-    let answer = commit(&mut bench, &mut peer, &[good.clone()], &twice);
+    let answer = commit(&mut bench, &mut peer, std::slice::from_ref(&good), &twice);
     assert_eq!(refusal(&answer), Some((Code::Invalid, "acks")));
     let split = [staged("small", &[b"1"]), staged("small", &[b"2"])];
     let answer = commit(&mut bench, &mut peer, &split, &[acked(held.lease)]);

@@ -40,7 +40,7 @@ pub fn goldens() -> Vec<Golden> {
     ]
 }
 
-pub fn commit_frame<'a>(dice: &mut Dice<'a>, _tag: u64) -> Frame<'a> {
+pub fn commit_frame<'a>(dice: &mut Dice<'a>) -> Frame<'a> {
     let staged = |dice: &mut Dice<'a>| Staged { queue: dice.text(), items: dice.list(Dice::item) };
     let acked = |dice: &mut Dice<'a>| {
         let lease = LeaseNumber(dice.number());

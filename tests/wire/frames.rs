@@ -15,7 +15,6 @@ use tabmq::wire::frame::{
 };
 
 use crate::admin::admin_frame;
-use crate::commits::commit_frame;
 use crate::failure::failure_frame;
 
 /// What frames borrow from.
@@ -305,7 +304,7 @@ impl<'a> Dice<'a> {
             12..=16 | 30..=37 | 50..=62 => self.queue_frame(tag),
             63 | 64 => failure_frame(self, tag),
             65..=73 => admin_frame(self, tag),
-            74 => commit_frame(self, tag),
+            74 => crate::commits::commit_frame(self),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),

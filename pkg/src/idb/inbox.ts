@@ -85,8 +85,8 @@ class MarkedInbox implements Inbox {
   ): Promise<boolean> {
     if (typeof effect !== "function") throw invalid("once: there is no effect", "effect");
     if (!(delivery?.storedAt instanceof Date)) throw invalid("once: this is no delivery");
-    if (delivery.signal.aborted)
-      throw new TabmqError("STALE_LEASE", "once: the lease is lost", { cause: delivery.signal.reason });
+    const { aborted, reason: cause } = delivery.signal;
+    if (aborted) throw new TabmqError("STALE_LEASE", "once: the lease is lost", { cause });
     const { topic, id, storedAt } = delivery;
     // Ids are unique in one log, and the log may be lost without the database.
     const mark: Mark = [this.#scope, topic, id, storedAt.getTime()];

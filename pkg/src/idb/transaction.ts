@@ -22,7 +22,9 @@ export async function runTransaction<Found, Result>(
   steps: Steps<Found, Result>,
 ): Promise<Result> {
   const timeout_ms = milliseconds(timeout, "timeout");
-  if (signal?.aborted) throw new TabmqError("CANCELLED", "the signal aborted", { cause: signal.reason });
+  const cancelled = () =>
+    new TabmqError("CANCELLED", "the signal aborted", { cause: signal?.reason });
+  if (signal?.aborted) throw cancelled();
   const tx = open(db, stores);
   let result: Result | undefined;
   let failure: { error: unknown } | undefined;
@@ -35,8 +37,7 @@ export async function runTransaction<Found, Result>(
       // It is over already, and its end tells how.
     }
   };
-  const abort = () =>
-    fail(new TabmqError("CANCELLED", "the signal aborted", { cause: signal?.reason }));
+  const abort = () => fail(cancelled());
   const expire = () => fail(new TabmqError("TIMEOUT", `not stored within ${timeout_ms} ms`));
   signal?.addEventListener("abort", abort);
   const timer = timeout_ms > 2 ** 31 - 1 ? undefined : setTimeout(expire, timeout_ms);

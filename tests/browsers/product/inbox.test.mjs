@@ -1,7 +1,7 @@
 // The inbox of tabmq/idb: the effect of a delivery happens once, whatever dies beside it.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
-import { folders, openBus, openPage } from "./bus.mjs";
+import { folders, openBus } from "./bus.mjs";
 
 /** In the page: the database of an app, with an account and an inbox. */
 async function openDatabase() {
@@ -96,9 +96,9 @@ test("a chain and its effects happen once though tabs die in it", { folders }, a
     globalThis.bus.queue("paid").info().then(({ ready }) => ready >= count, () => false);
   await watcher.waitFor(paid, { args: [COUNT], deadline_ms: 20_000, what: "all are paid" });
   const { bodies, balance } = await watcher.evaluate(async () => {
-    const bodies = [];
-    for await (const { body } of globalThis.bus.queue("paid").browse()) bodies.push(body);
-    return { bodies, balance: await globalThis.read("accounts", "get") };
+    const found = [];
+    for await (const { body } of globalThis.bus.queue("paid").browse()) found.push(body);
+    return { bodies: found, balance: await globalThis.read("accounts", "get") };
   });
   assert.deepEqual(
     bodies.sort((a, b) => a - b),
@@ -107,68 +107,64 @@ test("a chain and its effects happen once though tabs die in it", { folders }, a
   assert.equal(balance, (COUNT * (COUNT - 1)) / 2);
 });
 
+/** In the page: how each of these ends. */
+async function failEffects() {
+  const { db, marks, add, read, outcome } = globalThis;
+  const { inbox } = await import("/tabmq/idb.js");
+  await globalThis.bus.queue("pay").send(1);
+  globalThis.delivery = await globalThis.receive();
+  const { delivery } = globalThis;
+  const once = (effect, options) => marks.once(delivery, "accounts", effect, options);
+  const wrong = (tx) => {
+    add(1)(tx);
+    throw new RangeError("no");
+  };
+  const elsewhere = async (tx) => {
+    add(1)(tx);
+    await fetch("/bus/index.html");
+    tx.objectStore("accounts").put(9, "a");
+  };
+  const twice = (tx) => {
+    tx.objectStore("accounts").add(1, "b");
+    tx.objectStore("accounts").add(1, "b");
+  };
+  const never = (tx) => {
+    add(1)(tx);
+    return new Promise(() => {});
+  };
+  const controller = new AbortController();
+  const aborted = (tx) => {
+    add(1)(tx);
+    queueMicrotask(() => controller.abort());
+    return new Promise(() => {});
+  };
+  const { signal } = controller;
+  const verbs = {
+    throws: () => once(wrong),
+    "awaits elsewhere": () => once(elsewhere),
+    constraint: () => once(twice),
+    timeout: () => once(never, { timeout: 30 }),
+    aborted: () => once(aborted, { signal }),
+    "no store": () => marks.once(delivery, "absent", add(1)),
+    "no inbox": () => inbox(db, { store: "absent" }).once(delivery, [], () => {}),
+    "no effect": () => once(),
+    "no delivery": () => marks.once({}, "accounts", add(1)),
+    "bad scope": () => inbox(db, { scope: 5 }),
+  };
+  const found = {};
+  for (const [name, begin] of Object.entries(verbs)) {
+    const { code, name: kind } = await outcome((async () => begin())());
+    found[name] = code || kind;
+  }
+  found.balance = (await read("accounts", "get")) ?? null;
+  found.marks = await globalThis.countMarks();
+  return found;
+}
+
 test("an effect that fails leaves nothing, and says why", { folders }, async (t) => {
-  const tab = await openPage(t, "tab");
-  await tab.evaluate(() => globalThis.connect("test", {}).then(() => null));
+  const tab = await openBus(t, "tab");
   await tab.evaluate(openDatabase);
-  const codes = await tab.evaluate(async () => {
-    const { db, marks, add, read, outcome } = globalThis;
-    const { inbox } = await import("/tabmq/idb.js");
-    await globalThis.bus.queue("pay").send(1);
-    const delivery = await globalThis.receive();
-    const wrong = (tx) => {
-      add(1)(tx);
-      throw new RangeError("no");
-    };
-    const elsewhere = async (tx) => {
-      add(1)(tx);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      tx.objectStore("accounts").put(9, "a");
-    };
-    const twice = (tx) => {
-      tx.objectStore("accounts").add(1, "b");
-      tx.objectStore("accounts").add(1, "b");
-    };
-    const never = (tx) => {
-      add(1)(tx);
-      return new Promise(() => {});
-    };
-    const found = {};
-    const note = async (name, begin) => {
-      const { code, name: kind, value } = await outcome((async () => begin())());
-      found[name] = code || kind || value;
-    };
-    await note("throws", () => marks.once(delivery, "accounts", wrong));
-    await note("awaits elsewhere", () => marks.once(delivery, "accounts", elsewhere));
-    await note("constraint", () => marks.once(delivery, "accounts", twice));
-    await note("timeout", () => marks.once(delivery, "accounts", never, { timeout: 30 }));
-    const controller = new AbortController();
-    setTimeout(() => controller.abort(), 20);
-    const { signal } = controller;
-    await note("aborted", () => marks.once(delivery, "accounts", never, { signal }));
-    await note("no store", () => marks.once(delivery, "absent", add(1)));
-    await note("no inbox", () => inbox(db, { store: "absent" }).once(delivery, [], () => {}));
-    await note("no effect", () => marks.once(delivery, "accounts"));
-    await note("no delivery", () => marks.once({}, "accounts", add(1)));
-    await note("bad scope", () => inbox(db, { scope: 5 }));
-    found.balance = (await read("accounts", "get")) ?? null;
-    found.marks = await globalThis.countMarks();
-    const get = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
-    await note("async", () =>
-      marks.once(delivery, "accounts", async (tx) => {
-        const accounts = tx.objectStore("accounts");
-        const before = (await get(accounts.get("a"))) ?? 0;
-        await get(accounts.put(before + 7, "a"));
-        await get(accounts.put(before + 8, "a"));
-      }),
-    );
-    await note("again", () => marks.once(delivery, "accounts", add(1)));
-    found.after = await read("accounts", "get");
-    db.close();
-    await note("closed", () => marks.once(delivery, "accounts", add(1)));
-    return found;
-  });
-  assert.deepEqual(codes, {
+  assert.deepEqual(await tab.evaluate(failEffects), {
     throws: "RangeError",
     "awaits elsewhere": "TransactionInactiveError",
     constraint: "STORAGE",
@@ -181,9 +177,36 @@ test("an effect that fails leaves nothing, and says why", { folders }, async (t)
     "bad scope": "INVALID",
     balance: null,
     marks: 0,
-    async: true,
-    again: false,
-    after: 8,
-    closed: "CLOSED",
   });
+  const closed = await tab.evaluate(() => {
+    globalThis.db.close();
+    return globalThis.outcome(globalThis.marks.once(globalThis.delivery, [], () => {}));
+  });
+  assert.equal(closed.code, "CLOSED");
+});
+
+test("an async effect is stored as one, and then found", { folders }, async (t) => {
+  const tab = await openBus(t, "tab");
+  await tab.evaluate(openDatabase);
+  const found = await tab.evaluate(async () => {
+    const { marks, add, read } = globalThis;
+    await globalThis.bus.queue("pay").send(1);
+    const delivery = await globalThis.receive();
+    const get = (request) =>
+      new Promise((resolve) => {
+        request.onsuccess = () => resolve(request.result);
+      });
+    const effect = async (tx) => {
+      const accounts = tx.objectStore("accounts");
+      const before = (await get(accounts.get("a"))) ?? 0;
+      await get(accounts.put(before + 7, "a"));
+      await get(accounts.put(before + 8, "a"));
+    };
+    const ran = [
+      await marks.once(delivery, "accounts", effect),
+      await marks.once(delivery, "accounts", add(1)),
+    ];
+    return [ran, await read("accounts", "get")];
+  });
+  assert.deepEqual(found, [[true, false], 8]);
 });
