@@ -35,5 +35,5 @@ export interface Transaction<S extends Schema = Schema> {
    * The delivery is done. `value` is for its producer, as in `delivery.ack`. What `delivery.tx`
    * staged is stored with it.
    */
-  ack(delivery: Delivery<never>, value?: unknown): void;
+  ack(delivery: Delivery<unknown>, value?: unknown): void;
 }

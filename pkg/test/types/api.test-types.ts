@@ -202,3 +202,23 @@ export function definitions(): void {
   // @ts-expect-error the body of another queue
   void defined.queue("log").send(5);
 }
+
+export async function transactions(): Promise<void> {
+  const staged = await bus.transaction((tx) => {
+    // @ts-expect-error the body of another queue
+    tx.queue("upload").send(5);
+    return tx.queue("upload").send({ file: "a" });
+  });
+  const receipt: Receipt = staged.receipt();
+  await receipt.delivered();
+  // @ts-expect-error a builder that is async
+  await bus.transaction(async (tx) => void tx.queue("upload").send({ file: "a" }));
+  bus.queue("upload").process((job) => {
+    job.tx.queue<number>("sizes").send(5, { track: true });
+    // @ts-expect-error a transaction waits as a whole
+    job.tx.queue<number>("sizes").send(5, { timeout: "1s" });
+    return { url: "" };
+  });
+  const [delivery] = await open.queue<string>("words").receive();
+  if (delivery) await open.transaction((tx) => tx.ack(delivery));
+}
