@@ -77,6 +77,8 @@ impl Checker for Chain {
     fn observe(&mut self, view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Asked { ask: Ask::Commit { lease, tags, .. }, .. } => {
+                // After a rollback a client may get the same lease again, and do something else.
+                self.steps.remove(lease);
                 for tag in tags {
                     self.made_under.insert(*tag, *lease);
                     self.steps.insert(*lease);
