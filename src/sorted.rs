@@ -12,17 +12,27 @@ use core::borrow::Borrow;
 use core::cmp::Ordering;
 use core::ops::{Bound, RangeBounds};
 
+/// Slots that an empty map may keep.
+const SLOTS_KEPT_MAX: usize = 1024;
+
 /// The numbers of the slots in the order of their keys.
 #[derive(Clone, Debug, Default)]
 struct Order {
-    slots: VecDeque<usize>,
-    free: Vec<usize>,
+    slots: VecDeque<Slot>,
+    free: Vec<Slot>,
+}
+
+/// A map of a million entries pays for each byte of this.
+type Slot = u32;
+
+fn place_of(slot: Slot) -> usize {
+    usize::try_from(slot).unwrap_or(usize::MAX)
 }
 
 impl Order {
     /// The slot at a place.
     fn at(&self, place: usize) -> Option<usize> {
-        self.slots.get(place).copied()
+        self.slots.get(place).copied().map(place_of)
     }
 
     /// The place of a key: where it is, or where it belongs. `compare` tells how the key in a slot
@@ -33,7 +43,7 @@ impl Order {
         let mut ends = [end.saturating_sub(1), 0].into_iter();
         while first < end {
             let place = ends.next().unwrap_or(first + (end - first) / 2);
-            match compare(self.slots.get(place).copied().unwrap_or_default()) {
+            match compare(self.at(place).unwrap_or_default()) {
                 Ordering::Less => first = place + 1,
                 Ordering::Equal => return Ok(place),
                 Ordering::Greater => end = place,
@@ -47,9 +57,10 @@ impl Order {
         match found {
             Ok(place) => self.at(place).unwrap_or_default(),
             Err(place) => {
-                let slot = self.free.pop().unwrap_or(self.slots.len());
+                let next = Slot::try_from(self.slots.len()).unwrap_or(Slot::MAX);
+                let slot = self.free.pop().unwrap_or(next);
                 self.slots.insert(place, slot);
-                slot
+                place_of(slot)
             }
         }
     }
@@ -58,7 +69,7 @@ impl Order {
     fn close(&mut self, place: usize) -> Option<usize> {
         let slot = self.slots.remove(place)?;
         self.free.push(slot);
-        Some(slot)
+        Some(place_of(slot))
     }
 
     /// Frees every slot that `keep` does not want.
@@ -66,7 +77,7 @@ impl Order {
     fn retain(&mut self, keep: &mut dyn FnMut(usize) -> bool) {
         let Self { slots, free } = self;
         slots.retain(|slot| {
-            let kept = keep(*slot);
+            let kept = keep(place_of(*slot));
             if !kept {
                 free.push(*slot);
             }
@@ -127,7 +138,12 @@ impl<K, V> Map<K, V> {
 
     fn take(&mut self, place: usize) -> Option<(K, V)> {
         let slot = self.order.close(place)?;
-        self.entries.get_mut(slot)?.take()
+        let taken = self.entries.get_mut(slot)?.take();
+        // What a peak needed is given back once it is over.
+        if self.is_empty() && self.entries.len() > SLOTS_KEPT_MAX {
+            self.clear();
+        }
+        taken
     }
 
     #[must_use]

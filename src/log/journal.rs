@@ -239,8 +239,9 @@ impl Log {
         self.last_hash = chunk::seal(&mut filled.bytes, head);
         self.last = number;
         self.growth += self.config.chunk_cost();
-        let puts = alloc::vec![(Key::Chunk(number), filled.bytes.clone())];
-        self.chunks.add(number, filled.bytes);
+        // The copy is as long as the chunk. What filled has room to grow and goes once it is stored.
+        self.chunks.add(number, filled.bytes.clone());
+        let puts = alloc::vec![(Key::Chunk(number), filled.bytes)];
         let (strict, deletes) = (filled.strict, core::mem::take(&mut self.deletes));
         self.sealed.push_back(Sealed { number, strict, puts, deletes });
     }

@@ -4,17 +4,18 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::cli::{BenchOptions, Browser};
+use crate::cli::{BenchOptions, Browser, Check};
 use crate::workspace::cargo;
-use crate::{browsers, build, process};
+use crate::{browsers, build, process, scale};
 
 const BROWSER: &str = "tests/browsers/bench.mjs";
 
 /// Runs the benchmarks of the crate and prints their times, or those of a browser.
 pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
-    match options.browser {
-        Some(browser) => in_browser(browser, options),
-        None => native(options),
+    match (options.check, options.browser) {
+        (Some(Check::Scale), _) => scale::check(),
+        (None, Some(browser)) => in_browser(browser, options),
+        (None, None) => native(options),
     }
 }
 

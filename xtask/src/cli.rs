@@ -96,6 +96,14 @@ pub struct BenchOptions {
     /// Print JSON instead of the table
     #[arg(long, requires = "browser")]
     pub json: bool,
+    /// Measure what must hold, and fail if it does not: `scale` for long queues, needs valgrind
+    #[arg(long, value_enum, conflicts_with_all = ["browser", "filters"])]
+    pub check: Option<Check>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Check {
+    Scale,
 }
 
 #[derive(Args)]

@@ -9,6 +9,7 @@ mod failure;
 mod generated;
 mod npm;
 mod process;
+mod scale;
 mod sim;
 mod size;
 mod stamp;
