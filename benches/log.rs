@@ -31,6 +31,7 @@ fn message(number: u64) -> Record<'static> {
         properties: None,
         tracked: None,
         past: None,
+        expires_at: None,
     })
 }
 
@@ -102,6 +103,7 @@ fn checkpoint_again(bencher: Bencher<'_, '_>) {
                 due_at: None,
                 deaths: None,
                 properties_bytes: None,
+                expires_at: None,
             });
         }
         log.finish_checkpoint();

@@ -34,7 +34,14 @@ fn send(body: &[u8]) -> Frame<'_> {
         queue: "jobs",
         refusals_seen: Sequence(0),
         durability: None,
-        items: vec![Item { body, properties: None, delay_ms: None, track: None, past: None }],
+        items: vec![Item {
+            body,
+            properties: None,
+            delay_ms: None,
+            track: None,
+            past: None,
+            ttl_ms: None,
+        }],
     }
 }
 

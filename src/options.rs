@@ -168,6 +168,12 @@ structure! {
         /// What became of a tracked message is kept for so long after its end. Default: the limit
         /// `result_keep_ms`.
         pub result_keep_ms: Option<u64>,
+        /// What is sent to the queue expires after so long, unless it is to expire sooner. Not 0.
+        /// Default: never.
+        pub ttl_ms: Option<u64>,
+        /// The queue, made on first use, to which messages go that expire. Default: they are
+        /// discarded.
+        pub expired: Option<String>,
     }
 }
 
@@ -187,6 +193,8 @@ impl QueueOptions {
             consumers_wait_ms: own.consumers_wait_ms.or(others.consumers_wait_ms),
             idle_ms_max: own.idle_ms_max.or(others.idle_ms_max),
             result_keep_ms: own.result_keep_ms.or(others.result_keep_ms),
+            ttl_ms: own.ttl_ms.or(others.ttl_ms),
+            expired: own.expired.or_else(|| others.expired.clone()),
             durability: own.durability,
             dead_letter: own.dead_letter,
             version: own.version,

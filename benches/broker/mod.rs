@@ -85,6 +85,7 @@ impl Bench {
                     delay_ms: None,
                     track: None,
                     past: None,
+                    ttl_ms: None,
                 }],
             };
             let batch = BATCH.min(messages - sent);

@@ -9,6 +9,7 @@ export interface Part {
   readonly properties: Uint8Array | null;
   readonly delay_ms: number | null;
   readonly track: boolean;
+  readonly ttl: number | null;
   /** The sender's own id. */
   readonly id: string | undefined;
 }
@@ -20,16 +21,19 @@ export function part(context: Context, body: unknown, checked: CheckedItem, root
     properties: encodeProperties(checked) ?? null,
     delay_ms: delayOf(checked) ?? null,
     track: checked.track ?? false,
+    ttl: checked.ttl ?? null,
     id: checked.id,
   };
 }
 
 /** A part as it crosses the border, once its body is there. */
-export const wire = ({ properties, delay_ms, track }: Part, body: Uint8Array | undefined) => [
+export const wire = ({ properties, delay_ms, track, ttl }: Part, body: Uint8Array | undefined) => [
   body,
   properties,
   delay_ms,
   track,
+  null,
+  ttl,
 ];
 
 /** Encodes what is made of byte strings, some of which may still be on their way. */

@@ -7,7 +7,7 @@ const OVERFLOWS = ["reject", "drop-oldest", "dead-letter"] as const;
 /** The options of a queue as they cross the border. */
 export function declaration(options: CheckedQueue): object {
   const { lease, maxDeliver, maxLength, maxBytes, autoDelete, keepResults, ...others } = options;
-  const { waitForConsumers, waitForConsumersMax, ...same } = others;
+  const { waitForConsumers, waitForConsumersMax, ttl, ...same } = others;
   return {
     ...same,
     leaseMs: lease,
@@ -18,6 +18,7 @@ export function declaration(options: CheckedQueue): object {
     consumersWaitMs: waitForConsumersMax,
     idleMsMax: autoDelete,
     resultKeepMs: keepResults,
+    ttlMs: ttl,
   };
 }
 
@@ -50,6 +51,8 @@ const READ = [
   ["exclusive", same],
   ["autoDelete", same],
   ["keepResults", same],
+  ["ttl", same],
+  ["expired", same],
 ] as const satisfies (readonly [keyof QueueOptions, (value: never) => unknown])[];
 
 /** The options of a queue as the node gives them. */

@@ -55,7 +55,7 @@ export function queuedMessage(
   headersOnly: boolean,
 ): QueuedMessage<unknown> {
   const [number, place, attempts, lane, sequence, index, storedAt, dueAt, bodyBytes, body] = raw;
-  const [, , , , , , , , , , properties, deadReason, deaths] = raw;
+  const [, , , , , , , , , , properties, deadReason, deaths, expiresAt] = raw;
   const id = `${lane}-${sequence}-${index}`;
   return {
     ...message(codec, queue, id, headersOnly ? null : body, properties ?? null),
@@ -64,6 +64,7 @@ export function queuedMessage(
     attempts,
     storedAt: new Date(storedAt),
     dueAt: dueAt === null ? undefined : new Date(dueAt),
+    expiresAt: typeof expiresAt === "number" ? new Date(expiresAt) : undefined,
     bodyBytes,
     deadReason: deadReason ?? undefined,
     deaths: readDeaths(deaths),

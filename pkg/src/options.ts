@@ -51,6 +51,11 @@ const duration: Rule<number> = (value, name) => {
   if (value_ms <= Number.MAX_SAFE_INTEGER) return Math.round(value_ms);
   throw invalid(`${name} must be finite`, name);
 };
+const lasting: Rule<number> = (value, name) => {
+  const value_ms = duration(value, name);
+  if (value_ms > 0) return value_ms;
+  throw invalid(`${name} must be at least a millisecond`, name);
+};
 const abortSignal: Rule<AbortSignal> = (value, name) => {
   if (typeof (value as AbortSignal)?.addEventListener === "function") return value as AbortSignal;
   throw invalid(`${name} must be an AbortSignal`, name);
@@ -123,6 +128,7 @@ export const checkPublish = (options: unknown): CheckedMessage =>
 
 const SEND = {
   ...MESSAGE,
+  ttl: lasting,
   delay: duration,
   at: (value: unknown, name: string) => {
     if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
@@ -136,7 +142,7 @@ const SEND = {
   }) as Rule<"device" | "processed">,
 };
 export type CheckedSend = Checked<typeof SEND>;
-const SEND_LATER = "ttl priority";
+const SEND_LATER = "priority";
 export const checkSend = (options: unknown): CheckedSend =>
   check("send", options, SEND, SEND_LATER);
 
@@ -272,12 +278,14 @@ const QUEUE = {
   exclusive: flag,
   autoDelete: duration,
   keepResults: duration,
+  ttl: lasting,
+  expired: text,
   deadLetter: ((value, name) => (value === false ? false : text(value, name))) as Rule<
     string | false
   >,
 };
 const QUEUE_LATER =
-  "order onFailure priorities lastValue ttl expired rate dedupe "
+  "order onFailure priorities lastValue rate dedupe "
   + "offlineLease schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>

@@ -89,7 +89,7 @@ export class QueueClient implements Queue<unknown, unknown> {
       const checked = checkSend(options),
         delay_ms = delayOf(checked),
         properties = encodeProperties(checked);
-      const { durability, confirm } = checked;
+      const { durability, confirm, ttl } = checked;
       const rest = this.#rest(checked);
       const track = checked.track ?? confirm === "processed";
       const receipt = this.receipts(durability);
@@ -97,7 +97,8 @@ export class QueueClient implements Queue<unknown, unknown> {
         "send",
         checked,
         this.#context.encode(body, "body"),
-        (raw, bytes) => raw.send(this.name, bytes, properties, delay_ms, durability, track),
+        (raw, bytes) => 
+          raw.send(this.name, bytes, properties, delay_ms, durability, track, ttl),
         (event: RawEventOf<"sent">) => receipt(event, 0, checked.id, track),
       );
       if (confirm !== "processed") return sent;

@@ -27,6 +27,7 @@ export interface RawBus {
     delayMs?: number,
     durability?: string,
     track?: boolean,
+    ttlMs?: number,
   ): number;
   sendBatch(queue: string, items: Uint8Array, durability?: string): number;
   commit(writes: Uint8Array, acks: Uint8Array, durability?: string): number;
@@ -136,6 +137,7 @@ export type RawQueueMessage = readonly [
   properties?: Bytes | null,
   deadReason?: string | null,
   deaths?: Bytes | null,
+  expiresAtUnixMs?: number | null,
 ];
 
 /** A queue in a list. Absent fields at the end are left out. */

@@ -39,6 +39,7 @@ type Exported = readonly [
   dueAtUnixMs: number | null,
   attempts: number,
   deaths: Uint8Array | null,
+  expiresAtUnixMs?: number | null,
 ];
 
 /** What finds the queue in a list. */
@@ -105,10 +106,11 @@ async function declaredOptions(
 
 function exported(raw: RawQueueMessage): Exported {
   const [, , attempts, lane, sequence, index, storedAt, dueAt, , body] = raw;
-  const [, , , , , , , , , , properties, , deaths] = raw;
+  const [, , , , , , , , , , properties, , deaths, expiresAt] = raw;
   const own = properties ? (decode(properties) as [string | null])[0] : null;
   const id = own ?? `${lane}-${sequence}-${index}`;
-  return [id, properties ?? null, body, storedAt, dueAt, attempts, deaths ?? null];
+  const history = deaths ?? null;
+  return [id, properties ?? null, body, storedAt, dueAt, attempts, history, expiresAt ?? null];
 }
 
 /** The blocks of a file, the header first. Throws `INVALID` at the first sign of damage. */
@@ -167,7 +169,7 @@ function checkProperties(properties: Uint8Array): void {
 }
 
 function checkMessage(value: unknown): void {
-  const [id, properties, body, storedAt, dueAt, attempts, deaths] = Array.isArray(value)
+  const [id, properties, body, storedAt, dueAt, attempts, deaths, expiresAt] = Array.isArray(value)
     ? value
     : [];
   const right =
@@ -177,7 +179,8 @@ function checkMessage(value: unknown): void {
     && isCount(storedAt)
     && isOr(dueAt, isCount)
     && isCount(attempts)
-    && isOr(deaths, isBytes);
+    && isOr(deaths, isBytes)
+    && isOr(expiresAt ?? null, isCount);
   if (!right) throw damaged("a message is not as it should be");
   try {
     // What would fail where it is taken must not come in.
@@ -247,9 +250,11 @@ export async function importQueue(
 
 /** A message as a send takes it. It keeps its id, attempts and history. */
 function itemOf(entry: Exported, now: number): unknown[] {
-  const [id, properties, body, storedAt, dueAt, attempts, deaths] = entry;
+  const [id, properties, body, storedAt, dueAt, attempts, deaths, expiresAt] = entry;
   const fields = properties ? [...(decode(properties) as unknown[])] : [];
   fields[0] = id;
   const delay = dueAt === null ? null : Math.max(0, dueAt - now);
-  return [body, encodeNow(fields), delay, null, [attempts, storedAt, deaths]];
+  // One that expired meanwhile does so where it comes.
+  const ttl = typeof expiresAt === "number" ? Math.max(1, expiresAt - now) : null;
+  return [body, encodeNow(fields), delay, null, [attempts, storedAt, deaths], ttl];
 }

@@ -3,13 +3,7 @@ import { test } from "node:test";
 
 import { encode } from "cborg";
 
-import { connectBus, openBus, take, until } from "./helpers.mjs";
-
-async function all(iterable) {
-  const found = [];
-  for await (const entry of iterable) found.push(entry);
-  return found;
-}
+import { all, connectBus, openBus, take, until } from "./helpers.mjs";
 
 /** The first state of a queue that fits. */
 function shown(stats, fits) {
@@ -39,6 +33,8 @@ test("admin: list names every queue with its options, counts and owner", async (
     waitForConsumers: 2,
     waitForConsumersMax: 700,
     keepResults: 900,
+    ttl: 60_000,
+    expired: "late",
   };
   await bus.admin.declare("own.1", options);
   await bus.queue("own.2", { deadLetter: false, backoff: [10, 20] }).send("four");
@@ -423,6 +419,7 @@ test("import: a file that is whole and says what can't be is refused as well", a
     [header, right.with(4, "x")],
     [header, right.with(5, 1.5)],
     [header, right.with(6, encode([1, 5]))],
+    [header, [...right, "soon"]],
   ];
   for (const [head, message] of wrong) {
     const refused = { code: "INVALID", data: { reason: "file" } };

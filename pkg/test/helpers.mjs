@@ -48,6 +48,13 @@ export function deferred() {
   return parts;
 }
 
+/** All that comes of an iterable. */
+export async function all(iterable) {
+  const found = [];
+  for await (const entry of iterable) found.push(entry);
+  return found;
+}
+
 /** Asks again and again, with a turn of the event loop between, until the answer is yes. */
 export async function until(question) {
   while (!(await question())) await new Promise((resolve) => setImmediate(resolve));

@@ -134,6 +134,7 @@ impl Broker {
             properties: message.properties,
             dead_reason: deaths.history(found.number).dead_reason(),
             deaths: deaths.of(found.number),
+            expires_at: self.state.expiries.of(found.number),
         })
     }
 

@@ -105,6 +105,7 @@ fn write_queue(state: &State, id: QueueId, queue: &Queue, write: &mut dyn FnMut(
             due_at,
             deaths: state.deaths.of(number),
             properties_bytes: properties_bytes(&entry),
+            expires_at: state.expiries.of(number),
         });
     }
 }
@@ -121,6 +122,7 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             due_at: None,
             deaths: state.deaths.of(lease.number),
             properties_bytes: properties_bytes(&lease.entry),
+            expires_at: state.expiries.of(lease.number),
         });
         write(&Record::Leased {
             lease: *number,

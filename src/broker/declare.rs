@@ -1,5 +1,6 @@
 //! Queues as they are declared: made, compared with what is there, changed.
 
+use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
@@ -70,6 +71,10 @@ impl Broker {
         if let Some(DeadLetter::Queue(dead)) = &options.dead_letter {
             Name::parse(dead, &self.limits)?;
         }
+        options.check_expiry(&self.limits)?;
+        if options.expired.as_deref() == Some(name) {
+            return Err(Refused::new(Code::Invalid, "expired"));
+        }
         let waits_max = self.limits.backoff_waits_max;
         if options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
             return Err(Refused::new(Code::Invalid, "backoff"));
@@ -114,19 +119,24 @@ impl Broker {
     pub(super) fn dead_letter_queue(&mut self, queue: QueueId) -> Option<QueueId> {
         let declared = self.state.queues.get(&queue)?;
         let name = declared.dead_letters()?;
-        if let Some(dead) = self.state.queue_named(&name) {
-            return Some(dead);
+        Some(self.grave(&name))
+    }
+
+    /// The queue of that name, for messages that other queues let go, made on first use.
+    pub(super) fn grave(&mut self, name: &str) -> QueueId {
+        if let Some(dead) = self.state.queue_named(name) {
+            return dead;
         }
         // Made without the bounds of `declare`: a message must not be lost to a limit. What fails
         // here stays here.
         let dead = self.state.next.queue;
         let options = QueueOptions {
             deliveries_max: Some(u32::MAX),
-            dead_letter: Some(DeadLetter::Queue(name.clone())),
+            dead_letter: Some(DeadLetter::Queue(name.to_owned())),
             ..QueueOptions::default()
         };
-        self.commit(&Record::Declared { queue: dead, name: &name, options, owner: None });
-        Some(dead)
+        self.commit(&Record::Declared { queue: dead, name, options, owner: None });
+        dead
     }
 }
 

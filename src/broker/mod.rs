@@ -14,6 +14,7 @@ mod deadline;
 mod deaths;
 mod declare;
 mod deliver;
+mod expiries;
 mod frames;
 mod fullness;
 mod gate;
@@ -270,6 +271,7 @@ impl Broker {
         if self.over {
             return;
         }
+        self.expire_messages(now);
         match input {
             Input::Tick => {}
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
@@ -307,6 +309,8 @@ impl Broker {
         }
         self.settle_down(now);
         self.wake_delayed(now);
+        // What came back in this turn.
+        self.expire_messages(now);
         self.end_gatherings(now);
         self.end_pauses(now);
         if !self.draining {

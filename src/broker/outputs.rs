@@ -36,6 +36,7 @@ impl Broker {
         let wall =
             |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
         let delayed = self.delayed.first().map(wall);
+        let expiries = self.state.expiries.next_at().map(wall);
         let pauses = self.pauses.first().map(wall);
         let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
         let settling = self.settling.as_ref().map(Settling::until);
@@ -48,6 +49,7 @@ impl Broker {
             self.call_ends.first(),
             self.live.wake_at(),
             delayed,
+            expiries,
             pauses,
             housekeeping,
             settling,

@@ -113,6 +113,7 @@ impl Broker {
         if QueueOptions::default().or_tunables(&policy.options) != policy.options {
             return Err(Refused::new(Code::Invalid, "structural"));
         }
+        policy.options.check_expiry(&self.limits)?;
         let waits_max = self.limits.backoff_waits_max;
         if policy.options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
             return Err(Refused::new(Code::Invalid, "backoff"));

@@ -140,10 +140,12 @@ impl State {
         let Some(entry) = entry else { return Liveness::Same };
         let Some(target) = self.queues.get_mut(&into) else {
             self.deaths.remove(number);
+            self.expiries.remove(number);
             return Liveness::Release(entry);
         };
         target.totals.sent_total += 1;
         target.put(number, Entry { attempts: 0, ..entry }, due_at);
+        self.expiries.put(number, into);
         self.deaths.move_back(number);
         Liveness::Same
     }

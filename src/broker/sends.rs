@@ -152,6 +152,9 @@ impl Broker {
             if properties > self.limits.headers_bytes_max as usize {
                 return Err(Refused::new(Code::TooLarge, "headers_bytes_max"));
             }
+            if item.ttl_ms == Some(0) {
+                return Err(Refused::new(Code::Invalid, "ttl"));
+            }
             if item.past.is_some_and(|past| !self.is_possible(&past)) {
                 return Err(Refused::new(Code::Invalid, "past"));
             }
@@ -197,6 +200,7 @@ impl Broker {
                 properties: item.properties,
                 tracked: item.track.filter(|track| *track),
                 past: item.past,
+                expires_at: self.state.expiry_of(queue, item, now),
             }));
             self.trace_sent(queue, number);
         }

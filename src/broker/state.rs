@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::deaths::Deaths;
+use crate::broker::expiries::Expiries;
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::policies::Policies;
@@ -79,6 +80,7 @@ pub struct State {
     pub lanes: Line<LaneId, Lane>,
     pub leases: Line<LeaseNumber, Lease>,
     pub deaths: Deaths,
+    pub expiries: Expiries,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
     pub policies: Policies,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
@@ -99,6 +101,7 @@ impl State {
             lanes: Line::new(),
             leases: Line::new(),
             deaths: Deaths::new(limits.deaths_max),
+            expiries: Expiries::default(),
             redrives: Map::new(),
             policies: Policies::new(),
             settled_lately: Map::new(),
@@ -235,6 +238,7 @@ impl State {
     fn release_all(&mut self, taken: Vec<(MessageNumber, Entry)>, reason: &str) -> Liveness {
         for (number, _) in &taken {
             self.deaths.remove(*number);
+            self.expiries.remove(*number);
             self.tracks.end(*number, &TrackEnd::Failed { code: Code::Discarded, reason });
         }
         Liveness::ReleaseAll(taken.into_iter().map(|(_, entry)| entry).collect())
@@ -283,6 +287,7 @@ impl State {
             self.deaths.keep(message.number, deaths);
         }
         queue.put(message.number, entry, message.due_at);
+        self.expiries.begin(message.number, message.queue, message.expires_at);
         queue.totals.sent_total += 1;
         self.tracks.store(message);
         Liveness::Retain(entry)
@@ -298,6 +303,7 @@ impl State {
         let Some(queue) = self.queues.get_mut(id) else { return };
         let Some(entry) = queue.take(*number) else { return };
         queue.hold(*lease, entry);
+        self.expiries.hold(*number);
         if *attempt > 1 {
             queue.totals.redelivered_total += 1;
         }
@@ -341,10 +347,12 @@ impl State {
             LeaseEnd::Discarded { .. } => queue.totals.discarded_total += 1,
             LeaseEnd::Released => {
                 queue.put(lease.number, lease.entry, None);
+                self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
             LeaseEnd::Failed { due_at } => {
                 queue.put(lease.number, failed, *due_at);
+                self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
             LeaseEnd::DeadLettered { into, reason, note, at } => {
@@ -353,6 +361,7 @@ impl State {
             }
         }
         self.deaths.remove(lease.number);
+        self.expiries.remove(lease.number);
         Liveness::Release(lease.entry)
     }
 
@@ -362,11 +371,12 @@ impl State {
         number: MessageNumber,
         removal: &Removal<'_>,
     ) -> Liveness {
+        self.expiries.remove(number);
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         let Some(entry) = queue.take(number) else { return Liveness::Same };
         self.tracks.end(number, &track_end_of_removal(removal));
         match removal {
-            Removal::Discarded { .. } => {
+            Removal::Discarded { .. } | Removal::Expired { .. } => {
                 queue.totals.discarded_total += 1;
                 self.deaths.remove(number);
                 Liveness::Release(entry)
@@ -394,6 +404,7 @@ impl State {
         at: UnixMillis,
     ) -> Liveness {
         let Dead { from, number, entry } = dead;
+        self.expiries.remove(number);
         if let Some(queue) = self.queues.get_mut(&from) {
             queue.totals.dead_lettered_total += 1;
             let (queue, attempts) = (&*queue.name, entry.attempts);
@@ -420,11 +431,14 @@ impl State {
             due_at,
             deaths,
             properties_bytes,
+            expires_at,
         } = record
         else {
             return Liveness::Same;
         };
-        let Some(queue) = self.queues.get_mut(queue) else { return Liveness::Same };
+        let id = *queue;
+        let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
+        self.expiries.begin(*number, id, *expires_at);
         let properties_bytes = properties_bytes.unwrap_or(0);
         let (place, body_bytes, attempts) = (*place, *body_bytes, *attempts);
         let entry = Entry { place, body_bytes, properties_bytes, attempts };
@@ -466,6 +480,9 @@ fn track_end_of_lease<'a>(end: &LeaseEnd<'a>) -> Option<TrackEnd<'a>> {
 fn track_end_of_removal<'a>(removal: &Removal<'a>) -> TrackEnd<'a> {
     match *removal {
         Removal::Discarded { reason } => TrackEnd::Failed { code: Code::Discarded, reason },
+        Removal::Expired { .. } | Removal::DeadLettered { reason: Reason::Expired, .. } => {
+            TrackEnd::Failed { code: Code::Expired, reason: Reason::Expired.text() }
+        }
         Removal::DeadLettered { reason, .. } => {
             TrackEnd::Failed { code: Code::DeadLettered, reason: reason.text() }
         }

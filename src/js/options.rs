@@ -251,6 +251,8 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "exclusive",
         "idleMsMax",
         "resultKeepMs",
+        "ttlMs",
+        "expired",
     ];
     let fields = Fields::of(object, &names, "options");
     let dead_letter = fields.read("deadLetter", |value| {
@@ -281,6 +283,8 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         exclusive: fields.flag("exclusive"),
         idle_ms_max: fields.long("idleMsMax"),
         result_keep_ms: fields.long("resultKeepMs"),
+        ttl_ms: fields.long("ttlMs"),
+        expired: fields.text("expired"),
     })
 }
 

@@ -105,6 +105,7 @@ mod tests {
                 due_at: None,
                 deaths: None,
                 properties_bytes: None,
+                expires_at: None,
             });
         }
         pages.finish(manifest)

@@ -65,6 +65,10 @@ variants! {
             reason: Reason,
             at: UnixMillis,
         },
+        /// Gone, for it outlived its time to live. The wall clock read `at`.
+        3 => Expired {
+            at: UnixMillis,
+        },
     }
 }
 
@@ -238,6 +242,8 @@ variants! {
             deaths: Option<&'a [u8]>,
             /// Absent if it has none.
             properties_bytes: Option<u32>,
+            /// When it expires, if it does.
+            expires_at: Option<UnixMillis>,
         },
         /// Checkpoint: the next number of each kind.
         21 => Counters {
@@ -283,5 +289,7 @@ structure! {
         pub tracked: Option<bool>,
         /// What it brought along from where it was before.
         pub past: Option<Past<'a>>,
+        /// When it expires, if it does.
+        pub expires_at: Option<UnixMillis>,
     }
 }

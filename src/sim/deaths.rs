@@ -39,7 +39,7 @@ pub struct Redriving {
 /// back, only out of other queues.
 fn is_circle(message: &Message, target: &str) -> bool {
     let recent = &message.deaths[message.deaths_before..];
-    let mut pushed = recent.iter().rev().take_while(|death| death.reason == Reason::Overflow);
+    let mut pushed = recent.iter().rev().take_while(|death| death.reason.is_automatic());
     pushed.any(|death| death.queue == target)
 }
 
@@ -78,6 +78,11 @@ impl Model {
         number: MessageNumber,
         removal: &Removal<'_>,
     ) -> Result<(), Violation> {
+        if let Removal::Expired { .. } | Removal::DeadLettered { reason: Reason::Expired, .. } =
+            removal
+        {
+            return self.expire(id, number, removal);
+        }
         let waiting = self.messages.iter().filter(|(_, message)| {
             message.queue == id && matches!(message.whereabouts, Whereabouts::Waiting { .. })
         });
@@ -113,10 +118,10 @@ impl Model {
                 let death = Death { queue, reason: *reason, attempts, at: *at, note: None };
                 message.bury(*into, target, wanted, death)
             }
-            Removal::Discarded { .. } if wanted.is_some() && !circle => {
+            _ if wanted.is_some() && !circle => {
                 violated(KEPT, format!("{} is discarded though its queue keeps it", message.tag))
             }
-            Removal::Discarded { .. } => {
+            _ => {
                 message.whereabouts = Whereabouts::Discarded;
                 Ok(())
             }

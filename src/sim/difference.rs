@@ -43,6 +43,9 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
     if let Some(what) = first_difference("message", &told, &found, |number| number.0) {
         return Some(what);
     }
+    if let Some(what) = expiries(model, state) {
+        return Some(what);
+    }
     if let Some(what) = histories(model, state) {
         return Some(what);
     }
@@ -73,6 +76,20 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
         return Some(what);
     }
     names_and_leaders(model, state)
+}
+
+/// When the messages that live expire.
+fn expiries(model: &Model, state: &State) -> Option<String> {
+    let lives = |whereabouts| !matches!(whereabouts, Whereabouts::Acked | Whereabouts::Discarded);
+    let known = model.messages.iter();
+    let told: BTreeMap<MessageNumber, _> = known
+        .clone()
+        .filter(|(_, message)| lives(message.whereabouts))
+        .filter_map(|(number, message)| Some((*number, message.expires_at?)))
+        .collect();
+    let found: BTreeMap<MessageNumber, _> =
+        known.filter_map(|(number, _)| Some((*number, state.expiries.of(*number)?))).collect();
+    first_difference("expiry of message", &told, &found, |number| number.0)
 }
 
 /// What the records say of the deaths of the messages that live.

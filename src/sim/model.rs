@@ -15,6 +15,7 @@ use crate::log::{LeaseEnd, Place, Record};
 use crate::options::{DeadLetter, QueueOptions};
 use crate::sim::check::{Violation, violated};
 use crate::sim::deaths::{Death, Redriving};
+use crate::sim::expiry::EXPIRY;
 use crate::sim::fact::{ProcessId, Tag};
 use crate::time::UnixMillis;
 use crate::wire::frame::Reason;
@@ -51,6 +52,9 @@ pub struct Message {
     pub deaths: Vec<Death>,
     /// So many of them came before it was last moved back.
     pub deaths_before: usize,
+    pub expires_at: Option<UnixMillis>,
+    /// It was discarded for it outlived its time.
+    pub expired: bool,
 }
 
 impl Message {
@@ -66,6 +70,7 @@ impl Message {
             return violated(KEPT, format!("{} died into the wrong queue", self.tag));
         }
         self.deaths.push(death);
+        self.expires_at = None;
         self.queue = into;
         self.moved = true;
         self.attempts = 0;
@@ -94,6 +99,8 @@ pub struct Lease {
     pub extensions: u32,
     /// How it ended, and whether its holder ended it.
     pub end: Option<(End, bool)>,
+    /// When its message expires.
+    pub expires_at: Option<UnixMillis>,
 }
 
 #[derive(Clone, Debug)]
@@ -234,6 +241,9 @@ impl Model {
         if !self.queues.contains_key(&stored.queue) {
             return violated(RECORDS, format!("queue {} is not declared", stored.queue.0));
         }
+        if !self.is_to_expire(tag, stored) {
+            return violated(EXPIRY, format!("{tag} is to expire at {:?}", stored.expires_at));
+        }
         self.move_lane(stored)?;
         let newest = self.serials.entry((tag.process, stored.queue)).or_default();
         if *newest >= tag.serial {
@@ -255,6 +265,8 @@ impl Model {
             place,
             deaths: Vec::new(),
             deaths_before: 0,
+            expires_at: stored.expires_at,
+            expired: false,
         };
         self.messages.insert(stored.number, message);
         Ok(())
@@ -314,6 +326,7 @@ impl Model {
             attempt: *attempt,
             extensions: 0,
             end: None,
+            expires_at: message.expires_at,
         };
         self.leases.insert(*lease, leased);
         Ok(())

@@ -58,6 +58,7 @@ fn policy(dice: &mut Dice, name: &'static str) -> Policy<'static> {
         _ => QueueOptions {
             messages_max: Some(dice.between(5, 30)),
             overflow: Some(Overflow::DropOldest),
+            ttl_ms: dice.chance(Ratio::one_in(2)).then_some(4000),
             ..QueueOptions::default()
         },
     };

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 
 use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
 
-pub const QUEUES: [&str; 11] = [
+pub const QUEUES: [&str; 13] = [
     "plain",
     "brief",
     "discards",
@@ -14,12 +14,14 @@ pub const QUEUES: [&str; 11] = [
     "spills",
     "single",
     "round",
+    "fades",
     "brief.dead",
     "spills.dead",
+    "faded",
 ];
 /// Those that are declared and sent to.
-pub const OWN_QUEUES: [&str; 9] =
-    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round"];
+pub const OWN_QUEUES: [&str; 10] =
+    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round", "fades"];
 
 /// Each message of one of them becomes one of the next.
 pub const STAGES: [&str; 3] = ["stage.1", "stage.2", "stage.3"];
@@ -57,6 +59,13 @@ pub fn queue_options(name: &str) -> QueueOptions {
             overflow: Some(Overflow::DeadLetter),
             consumers_min: Some(2),
             consumers_wait_ms: Some(400),
+            ..brief
+        },
+        // Delays, leases and waits all may last longer.
+        "fades" => QueueOptions {
+            lease_ms: Some(1500),
+            ttl_ms: Some(1200),
+            expired: Some("faded".to_owned()),
             ..brief
         },
         "single" => QueueOptions { lease_ms: Some(1000), single_active: Some(true), ..brief },

@@ -78,6 +78,8 @@ totals! {
     redriven,
     /// Messages that full queues pushed in a circle.
     circles,
+    /// Messages that outlived their time.
+    expired,
     /// Counts that were told to those who watch.
     watched,
     /// Requests and calls that were settled.
@@ -116,6 +118,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         advisories: count(checkers.advisories.told()),
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),
+        expired: count(checkers.expiry.expired()),
         watched: count(checkers.watches.told()),
         settled: count(checkers.requests.settled()),
         calls_ended: count(checkers.calls.ended()),

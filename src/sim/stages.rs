@@ -11,6 +11,7 @@ use crate::error::Code;
 use crate::id::{ConsumerId, LeaseNumber, RequestId};
 use crate::options::ConsumeOptions;
 use crate::sim::dice::Dice;
+use crate::sim::expiry::ttl_ms_of;
 use crate::sim::fact::{Act, Ask, Tag};
 use crate::sim::queues::{STAGES, queue_options};
 use crate::sim::schedule::{MILLI, Micros, SECOND};
@@ -70,7 +71,14 @@ impl Stages {
         value: Option<&[u8]>,
     ) -> Option<Ask> {
         let body = tag.body(40);
-        let item = Item { body: &body, properties: None, delay_ms: None, track: None, past: None };
+        let item = Item {
+            body: &body,
+            properties: None,
+            delay_ms: None,
+            track: None,
+            past: None,
+            ttl_ms: ttl_ms_of(tag),
+        };
         let next = STAGES.get(step.stage + 1);
         let writes: Vec<Staged<'_>> =
             next.map(|queue| Staged { queue, items: vec![item] }).into_iter().collect();

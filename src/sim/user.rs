@@ -16,6 +16,7 @@ use crate::id::{
 use crate::options::{ConsumeOptions, Durability};
 use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
+use crate::sim::expiry::ttl_ms_of;
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
 use crate::sim::operator::Operator;
 use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, queue_options};
@@ -266,12 +267,14 @@ impl User {
             .collect();
         let items: Vec<Item<'_>> = bodies
             .iter()
-            .map(|(body, delay_ms)| Item {
+            .zip(&tags)
+            .map(|((body, delay_ms), tag)| Item {
                 body,
                 properties: None,
                 delay_ms: *delay_ms,
                 track: track.then_some(true),
                 past,
+                ttl_ms: ttl_ms_of(*tag),
             })
             .collect();
         let durability = self.one_in(10).then_some(Durability::Strict);

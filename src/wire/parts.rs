@@ -23,6 +23,8 @@ structure! {
         pub track: Option<bool>,
         /// It was in a queue before, of this log or of another.
         pub past: Option<Past<'a>>,
+        /// It expires this much time after the node stored it, delayed or not. Not 0.
+        pub ttl_ms: Option<u64>,
     }
 }
 
@@ -358,6 +360,8 @@ structure! {
         pub dead_reason: Option<&'a str>,
         /// An encoded `History`, if the message died before.
         pub deaths: Option<&'a [u8]>,
+        /// When it expires, if it does.
+        pub expires_at: Option<UnixMillis>,
     }
 }
 

@@ -58,7 +58,7 @@ impl Peer {
 }
 
 pub fn item(body: &[u8]) -> Item<'_> {
-    Item { body, properties: None, delay_ms: None, track: None, past: None }
+    Item { body, properties: None, delay_ms: None, track: None, past: None, ttl_ms: None }
 }
 
 /// What a client without a lane says first.

@@ -7,6 +7,7 @@ mod calls;
 mod commits;
 mod consumers;
 mod deaths;
+mod expiry;
 mod full_storage;
 #[allow(dead_code, reason = "the test of many producers uses the rest")]
 mod harness;

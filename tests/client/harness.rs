@@ -38,7 +38,7 @@ pub struct Tab {
 }
 
 pub fn item(body: &[u8]) -> Item<'_> {
-    Item { body, properties: None, delay_ms: None, track: None, past: None }
+    Item { body, properties: None, delay_ms: None, track: None, past: None, ttl_ms: None }
 }
 
 pub fn epoch(counter: u64) -> Epoch {

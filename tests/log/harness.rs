@@ -73,6 +73,7 @@ pub fn message(number: u64, body: &[u8]) -> Record<'_> {
         properties: None,
         tracked: None,
         past: None,
+        expires_at: None,
     })
 }
 
@@ -194,6 +195,7 @@ impl Bench {
                 due_at: None,
                 deaths: None,
                 properties_bytes: None,
+                expires_at: None,
             });
         }
         self.log.finish_checkpoint();

@@ -37,6 +37,7 @@ fn messages() -> Vec<Record<'static>> {
         properties: None,
         tracked: None,
         past: None,
+        expires_at: Some(UnixMillis(70_000)),
     };
     let delayed = StoredMessage {
         due_at: Some(UnixMillis(5)),
@@ -84,6 +85,7 @@ fn messages() -> Vec<Record<'static>> {
         Record::Paused { queue: QUEUE, paused: true, until: Some(UnixMillis(7)) },
         Record::Purged { queue: QUEUE, through: NUMBER },
         removed(Removal::Discarded { reason: "overflow" }),
+        removed(Removal::Expired { at: UnixMillis(9) }),
         removed(Removal::DeadLettered { into: QUEUE, reason: Reason::Overflow, at: UnixMillis(8) }),
     ]
 }
@@ -136,6 +138,7 @@ fn checkpoint() -> Vec<Record<'static>> {
         due_at,
         deaths,
         properties_bytes: deaths.map(|_| 7),
+        expires_at: deaths.map(|_| UnixMillis(5)),
     };
     vec![
         tracked(None),

@@ -33,7 +33,14 @@ pub fn goldens() -> Vec<Golden> {
     };
     let stats = Some(QueueStats { state, bytes: 12, oldest_at: Some(AT) });
     let past = Some(Past { attempts: 2, stored_at: AT, deaths: None });
-    let item = Item { body: FIVE, properties: None, delay_ms: None, track: None, past };
+    let item = Item {
+        body: FIVE,
+        properties: None,
+        delay_ms: None,
+        track: None,
+        past,
+        ttl_ms: Some(60_000),
+    };
     vec![
         (
             "list-queues",

@@ -9,7 +9,14 @@ use crate::frames::Dice;
 use crate::golden::{FIVE, Golden};
 
 pub fn goldens() -> Vec<Golden> {
-    let item = Item { body: FIVE, properties: None, delay_ms: None, track: None, past: None };
+    let item = Item {
+        body: FIVE,
+        properties: None,
+        delay_ms: None,
+        track: None,
+        past: None,
+        ttl_ms: None,
+    };
     let acked = Acked { lease: LeaseNumber(7), value: Some(FIVE) };
     vec![
         (

@@ -114,6 +114,7 @@ impl<'a> Dice<'a> {
                 stored_at: UnixMillis(dice.number()),
                 deaths: dice.maybe(Self::bytes),
             }),
+            ttl_ms: self.maybe(Self::number),
         }
     }
 
@@ -168,6 +169,8 @@ impl<'a> Dice<'a> {
             exclusive: self.maybe(Self::flag),
             idle_ms_max: self.maybe(Self::number),
             result_keep_ms: self.maybe(Self::number),
+            ttl_ms: self.maybe(Self::number),
+            expired: self.maybe(Self::text).map(Into::into),
         }
     }
 
@@ -204,6 +207,7 @@ impl<'a> Dice<'a> {
             properties: self.maybe(Self::bytes),
             dead_reason: self.maybe(Self::text),
             deaths: self.maybe(Self::bytes),
+            expires_at: self.maybe(|dice| UnixMillis(dice.number())),
         }
     }
 

@@ -181,12 +181,20 @@ fn queue() -> Vec<Golden> {
         ..QueueOptions::default()
     };
     let items = vec![
-        Item { body: FIVE, properties: None, delay_ms: None, track: None, past: None },
+        Item {
+            body: FIVE,
+            properties: None,
+            delay_ms: None,
+            track: None,
+            past: None,
+            ttl_ms: None,
+        },
         Item {
             body: FIVE,
             properties: Some(&[0x81, 0x61, b'k']),
             delay_ms: Some(1500),
             track: None,
+            ttl_ms: None,
             past: None,
         },
     ];

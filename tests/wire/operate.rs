@@ -31,6 +31,7 @@ pub fn goldens() -> Vec<Golden> {
         properties: None,
         dead_reason: None,
         deaths: None,
+        expires_at: Some(UnixMillis(1_790_000_090_000)),
     };
     let (queue, id) = ("jobs", QueueId(2));
     let messages = vec![delayed];

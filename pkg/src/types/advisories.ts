@@ -29,6 +29,10 @@ export interface QueueAdvisories {
   };
   /** A message is gone: a full queue let it go, or one without dead letters. */
   discarded: About & { readonly number: number; readonly reason: string };
+  /**
+   * A message outlived its time. It went to the queue `into`, or is gone. `id`, if it is tracked.
+   */
+  expired: About & { readonly number: number; readonly id?: string; readonly into?: string };
   /** A send was refused, the first since one was taken. */
   full: About & { readonly limit: "messages_max" | "bytes_max" };
   /** A redrive of this dead-letter queue is over. */

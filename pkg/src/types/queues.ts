@@ -47,6 +47,16 @@ export interface QueueOptions {
   autoDelete?: Duration;
   /** How long it can be asked what became of a message. Default: the limit `result_keep_ms`. */
   keepResults?: Duration;
+  /**
+   * What is sent to the queue from now on expires after so long, unless its own `ttl` is shorter.
+   * At least 1 ms. Default: never.
+   */
+  ttl?: Duration;
+  /**
+   * The queue to which messages go that expire, with the reason `expired`; made on first use, and
+   * not the queue itself. Default: they are discarded.
+   */
+  expired?: string;
 }
 
 /**
@@ -114,6 +124,11 @@ export interface SendOptions extends MessageOptions, Wait {
   delay?: Duration;
   /** Not delivered before this time. */
   at?: Date;
+  /**
+   * It expires so long after the node stored it, delayed or not, at least 1 ms: if nobody holds it
+   * then, it leaves its queue, and else when it is given back. Counted by the clock of the host.
+   */
+  ttl?: Duration;
   durability?: Durability;
   /** The receipt can be asked for the delivery and for what the handler returns. */
   track?: boolean;
@@ -122,7 +137,7 @@ export interface SendOptions extends MessageOptions, Wait {
 }
 
 export type BatchItem<Body> = { body: Body } & MessageOptions
-  & Pick<SendOptions, "delay" | "at" | "track">;
+  & Pick<SendOptions, "delay" | "at" | "ttl" | "track">;
 export type BatchOptions = Wait & Pick<SendOptions, "durability">;
 
 /**
@@ -290,6 +305,8 @@ export interface QueuedMessage<Body> extends Message<Body> {
   readonly storedAt: Date;
   /** When it comes due, if it is delayed. */
   readonly dueAt: Date | undefined;
+  /** When it expires, if it does. */
+  readonly expiresAt: Date | undefined;
   readonly bodyBytes: number;
   readonly deadReason: string | undefined;
   readonly deaths: readonly Death[];

@@ -9,8 +9,10 @@ use crate::cbor::{self, Malformed};
 use crate::client::io::Event;
 use crate::id::{MessageNumber, SubscriptionId};
 use crate::sim::check::{Checker, View, Violation, violated};
+use crate::sim::deaths::Death;
 use crate::sim::fact::{Ask, Fact, ProcessId};
 use crate::sim::model::Whereabouts;
+use crate::wire::frame::Reason;
 
 const TRUE: &str = "advisory-is-true";
 const SYSTEM: &str = "$tabmq.";
@@ -54,8 +56,12 @@ impl Advisories {
             (Some("dead-lettered"), Some(message)) => {
                 message.deaths.iter().any(|death| death.queue == told.queue)
             }
+            (Some("expired"), Some(message)) => {
+                let died = |death: &Death| death.reason == Reason::Expired;
+                message.expired || message.deaths.iter().any(died)
+            }
             (Some("discarded"), Some(message)) => message.whereabouts == Whereabouts::Discarded,
-            (Some("dead-lettered" | "discarded"), None) => false,
+            (Some("dead-lettered" | "discarded" | "expired"), None) => false,
             _ => true,
         };
         if !holds && !self.shaken {

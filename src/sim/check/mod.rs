@@ -4,6 +4,7 @@ pub mod advisories;
 pub mod calls;
 pub mod chain;
 pub mod epochs;
+pub mod expiry;
 pub mod leases;
 pub mod live;
 pub mod numbers;
@@ -20,6 +21,7 @@ use alloc::string::String;
 use crate::sim::fact::Fact;
 use crate::sim::model::Model;
 use crate::sim::schedule::Micros;
+use crate::sim::walls::Walls;
 
 /// A promise was broken.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +41,7 @@ pub struct View<'a> {
     pub now: Micros,
     /// What is stored, as of this moment.
     pub model: &'a Model,
+    pub walls: &'a Walls,
 }
 
 pub trait Checker {
@@ -75,6 +78,7 @@ macro_rules! checkers {
 
 checkers! {
     epochs: epochs::Epochs,
+    expiry: expiry::Expiry,
     stored: stored::Stored,
     sends: sends::Sends,
     leases: leases::Leases,

@@ -11,7 +11,7 @@ use crate::id::{ClientId, RequestId};
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, ProcessId, Tag};
 use crate::sim::model::{End, Whereabouts};
-use crate::wire::frame::{Frame, Tracking};
+use crate::wire::frame::{Frame, Reason, Tracking};
 
 const PROCESSED: &str = "processed-is-true";
 const FAILED: &str = "failed-is-true";
@@ -68,10 +68,12 @@ fn failed(view: View<'_>, tag: Tag, code: Code) -> Result<(), Violation> {
     let Some(message) = message else {
         return violated(FAILED, format!("{tag} is not in the log"));
     };
-    let fate = if code == Code::DeadLettered {
-        message.moved
-    } else {
-        message.whereabouts == Whereabouts::Discarded
+    let fate = match code {
+        Code::DeadLettered => message.moved,
+        Code::Expired => {
+            message.expired || message.deaths.iter().any(|death| death.reason == Reason::Expired)
+        }
+        _ => message.whereabouts == Whereabouts::Discarded,
     };
     if fate {
         return Ok(());

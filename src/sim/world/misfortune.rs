@@ -47,7 +47,8 @@ impl World {
             Fault::WallJumped => {
                 self.faults.add(fault);
                 let jump_ms = self.fault_dice.between(0, 2 * WALL_JUMP_MS_MAX);
-                self.wall_offset_ms += jump_ms.cast_signed() - WALL_JUMP_MS_MAX.cast_signed();
+                let by_ms = jump_ms.cast_signed() - WALL_JUMP_MS_MAX.cast_signed();
+                self.walls.jump(self.schedule.now(), by_ms);
                 Ok(())
             }
             _ => self.hit_page(fault),

@@ -28,8 +28,9 @@ use crate::sim::network::Network;
 use crate::sim::plan::{self, Plan};
 use crate::sim::schedule::{Micros, SECOND, Schedule};
 use crate::sim::user::Chore;
+use crate::sim::walls::Walls;
 use crate::store::StorageResult;
-use crate::time::{Instant, Now, UnixMillis};
+use crate::time::{Instant, Now};
 
 use hosts::NodeHost;
 pub use hosts::STORAGE;
@@ -37,7 +38,6 @@ use mail::Letter;
 use processes::Process;
 
 /// Wall time at the start of each run.
-const WALL_START_MS: u64 = 1_700_000_000_000;
 
 /// Ticks without any time passing or anything else happening, before we call it a spin.
 const IDLE_TICKS_MAX: u32 = 100;
@@ -138,7 +138,7 @@ pub struct World {
     pub chunks_deleted: u64,
     pub filled_up: u64,
     pub had_room: u64,
-    wall_offset_ms: i64,
+    walls: Walls,
     next_process: ProcessId,
     next_node: NodeId,
     /// The node that is to die after so many more outputs.
@@ -178,7 +178,7 @@ impl World {
             chunks_deleted: 0,
             filled_up: 0,
             had_room: 0,
-            wall_offset_ms: 0,
+            walls: Walls::default(),
             next_process: ProcessId(1),
             next_node: NodeId(1),
             doomed: None,
@@ -291,9 +291,8 @@ impl World {
 
     /// Both clocks as the process reads them.
     fn now_at(&self, origin: Micros) -> Now {
-        let since_start_ms = i64::try_from(self.schedule.now() / 1000).unwrap_or(i64::MAX);
-        let wall_ms = WALL_START_MS.saturating_add_signed(since_start_ms + self.wall_offset_ms);
-        Now { mono: Instant(origin + self.schedule.now()), unix: UnixMillis(wall_ms) }
+        let now = self.schedule.now();
+        Now { mono: Instant(origin + now), unix: self.walls.read(now) }
     }
 
     /// Shows a fact to every checker.
@@ -306,7 +305,7 @@ impl World {
             };
             self.note(&shorten_lists(&text));
         }
-        let view = View { now: self.schedule.now(), model: &self.model };
+        let view = View { now: self.schedule.now(), model: &self.model, walls: &self.walls };
         self.checkers.observe(view, fact)
     }
 
@@ -337,7 +336,7 @@ impl World {
 
     fn finish(&mut self) -> Result<(), Violation> {
         self.mix(9, &self.inputs.to_le_bytes().clone());
-        let view = View { now: self.schedule.now(), model: &self.model };
+        let view = View { now: self.schedule.now(), model: &self.model, walls: &self.walls };
         self.checkers.finish(view)?;
         self.all_are_served()
     }

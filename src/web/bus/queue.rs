@@ -65,7 +65,8 @@ impl Queue {
     /// # Errors
     /// As for every verb, and `STORAGE` if there is no room.
     pub async fn send(&self, body: &[u8]) -> Result<Receipt, Error> {
-        let item = Item { body, properties: None, delay_ms: None, track: None, past: None };
+        let item =
+            Item { body, properties: None, delay_ms: None, track: None, past: None, ttl_ms: None };
         let verb =
             |client: &mut crate::client::Client, now| client.send(now, &self.name, &[item], None);
         match self.bus.request(verb).await? {
