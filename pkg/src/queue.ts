@@ -29,7 +29,7 @@ import {
 } from "./options.js";
 import { pages } from "./pages.js";
 import { attempt, type Patience, Pending } from "./pending.js";
-import { encodeRedrive } from "./redrive.js";
+import { encodePick, encodeRedrive, TASK } from "./redrive.js";
 import type { RawBus, RawEventOf } from "./raw.js";
 import { statsOf } from "./stats.js";
 import type {
@@ -208,6 +208,17 @@ export class QueueClient implements Queue<unknown, unknown> {
     });
   }
 
+  cancel(id: string, options?: Wait): Promise<boolean> {
+    return attempt(async () => {
+      const wait = checkWait("cancel", options);
+      if (typeof id !== "string" || !id) throw invalid("cancel: the id must be a string", "id");
+      const { name: queue } = this;
+      const order = encodePick({ where: { ids: [id] }, max: 1, task: TASK.cancel, queue });
+      const begin = (raw: RawBus) => raw.redrive(order);
+      return (await this.#ask("cancel", wait, NOTHING, begin, count)) > 0;
+    });
+  }
+
   redrive(options?: RedriveOptions): Promise<number> {
     return attempt(() => {
       const { signal, timeout, ...redrive } = checkRedrive(options);
@@ -356,7 +367,7 @@ export class QueueClient implements Queue<unknown, unknown> {
 }
 
 later(QueueClient.prototype, "queue", {
-  rejects: "prepare schedule unschedule schedules cancel",
+  rejects: "prepare schedule unschedule schedules",
   throws: "",
   absent: "",
 });

@@ -19,7 +19,7 @@ export function encodeRedrive(
 }
 
 /** What is done to messages that are picked by hand. */
-export const TASK = { move: 0, discard: 1 } as const;
+export const TASK = { move: 0, discard: 1, cancel: 2 } as const;
 
 /** Which messages are meant, and what is done to them; without a task dead letters go back. */
 interface Picked {

@@ -81,3 +81,24 @@ test("ttl: what can not be followed is refused", async (t) => {
     await assert.rejects(bus.queue("jobs", { expired }).send("x"), { code: "INVALID" });
   assert.equal((await all(bus.admin.list())).length, 0, "nothing was made");
 });
+
+test("cancel: takes back what waits, also for its time, and its producer hears", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("jobs");
+  const later = await jobs.send(1, { delay: "1h", id: "order-7", track: true });
+  const [plain, held] = await jobs.sendBatch([{ body: 2 }, { body: 3, track: true }]);
+  assert.equal(await jobs.cancel("order-7"), true);
+  await assert.rejects(later.processed(), { code: "DISCARDED", data: { reason: "cancelled" } });
+  assert.equal(await jobs.cancel("order-7"), false);
+  assert.equal(await jobs.cancel(plain.id), true);
+  const [delivery] = await jobs.receive();
+  assert.equal(delivery.id, held.id);
+  assert.equal(await jobs.cancel(held.id), false, "who holds it keeps it");
+  await delivery.ack();
+  assert.equal(await jobs.cancel(held.id), false);
+  for (const id of ["", 5, undefined, null])
+    await assert.rejects(jobs.cancel(id), { code: "INVALID" });
+  await assert.rejects(bus.queue("nowhere").cancel("x"), { code: "NOT_FOUND" });
+  const { discardedTotal } = await jobs.info();
+  assert.equal(discardedTotal, 2);
+});

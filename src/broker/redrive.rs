@@ -19,6 +19,8 @@ use crate::wire::frame::{Death, History, Identity, Redrive, Task};
 
 /// Why a message is discarded that somebody picked.
 const REMOVED: &str = "removed";
+/// Why one is discarded that its sender wants back.
+const CANCELLED: &str = "cancelled";
 /// Messages that one redrive looks at in one turn.
 const TURN_MESSAGES: u32 = 512;
 /// One that is behind its rate, for its timers were late, may make up for so much.
@@ -69,7 +71,7 @@ impl Redrives {
     }
 
     fn begin(&mut self, key: Key, redrive: &Redrive<'_>, seen: MessageNumber, now: Now) {
-        let discards = redrive.task == Some(Task::Discard);
+        let discards = redrive.task.is_some_and(Task::takes_away);
         self.under_way.push(Pace { key, seen, next_at: now.mono, awaits: None, discards });
     }
 
@@ -111,7 +113,7 @@ impl State {
             Record::RedriveForgotten { client, request } => {
                 self.redrives.remove(&(*client, *request));
             }
-            Record::Redriven { client, request, queue, number, into, due_at } => {
+            Record::Redriven { client, request, queue, number, into, due_at, cancelled } => {
                 if let Some(redriving) = self.redrives.get_mut(&(*client, *request)) {
                     redriving.moved += 1;
                     redriving.reached = *number;
@@ -119,7 +121,7 @@ impl State {
                 return match into {
                     Some(into) => self.apply_redriven(*queue, *number, *into, *due_at),
                     None => {
-                        let reason = REMOVED;
+                        let reason = reason_of(*cancelled);
                         self.apply_removed(*queue, *number, &Removal::Discarded { reason })
                     }
                 };
@@ -217,7 +219,7 @@ impl Broker {
         if own.count() >= self.limits.redrives_max as usize {
             return Err(Refused::new(Code::Full, "redrives_max"));
         }
-        if self.is_full() && redrive.task != Some(Task::Discard) {
+        if self.is_full() && !redrive.task.is_some_and(Task::takes_away) {
             return Err(Refused::new(Code::Storage, "quota"));
         }
         Ok(())
@@ -310,14 +312,15 @@ impl Broker {
         let source = self.state.queues.get(&queue);
         let due_at = source.and_then(|queue| queue.due_of(number));
         let due_at = due_at.filter(|_| redrive.task == Some(Task::Move));
+        let cancelled = (redrive.task == Some(Task::Cancel)).then_some(true);
         let (client, request) = key;
-        self.commit(&Record::Redriven { client, request, queue, number, into, due_at });
+        self.commit(&Record::Redriven { client, request, queue, number, into, due_at, cancelled });
         match into {
             Some(into) => {
                 self.dirty_queues.insert(into);
                 self.watch_delayed(into);
             }
-            None => self.advise_discarded(queue, number, REMOVED),
+            None => self.advise_discarded(queue, number, reason_of(cancelled)),
         }
     }
 
@@ -333,9 +336,22 @@ impl Broker {
             None => seen,
         };
         let queue = self.state.queues.get(&source)?;
+        if let Some(number) = self.tracked_letter(redrive, source) {
+            let entry = queue.entry(number).filter(|_| number > seen)?;
+            return Some((number, entry));
+        }
         let delayed = queue.delayed_after(seen).map(|(_, number, entry)| (number, entry)).next();
         let ready = queue.ready_after(seen).next();
         [ready, delayed].into_iter().flatten().min_by_key(|(number, _)| *number)
+    }
+
+    /// The message that its sender wants back, if it is tracked: no other need be looked at.
+    fn tracked_letter(&self, redrive: &Redrive<'_>, source: QueueId) -> Option<MessageNumber> {
+        let ids = redrive.filter.as_ref()?.ids.as_deref()?;
+        match ids {
+            [id] if redrive.task == Some(Task::Cancel) => self.state.tracks.find(source, id),
+            _ => None,
+        }
     }
 
     fn judge_letter(
@@ -364,7 +380,7 @@ impl Broker {
                 return Judged::Stays;
             }
         }
-        if redrive.task == Some(Task::Discard) {
+        if redrive.task.is_some_and(Task::takes_away) {
             return Judged::Leaves { into: None };
         }
         let into = redrive.into.or(death.map(|death| death.queue));
@@ -389,7 +405,7 @@ impl Broker {
         self.commit(&Record::Redrive { client, request, order, moved, reached });
         let source = self.state.source_of(redrive).ok().flatten();
         if let Some(source) = source
-            && redrive.task != Some(Task::Discard)
+            && !redrive.task.is_some_and(Task::takes_away)
         {
             let what = if redrive.task.is_none() { "redriven" } else { "moved" };
             self.advise(what, source, &[("moved", &count), ("into", &redrive.into)]);
@@ -398,6 +414,10 @@ impl Broker {
             self.gated(conn, &Frame::Counted { request, count });
         }
     }
+}
+
+fn reason_of(cancelled: Option<bool>) -> &'static str {
+    if cancelled == Some(true) { CANCELLED } else { REMOVED }
 }
 
 impl Queue {

@@ -203,6 +203,8 @@ variants! {
             into: Option<QueueId>,
             /// When it comes due there.
             due_at: Option<UnixMillis>,
+            /// It is gone for its sender wanted that.
+            cancelled: Option<bool>,
         },
         /// A policy is there, or changed. It concerns every queue whose name fits its pattern.
         38 => Policy(Policy<'a>),

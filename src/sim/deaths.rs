@@ -164,7 +164,8 @@ impl Model {
 
     /// A message that was meant goes where it should, as far as there is room.
     fn move_back(&mut self, record: &Record<'_>) -> Result<(), Violation> {
-        let Record::Redriven { client, request, queue: from, number, into, due_at } = record else {
+        let Record::Redriven { client, request, queue: from, number, into, due_at, .. } = record
+        else {
             return Ok(());
         };
         let room = |bytes| into.is_none_or(|into| self.has_room(into, bytes));
@@ -238,7 +239,7 @@ fn is_meant(redrive: &Redrive<'_>, message: &Message, source: &str, target: Opti
     let filter = redrive.filter.clone().unwrap_or_default();
     let id = format!("{}-{}-{}", message.lane.0, message.sequence.0, message.index);
     let wanted = match redrive.task {
-        Some(Task::Discard) => None,
+        Some(Task::Discard | Task::Cancel) => None,
         Some(Task::Move) => redrive.into,
         None => redrive.into.or(arrival.map(|death| &*death.queue)),
     };

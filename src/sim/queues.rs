@@ -26,18 +26,19 @@ pub const OWN_QUEUES: [&str; 10] =
 /// Each message of one of them becomes one of the next.
 pub const STAGES: [&str; 3] = ["stage.1", "stage.2", "stage.3"];
 
+const BACKOFF: Backoff = Backoff {
+    first_ms: 50,
+    factor_percent: 200,
+    wait_ms_max: 400,
+    jitter_percent: 20,
+    step_ms: None,
+    ladder_ms: None,
+};
+
 /// How a queue of the simulation is declared.
 #[must_use]
 pub fn queue_options(name: &str) -> QueueOptions {
-    let backoff = Backoff {
-        first_ms: 50,
-        factor_percent: 200,
-        wait_ms_max: 400,
-        jitter_percent: 20,
-        step_ms: None,
-        ladder_ms: None,
-    };
-    let brief = QueueOptions { backoff: Some(backoff), ..QueueOptions::default() };
+    let brief = QueueOptions { backoff: Some(BACKOFF), ..QueueOptions::default() };
     match name {
         "brief" => QueueOptions { lease_ms: Some(700), deliveries_max: Some(3), ..brief },
         "discards" => QueueOptions {

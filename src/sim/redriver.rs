@@ -75,7 +75,8 @@ impl Redriver {
 /// The same for any messages of a queue: to another one, or away.
 fn by_hand<'a>(dice: &mut Dice, redrive: Redrive<'a>) -> Redrive<'a> {
     let moves = dice.chance(Ratio::one_in(2));
-    let task = if moves { Task::Move } else { Task::Discard };
+    let gone = if dice.chance(Ratio::one_in(2)) { Task::Discard } else { Task::Cancel };
+    let task = if moves { Task::Move } else { gone };
     let (queue, into) = (*dice.choose(&OWN_QUEUES), *dice.choose(&OWN_QUEUES));
     let filter = redrive.filter.map(|filter| Filter { queue: None, reason: None, ..filter });
     Redrive {

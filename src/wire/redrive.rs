@@ -51,14 +51,25 @@ pub enum Task {
     Move,
     /// They are gone, and who waits for one hears `DISCARDED`.
     Discard,
+    /// The same, as its sender wants it. One that is tracked is found by its id at once.
+    Cancel,
+}
+
+impl Task {
+    /// Whether messages are gone by it.
+    #[must_use]
+    pub const fn takes_away(self) -> bool {
+        matches!(self, Self::Discard | Self::Cancel)
+    }
 }
 
 /// A task is its number, without an array around it.
 impl Read<'_> for Task {
     fn read(reader: &mut Reader<'_>) -> Self {
-        match reader.uint(1) {
+        match reader.uint(2) {
             0 => Self::Move,
-            _ => Self::Discard,
+            1 => Self::Discard,
+            _ => Self::Cancel,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use tabmq::error::Code;
 use tabmq::id::{MessageNumber, RequestId, Sequence};
+use tabmq::limits::Limits;
 use tabmq::options::QueueOptions;
-use tabmq::store::StorageFault;
+use tabmq::store::{StorageAction, StorageFault};
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Filter, Item, Redrive, Settlement, Task, Tracking};
 
@@ -176,4 +177,51 @@ fn a_full_disk_still_lets_messages_be_taken_away() {
     let answers = do_so(&mut bench, &mut peer, 2, of(&[1, 3], order("q", None)));
     assert!(answers.contains(&counted(2, 2)), "{answers:?}");
     assert_eq!(bench.fault, None::<StorageFault>);
+}
+
+#[test]
+fn a_message_is_cancelled_by_its_id_without_reading_others() {
+    let mut bench =
+        Bench::with(Limits { chunk_bytes_max: 256, resident_bytes_max: 0, ..Limits::default() });
+    let mut peer = bench.join(1);
+    let listener = listen(&mut bench, 9, "$tabmq.queue.discarded.#");
+    for (index, body) in [[b'a'; 300], [b'b'; 300], [b'c'; 300], [b'd'; 300]].iter().enumerate() {
+        let (sequence, refusals_seen, durability) = (peer.next, Sequence(0), None);
+        peer.next = sequence.next();
+        let (track, delay_ms) = (Some(index != 3), (index == 2).then_some(60_000));
+        let items = vec![Item { track, delay_ms, ..item(body) }];
+        bench.say(
+            &mut peer,
+            &[Frame::Send { sequence, queue: "q", refusals_seen, durability, items }],
+        );
+    }
+    let cancel = |id: &str| {
+        let ids = Some(vec![&*id.to_string().leak()]);
+        let filter = Some(Filter { ids, ..Filter::default() });
+        Redrive { task: Some(Task::Cancel), messages_max: Some(1), filter, ..order("q", None) }
+    };
+    let [waits, delayed, plain] = [2, 3, 4].map(|n| format!("{}-{n}-0", peer.lane.0));
+    let track = Frame::Track { request: RequestId(5), queue: "q", id: &delayed, processed: true };
+    bench.say(&mut peer, &[track]);
+    bench.performed = Some(Vec::new());
+    let answers = do_so(&mut bench, &mut peer, 1, cancel(&delayed));
+    assert!(answers.contains(&counted(1, 1)), "{answers:?}");
+    let outcome = Tracking::Failed { code: Code::Discarded, reason: "cancelled" };
+    assert!(answers.contains(&Frame::Tracked { request: RequestId(5), outcome }), "{answers:?}");
+    let read = |action: &&StorageAction| matches!(action, StorageAction::Read { .. });
+    let reads = bench.performed.take().unwrap_or_default().iter().filter(read).count();
+    assert!(reads <= 1, "{reads} chunks were read");
+    let discarded = ("$tabmq.queue.discarded.q", "number=3 reason=cancelled".to_string());
+    assert_eq!(told(&mut bench, &listener), [discarded]);
+
+    // Who holds one keeps it, and what is gone is gone.
+    assert_eq!(take(&mut bench, &mut peer, "q", 2).len(), 2);
+    assert!(do_so(&mut bench, &mut peer, 2, cancel(&waits)).contains(&counted(2, 0)));
+    assert!(do_so(&mut bench, &mut peer, 3, cancel(&delayed)).contains(&counted(3, 0)));
+    // One that nobody tracks is looked for.
+    assert!(do_so(&mut bench, &mut peer, 4, cancel(&plain)).contains(&counted(4, 1)));
+    bench.restart();
+    let mut other = bench.join(2);
+    let state = counts(&mut bench, &mut other, "q");
+    assert_eq!((state.delayed, state.discarded_total), (0, 2));
 }

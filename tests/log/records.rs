@@ -106,6 +106,7 @@ fn redrives() -> Vec<Record<'static>> {
             number: NUMBER,
             into: Some(QueueId(4)),
             due_at: Some(UnixMillis(9)),
+            cancelled: Some(true),
         },
         Record::RedriveForgotten { client: CLIENT, request: RequestId(7) },
         Record::TrackForgotten { number: NUMBER },

@@ -141,6 +141,6 @@ fn redrive<'a>(dice: &mut Dice<'a>) -> Redrive<'a> {
         }),
         every_us: dice.maybe(Dice::number),
         messages_max: dice.maybe(Dice::number),
-        task: dice.maybe(|dice| if dice.flag() { Task::Move } else { Task::Discard }),
+        task: dice.maybe(|dice| if dice.flag() { Task::Move } else { Task::Cancel }),
     }
 }

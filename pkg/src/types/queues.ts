@@ -352,6 +352,13 @@ export interface Queue<Body, Result = unknown> {
   /** Sends go on; nothing is delivered until `resume`, or for so long. Survives reloads. */
   pause(options?: Wait & { for?: Duration }): Promise<void>;
   resume(options?: Wait): Promise<void>;
+  /**
+   * Takes back a message that waits, also for its time, by the id of its receipt, and tells whether
+   * it did: `false` if it is delivered, or has left, or never came. Its receipt rejects with
+   * `DISCARDED` and the reason `cancelled`. A message that is tracked is found at once; for another
+   * the queue is looked through.
+   */
+  cancel(id: string, options?: Wait): Promise<boolean>;
   /** Discards what is there and not delivered, and tells how much. */
   purge(options?: Wait): Promise<number>;
   /**

@@ -1,4 +1,4 @@
-// Messages that outlive their time, in one tab and told to another.
+// Messages that outlive their time or are taken back, in one tab and told to another.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
 import { folders, openBus } from "./bus.mjs";
@@ -34,4 +34,18 @@ test("what expires is told to another tab, also by the next host", { folders }, 
       ["long", "expired"],
     ],
   ]);
+});
+
+test("a delayed message of one tab is taken back by another", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const other = await openBus(t, "other");
+  const id = await host.evaluate(async () => {
+    const receipt = await globalThis.bus.queue("jobs").send("x", { delay: "1h", track: true });
+    globalThis.failed = receipt.processed().catch(({ code, data }) => [code, data.reason]);
+    return receipt.id;
+  });
+  const cancel = (own) => globalThis.bus.queue("jobs").cancel(own);
+  assert.equal(await other.evaluate(cancel, id), true);
+  assert.deepEqual(await host.evaluate(() => globalThis.failed), ["DISCARDED", "cancelled"]);
+  assert.equal(await other.evaluate(cancel, id), false);
 });

@@ -58,6 +58,7 @@ function beginVerbs(timeout) {
     "receipt.delivered": () => known.receipt("nobody's").delivered(wait),
     "queue.pause": () => bus.queue("paused").pause(wait),
     "queue.resume": () => bus.queue("paused").resume(wait),
+    "queue.cancel": () => bus.queue("known").cancel("nobody's", wait),
     "queue.purge": () => bus.queue("purged").purge(wait),
     "queue.delete": () => bus.queue("deleted").delete(wait),
     "admin.list": () => bus.admin.list(undefined, wait).next().then(() => undefined),
