@@ -1,5 +1,6 @@
 //! What the checkers see: everything that happens in a run, in order.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -90,7 +91,7 @@ pub enum Ask {
     Declare {
         request: RequestId,
         queue: String,
-        options: QueueOptions,
+        options: Box<QueueOptions>,
     },
     Inspect {
         request: RequestId,

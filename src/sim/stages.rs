@@ -50,7 +50,7 @@ impl Stages {
             let (queue, prefetch) = (STAGES[stage], dice.between(1, 4));
             let options = queue_options(queue);
             if let Ok(request) = client.declare(now, queue, options.clone()) {
-                asks.push(Ask::Declare { request, queue: queue.into(), options });
+                asks.push(Ask::Declare { request, queue: queue.into(), options: options.into() });
             }
             let options = ConsumeOptions::new(u32::try_from(prefetch).unwrap_or(1), 10_000);
             if let Ok(consumer) = client.consume(now, queue, options) {

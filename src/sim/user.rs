@@ -333,7 +333,7 @@ impl User {
     fn declare(&mut self, client: &mut Client, now: Now, queue: &str) -> Option<Ask> {
         let options = queue_options(queue);
         let request = client.declare(now, queue, options.clone()).ok()?;
-        Some(Ask::Declare { request, queue: queue.to_owned(), options })
+        Some(Ask::Declare { request, queue: queue.to_owned(), options: options.into() })
     }
 
     fn consume(&mut self, client: &mut Client, now: Now, queue: &str) -> Option<Ask> {

@@ -37,8 +37,6 @@ pub use hosts::STORAGE;
 use mail::Letter;
 use processes::Process;
 
-/// Wall time at the start of each run.
-
 /// Ticks without any time passing or anything else happening, before we call it a spin.
 const IDLE_TICKS_MAX: u32 = 100;
 
