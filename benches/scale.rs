@@ -1,5 +1,5 @@
-//! What does not get worse when a queue is long. `cargo xtask bench --check scale` runs each part in
-//! a process of its own and judges what it prints.
+//! What does not get worse when a queue is long. `cargo xtask bench --check scale` runs each part
+//! in a process of its own and judges what it prints.
 
 mod broker;
 

@@ -8,7 +8,7 @@ import { encodeNow } from "./codec/encode.js";
 import { invalid, isTabmqError } from "./errors.js";
 import { later } from "./later.js";
 import { SendReceipt, TrackedMessage } from "./receipt.js";
-import { encodeProperties, queuedMessage } from "./message.js";
+import { queuedMessage } from "./message.js";
 import type { Duration } from "./duration.js";
 import {
   checkBatch,
@@ -24,7 +24,6 @@ import {
   checkRedrive,
   checkSend,
   checkWait,
-  delayOf,
   patience,
 } from "./options.js";
 import { pages } from "./pages.js";
@@ -87,19 +86,21 @@ export class QueueClient implements Queue<unknown, unknown> {
   send(body: unknown, options?: SendOptions): Promise<Receipt> {
     return attempt(() => {
       const checked = checkSend(options),
-        delay_ms = delayOf(checked),
-        properties = encodeProperties(checked);
-      const { durability, confirm, ttl } = checked;
+        { durability, confirm, id } = checked;
       const rest = this.#rest(checked);
       const track = checked.track ?? confirm === "processed";
+      const item = { ...part(this.#context, body, checked, "body"), track };
+      const { properties, delay_ms } = item;
       const receipt = this.receipts(durability);
       const sent = this.#ask(
         "send",
         checked,
-        this.#context.encode(body, "body"),
-        (raw, bytes) => 
-          raw.send(this.name, bytes, properties, delay_ms, durability, track, ttl),
-        (event: RawEventOf<"sent">) => receipt(event, 0, checked.id, track),
+        item.body,
+        (raw, bytes) =>
+          item.ttl === null
+            ? raw.send(this.name, bytes, properties, delay_ms, durability, track)
+            : raw.sendBatch(this.name, encodeNow([wire(item, bytes)]), durability),
+        (event: RawEventOf<"sent">) => receipt(event, 0, id, track),
       );
       if (confirm !== "processed") return sent;
       return sent.then((stored) => stored.processed(rest()).then(() => stored));

@@ -23,11 +23,10 @@ export interface RawBus {
   send(
     queue: string,
     body: Uint8Array,
-    properties?: Uint8Array,
-    delayMs?: number,
+    properties?: Uint8Array | null,
+    delayMs?: number | null,
     durability?: string,
     track?: boolean,
-    ttlMs?: number,
   ): number;
   sendBatch(queue: string, items: Uint8Array, durability?: string): number;
   commit(writes: Uint8Array, acks: Uint8Array, durability?: string): number;

@@ -100,11 +100,9 @@ impl RawBus {
         #[wasm_bindgen(js_name = delayMs)] delay_ms: Option<f64>,
         durability: Option<String>,
         track: Option<bool>,
-        #[wasm_bindgen(js_name = ttlMs)] ttl_ms: Option<f64>,
     ) -> Answer<u32> {
         let (properties, delay_ms) = (properties.as_deref(), millis(delay_ms, "delay")?);
-        let ttl_ms = millis(ttl_ms, "ttl")?;
-        let item = Item { body, properties, delay_ms, track, past: None, ttl_ms };
+        let item = Item { body, properties, delay_ms, track, past: None, ttl_ms: None };
         self.send_items(queue, &[item], durability.as_deref())
     }
 

@@ -239,7 +239,7 @@ impl Log {
         self.last_hash = chunk::seal(&mut filled.bytes, head);
         self.last = number;
         self.growth += self.config.chunk_cost();
-        // The copy is as long as the chunk. What filled has room to grow and goes once it is stored.
+        // The copy that stays is as long as the chunk; what was filled had room to grow.
         self.chunks.add(number, filled.bytes.clone());
         let puts = alloc::vec![(Key::Chunk(number), filled.bytes)];
         let (strict, deletes) = (filled.strict, core::mem::take(&mut self.deletes));

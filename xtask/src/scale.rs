@@ -24,7 +24,7 @@ const COUNTS: &str = "target/scale.callgrind";
 pub fn check() -> Result<ExitCode> {
     if which::which("valgrind").is_err() {
         return Err(tools::missing(
-            "valgrind is missing: install it from your distribution, instructions are counted with it.",
+            "valgrind is missing: install it, instructions are counted with it.",
         ));
     }
     let bench = build()?;
