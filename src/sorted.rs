@@ -472,3 +472,26 @@ impl<K> IntoIterator for Set<K> {
         self.0.into_iter().map(|(key, ())| key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled_and_emptied(entries: u32) -> Map<u32, u32> {
+        let mut map = Map::new();
+        for key in 0..entries {
+            map.insert(key, key);
+        }
+        while map.pop_first().is_some() {}
+        map
+    }
+
+    #[test]
+    fn an_empty_map_gives_back_what_a_peak_took_and_keeps_a_little() {
+        assert_eq!(filled_and_emptied(5000).entries.capacity(), 0);
+        assert!(filled_and_emptied(1000).entries.capacity() >= 1000);
+        let mut map = filled_and_emptied(5000);
+        map.insert(1, 2);
+        assert_eq!(map.get(&1), Some(&2));
+    }
+}
