@@ -40,6 +40,13 @@ pub struct Limits {
     /// Ways of dying (queue and reason) remembered of one message, at least 1; the oldest are
     /// forgotten.
     pub deaths_max: u32,
+    /// Message ids that one queue remembers; the oldest are forgotten, though their window is open.
+    pub dedupe_ids_max: u32,
+    /// Lanes that were let go of whose client is remembered as the sender of what it left behind;
+    /// the oldest are forgotten.
+    pub senders_max: u32,
+    /// Items of one producer that the node lets be under way at most: see `queue.writable`.
+    pub ingest_items_max: u32,
     /// Lanes kept in one log; beyond it the longest idle one is let go.
     pub lanes_max: u32,
     /// An idle lane without a session is let go after this.
@@ -117,6 +124,9 @@ impl Limits {
         policies_max: 100,
         backoff_waits_max: 100,
         deaths_max: 16,
+        dedupe_ids_max: 20_000,
+        senders_max: 10_000,
+        ingest_items_max: 10_000,
         lanes_max: 10_000,
         lane_keep_ms: 24 * 3600 * 1000,
         calls_max: 100_000,

@@ -174,6 +174,9 @@ structure! {
         /// The queue, made on first use, to which messages go that expire. Default: they are
         /// discarded.
         pub expired: Option<String>,
+        /// A message whose id the queue has got within so long is not stored again. Default: 0, it
+        /// remembers none.
+        pub dedupe_ms: Option<u64>,
     }
 }
 
@@ -195,6 +198,7 @@ impl QueueOptions {
             result_keep_ms: own.result_keep_ms.or(others.result_keep_ms),
             ttl_ms: own.ttl_ms.or(others.ttl_ms),
             expired: own.expired.or_else(|| others.expired.clone()),
+            dedupe_ms: own.dedupe_ms.or(others.dedupe_ms),
             durability: own.durability,
             dead_letter: own.dead_letter,
             version: own.version,

@@ -48,6 +48,8 @@ rules! {
     confirm_after_store,
     /// A send at or below the lane's position is confirmed again, not stored again.
     lane_dedupe,
+    /// A message whose id its queue remembers is not stored again.
+    id_dedupe,
     /// An acknowledgement counts only with the number of the live lease.
     lease_number_check,
     /// A chunk at the end of the log whose checksum fails is cut.

@@ -18,6 +18,9 @@ export const LIMITS = {
   policies_max: 100,
   backoff_waits_max: 100,
   deaths_max: 16,
+  dedupe_ids_max: 20_000,
+  senders_max: 10_000,
+  ingest_items_max: 10_000,
   lanes_max: 10_000,
   lane_keep_ms: 86_400_000,
   calls_max: 100_000,
@@ -48,6 +51,8 @@ export const LIMITS = {
 
 /** Those that TypeScript works with itself. An application that uses no others ships no others. */
 export const OWN_LIMITS = {
+  body_bytes_max: 1_048_576,
+  headers_bytes_max: 16_384,
   requests_max: 100_000,
   verb_timeout_ms: 30_000,
   call_timeout_ms: 30_000,

@@ -135,6 +135,7 @@ impl Broker {
             dead_reason: deaths.history(found.number).dead_reason(),
             deaths: deaths.of(found.number),
             expires_at: self.state.expiries.of(found.number),
+            sender: self.state.sender(message.lane),
         })
     }
 

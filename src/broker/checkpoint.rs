@@ -5,6 +5,7 @@ use crate::broker::state::State;
 use crate::broker::tracks::End;
 use crate::id::QueueId;
 use crate::log::{Log, Record};
+use crate::wire::frame::Duplicate;
 
 /// Writes a checkpoint of `state`.
 pub fn write(state: &State, log: &mut Log) {
@@ -15,11 +16,16 @@ pub fn write(state: &State, log: &mut Log) {
             let (lane, position, refused) = (*lane, *position, Some(*code));
             log.checkpoint_record(&Record::LaneVoid { lane, position, refused });
         }
+        for (sequence, Duplicate { index, number }) in opened.duplicates.iter().copied() {
+            let lane = *lane;
+            log.checkpoint_record(&Record::Duplicate { lane, sequence, index, number });
+        }
     }
     log.finish_checkpoint();
 }
 
-/// A hash of everything durable, but for refusals: when they are forgotten is not recorded.
+/// A hash of everything durable, but for refusals and duplicates: when they are forgotten is not
+/// recorded.
 #[cfg(feature = "sim")]
 pub fn digest(state: &State) -> u64 {
     let mut bytes = alloc::vec::Vec::new();
@@ -38,6 +44,14 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
         write_queue(state, *id, queue, write);
     }
     write_leases(state, write);
+    for (queue, number, id, stored_at) in state.dedupe.iter() {
+        write(&Record::IdKept { queue, number, id, stored_at });
+    }
+    for (lane, closed) in state.senders.iter() {
+        let (lane, client, position) = (*lane, closed.client, closed.position);
+        write(&Record::LaneOpened { lane, client, position });
+        write(&Record::LaneClosed { lane });
+    }
     for (lane, opened) in state.lanes.iter() {
         write(&Record::LaneOpened {
             lane: *lane,

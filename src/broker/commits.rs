@@ -14,7 +14,7 @@ use crate::log::Record;
 use crate::options::{Durability, QueueOptions};
 use crate::time::Now;
 use crate::topic::Name;
-use crate::wire::frame::{Acked, Staged};
+use crate::wire::frame::{Acked, Item, Staged};
 
 /// A `Commit` frame, taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -36,17 +36,21 @@ impl Broker {
     ) {
         let turn = self.take_turn(now, conn, client, commit.sequence, commit.refusals_seen);
         let Some(lane) = turn else { return };
-        match self.admit_commit(client, &commit) {
-            Ok(queues) => self.store_commit(now, lane, &queues, &commit),
+        match self.admit_commit(now, client, &commit) {
+            Ok(queues) => {
+                self.store_commit(now, lane, &queues, &commit);
+                self.tell_duplicates(conn, lane, commit.sequence);
+            }
             Err(refused) => self.refuse_number(conn, lane, commit.sequence, refused),
         }
-        self.hold(conn, Gated::Sent(commit.sequence));
+        self.hold(conn, Gated::Sent(commit.sequence, now.mono));
     }
 
     /// Whether all of it may be done, and in which queue each write goes. Nothing is changed
     /// before everything was looked at.
     fn admit_commit(
         &mut self,
+        now: Now,
         client: ClientId,
         commit: &Committing<'_>,
     ) -> Result<Vec<QueueId>, Refused> {
@@ -64,7 +68,7 @@ impl Broker {
             Name::parse(queue, &self.limits)?;
             self.admit_to(client, queue, commit.durability, items)?;
         }
-        self.admit_loads(commit)?;
+        self.admit_loads(now, commit)?;
         let queue = |staged: &Staged<'_>| match self.state.queue_named(staged.queue) {
             Some(queue) => Ok(queue),
             None => self.declare(client, staged.queue, &QueueOptions::default()),
@@ -90,16 +94,17 @@ impl Broker {
     }
 
     /// Whether every queue has room for what comes to it, once what is acknowledged has left.
-    fn admit_loads(&mut self, commit: &Committing<'_>) -> Result<(), Refused> {
+    fn admit_loads(&mut self, now: Now, commit: &Committing<'_>) -> Result<(), Refused> {
         let mut absent = 0;
         for (index, Staged { queue, .. }) in commit.writes.iter().enumerate() {
             if commit.writes.iter().take(index).any(|other| other.queue == *queue) {
                 continue;
             }
             let of_queue = commit.writes.iter().filter(|other| other.queue == *queue);
-            let bodies = of_queue.flat_map(|staged| &staged.items).map(|item| item.body.len());
-            let load = load_of(bodies);
+            let items: Vec<Item<'_>> = of_queue.flat_map(|staged| &staged.items).copied().collect();
             if let Some(queue) = self.state.queue_named(queue) {
+                let fresh = self.fresh_items(now, queue, &items)?;
+                let load = load_of(fresh.iter().map(|item| item.body.len()));
                 let leases = commit.acks.iter().filter_map(|ack| self.state.leases.get(&ack.lease));
                 let freed = leases.filter(|lease| lease.queue == queue);
                 let freed = load_of(freed.map(|lease| lease.entry.body_bytes as usize));
@@ -107,7 +112,7 @@ impl Broker {
                 continue;
             }
             absent += 1;
-            if load.messages > u64::from(self.limits.queue_messages_max) {
+            if items.len() > self.limits.queue_messages_max as usize {
                 return Err(Refused::new(Code::Full, "messages_max"));
             }
         }

@@ -111,6 +111,7 @@ impl Broker {
             tracked: message.tracked,
             dead_reason: deaths.history(lease.number).dead_reason(),
             deaths: deaths.of(lease.number),
+            sender: self.state.sender(message.lane),
         };
         self.links.push(conn, &Frame::Deliver(delivery));
         self.trace_delivered(number, &lease);

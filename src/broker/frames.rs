@@ -157,6 +157,7 @@ impl Broker {
                 let commit = Committing { sequence, refusals_seen, durability, writes, acks };
                 self.on_commit(now, conn, client, commit);
             }
+            Frame::Ingest { on } => self.on_ingest(conn, client, on),
             Frame::Consume { consumer, queue, options } => {
                 self.on_consume(conn, client, consumer, queue, options);
             }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::id::{ChunkNumber, ConnId, LeaseNumber, Sequence};
 use crate::sorted::Map;
+use crate::time::Instant;
 
 /// Something that may leave once its chunk is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,27 +15,27 @@ pub enum Gated {
     Frame(Vec<u8>),
     /// The delivery of a lease, encoded when it leaves.
     Deliver(LeaseNumber),
-    /// The lane of this connection is used up so far.
-    Sent(Sequence),
+    /// The lane of this connection is used up so far; the first of these sends came then.
+    Sent(Sequence, Instant),
 }
 
 #[derive(Debug, Default)]
 pub struct Gate {
     waiting: VecDeque<(ChunkNumber, ConnId, Gated)>,
     /// Positions to confirm; only the newest of each chunk counts.
-    sent: Map<ConnId, VecDeque<(ChunkNumber, Sequence)>>,
+    sent: Map<ConnId, VecDeque<(ChunkNumber, Sequence, Instant)>>,
 }
 
 impl Gate {
     pub fn hold(&mut self, chunk: ChunkNumber, conn: ConnId, gated: Gated) {
-        let Gated::Sent(position) = gated else {
+        let Gated::Sent(position, since) = gated else {
             self.waiting.push_back((chunk, conn, gated));
             return;
         };
         let positions = self.sent.get_or_default(conn);
         match positions.back_mut() {
             Some(last) if last.0 == chunk => last.1 = last.1.max(position),
-            _ => positions.push_back((chunk, position)),
+            _ => positions.push_back((chunk, position, since)),
         }
     }
 
@@ -59,11 +60,11 @@ impl Gate {
         }
         self.sent.retain(|conn, positions| {
             let mut newest = None;
-            while positions.front().is_some_and(|(chunk, _)| *chunk <= durable) {
+            while positions.front().is_some_and(|(chunk, ..)| *chunk <= durable) {
                 newest = positions.pop_front();
             }
-            if let Some((_, position)) = newest {
-                released.push((*conn, Gated::Sent(position)));
+            if let Some((_, position, since)) = newest {
+                released.push((*conn, Gated::Sent(position, since)));
             }
             !positions.is_empty()
         });

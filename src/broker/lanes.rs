@@ -1,13 +1,49 @@
 //! Lanes: the numbering of each client's sends, for as long as the client may come back.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
+use crate::broker::state::{Lane, State};
 use crate::error::Code;
 use crate::id::{ClientId, LaneId, Sequence};
 use crate::log::Record;
+use crate::sorted::Map;
 use crate::time::Now;
 use crate::wire::frame::Hello;
+
+impl State {
+    pub(super) fn apply_lane(&mut self, record: &Record<'_>) {
+        match record {
+            Record::LaneOpened { lane, client, position } => {
+                let (client, position) = (*client, *position);
+                let (refused, duplicates) = (Map::new(), VecDeque::new());
+                self.lanes.insert(*lane, Lane { client, position, refused, duplicates });
+                self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
+            }
+            Record::LaneVoid { lane, position, refused } => {
+                self.move_lane(*lane, *position);
+                if let (Some(code), Some(lane)) = (refused, self.lanes.get_mut(lane)) {
+                    lane.refused.insert(*position, *code);
+                }
+            }
+            Record::LaneClosed { lane } => {
+                if let Some(closed) = self.lanes.remove(lane) {
+                    self.settled_lately.remove(&closed.client);
+                    self.forget_redrives_of(closed.client);
+                    self.senders.keep(*lane, closed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn move_lane(&mut self, lane: LaneId, position: Sequence) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.position = lane.position.max(position);
+        }
+    }
+}
 
 impl Broker {
     /// The lane the client goes on with: `(lane, resumed, rolled back)`. `None` if there is no

@@ -13,8 +13,10 @@ mod consumers;
 mod deadline;
 mod deaths;
 mod declare;
+mod dedupe;
 mod deliver;
 mod expiries;
+mod flow;
 mod frames;
 mod fullness;
 mod gate;
@@ -34,6 +36,7 @@ mod queue;
 mod redrive;
 mod results;
 mod roles;
+mod senders;
 mod sends;
 mod services;
 mod session;
@@ -305,6 +308,7 @@ impl Broker {
             self.end_parked_sessions(now);
             self.hang_up_without_lane(now);
             self.delete_idle_queues(now);
+            self.forget_ids(now);
             self.advise_consumers();
         }
         self.settle_down(now);
@@ -421,7 +425,10 @@ impl Broker {
             match gated {
                 Gated::Frame(bytes) => self.links.push_encoded(conn, &bytes),
                 Gated::Deliver(lease) => self.transmit_delivery(conn, lease),
-                Gated::Sent(position) => self.links.push(conn, &Frame::Sent { position }),
+                Gated::Sent(position, since) => {
+                    self.links.push(conn, &Frame::Sent { position });
+                    self.measure(conn, since);
+                }
             }
         }
     }

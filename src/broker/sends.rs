@@ -38,10 +38,11 @@ impl Broker {
     pub(super) fn on_send(&mut self, now: Now, conn: ConnId, client: ClientId, send: Sending<'_>) {
         let turn = self.take_turn(now, conn, client, send.sequence, send.refusals_seen);
         let Some(lane) = turn else { return };
-        match self.admit(client, &send) {
+        match self.admit(now, client, &send) {
             Ok(queue) => {
                 let storing = Storing { lane, sequence: send.sequence, first: 0 };
                 self.store(now, storing, queue, send.durability, send.items);
+                self.tell_duplicates(conn, lane, send.sequence);
             }
             Err(refused) => {
                 // Later sends to this queue are refused, so that order holds when the client tries
@@ -52,7 +53,7 @@ impl Broker {
                 self.refuse_number(conn, lane, send.sequence, refused);
             }
         }
-        self.hold(conn, Gated::Sent(send.sequence));
+        self.hold(conn, Gated::Sent(send.sequence, now.mono));
     }
 
     /// Whether a number of the lane comes as the next one; gives the lane then. A number that was
@@ -78,7 +79,8 @@ impl Broker {
                 let reason = "refused before";
                 self.gated(conn, &Frame::SendRefused { sequence, code, reason });
             }
-            self.hold(conn, Gated::Sent(sequence));
+            self.tell_duplicates(conn, lane, sequence);
+            self.hold(conn, Gated::Sent(sequence, now.mono));
             return None;
         }
         if sequence != position.next() && self.rules.order_per_producer() {
@@ -90,15 +92,21 @@ impl Broker {
     }
 
     /// Whether the send may be stored, and in which queue.
-    fn admit(&mut self, client: ClientId, send: &Sending<'_>) -> Result<QueueId, Refused> {
+    fn admit(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        send: &Sending<'_>,
+    ) -> Result<QueueId, Refused> {
         self.admit_to(client, send.queue, send.durability, send.items)?;
         // Anyone may send to an exclusive queue, as to a temporary one of JMS.
         let queue = match self.state.queue_named(send.queue) {
             Some(queue) => queue,
             None => self.declare(client, send.queue, &QueueOptions::default())?,
         };
-        let bytes = send.items.iter().map(|item| item.body.len() as u64).sum();
-        let load = Load { messages: send.items.len() as u64, bytes };
+        let fresh = self.fresh_items(now, queue, send.items)?;
+        let bytes = fresh.iter().map(|item| item.body.len() as u64).sum();
+        let load = Load { messages: fresh.len() as u64, bytes };
         self.admit_load(queue, load, Load::default())?;
         Ok(queue)
     }
@@ -185,6 +193,10 @@ impl Broker {
             self.log.require_strict();
         }
         for (index, item) in (first..).zip(items) {
+            if let Some(number) = self.original(now, queue, item) {
+                self.commit(&Record::Duplicate { lane, sequence, index, number });
+                continue;
+            }
             let due_at = item.delay_ms.filter(|delay_ms| *delay_ms > 0);
             let due_at = due_at.map(|delay_ms| UnixMillis(now.unix.0.saturating_add(delay_ms)));
             let number = self.next_message();

@@ -51,6 +51,8 @@ pub struct Session {
     pub peer: Vec<u8>,
     /// When the link was lost; the session is given up after `limits.park_ms`.
     pub detached_at: Option<Instant>,
+    /// How many items it should have under way, if it wants to know.
+    pub ingest_items: Option<u32>,
     /// The page of the client is out of view.
     pub hidden: bool,
     /// A lease ran out, and nothing was heard of the client since.
@@ -136,6 +138,7 @@ impl Broker {
         session.peer = hello.peer.to_vec();
         session.methods.clear();
         session.hidden = false;
+        session.ingest_items = None;
         if !known {
             self.events.push_back(Event::Watch { client });
         }

@@ -7,12 +7,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::deaths::Deaths;
+use crate::broker::dedupe::Dedupe;
 use crate::broker::expiries::Expiries;
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::policies::Policies;
 use crate::broker::queue::{Entry, Lease, Queue};
 use crate::broker::redrive::Redriving;
+use crate::broker::senders::Senders;
 use crate::broker::tracks::Tracks;
 use crate::error::Code;
 use crate::id::{ClientId, LaneId, LeaseNumber, MessageNumber, QueueId, RequestId, Sequence, Term};
@@ -23,7 +25,7 @@ use crate::log::{LeaseEnd, Place, Record, Removal};
 use crate::options::QueueOptions;
 use crate::sorted::{Line, Map};
 use crate::time::UnixMillis;
-use crate::wire::frame::{Death, Reason};
+use crate::wire::frame::{Death, Duplicate, Reason};
 
 /// Settled leases remembered per client; more can't be outstanding than a client may prefetch.
 const SETTLED_LATELY_MAX: usize = 4096;
@@ -35,6 +37,8 @@ pub struct Lane {
     pub position: Sequence,
     /// Sends that were refused, until the client has seen it.
     pub refused: Map<Sequence, Code>,
+    /// Items that repeated a message, in order, until the client has seen it.
+    pub duplicates: VecDeque<(Sequence, Duplicate)>,
 }
 
 /// Who leads a role.
@@ -78,9 +82,11 @@ pub struct State {
     pub queues: Map<QueueId, Queue>,
     pub queue_names: Map<String, QueueId>,
     pub lanes: Line<LaneId, Lane>,
+    pub senders: Senders,
     pub leases: Line<LeaseNumber, Lease>,
     pub deaths: Deaths,
     pub expiries: Expiries,
+    pub dedupe: Dedupe,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
     pub policies: Policies,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
@@ -99,9 +105,11 @@ impl State {
             queues: Map::new(),
             queue_names: Map::new(),
             lanes: Line::new(),
+            senders: Senders::new(limits.senders_max),
             leases: Line::new(),
             deaths: Deaths::new(limits.deaths_max),
             expiries: Expiries::default(),
+            dedupe: Dedupe::new(limits.dedupe_ids_max),
             redrives: Map::new(),
             policies: Policies::new(),
             settled_lately: Map::new(),
@@ -144,13 +152,7 @@ impl State {
             Record::LaneOpened { .. } | Record::LaneVoid { .. } | Record::LaneClosed { .. } => {
                 self.apply_lane(record);
             }
-            Record::TermBegan { role, term, client } => {
-                self.leaders.insert((*role).to_owned(), Leader { term: *term, client: *client });
-                self.next.term = self.next.term.max(Term(term.0 + 1));
-            }
-            Record::TermEnded { role } => {
-                self.leaders.remove(*role);
-            }
+            Record::TermBegan { .. } | Record::TermEnded { .. } => self.apply_term(record),
             Record::Removed { queue, number, removal } => {
                 return self.apply_removed(*queue, *number, removal);
             }
@@ -188,6 +190,9 @@ impl State {
                 self.settled_lately.insert(*client, leases.iter().copied().collect());
             }
             Record::Totals { .. } => self.apply_totals(record),
+            Record::Duplicate { .. } | Record::IdsForgotten { .. } | Record::IdKept { .. } => {
+                self.apply_ids(record);
+            }
             Record::TrackForgotten { number } => self.tracks.drop_track(*number),
             Record::Tracked { number, queue, id, delivered, end } => {
                 self.tracks.insert(*number, *queue, (*id).to_owned(), *delivered, end.as_ref());
@@ -227,6 +232,7 @@ impl State {
     fn apply_deleted(&mut self, id: QueueId) -> Liveness {
         let Some(mut queue) = self.queues.remove(&id) else { return Liveness::Same };
         self.queue_names.remove(&queue.name);
+        self.dedupe.drop_queue(id);
         let mut taken = queue.take_through(MessageNumber(u64::MAX));
         for lease in queue.leases() {
             let lease = self.leases.remove(&lease);
@@ -244,33 +250,14 @@ impl State {
         Liveness::ReleaseAll(taken.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    fn apply_lane(&mut self, record: &Record<'_>) {
+    fn apply_term(&mut self, record: &Record<'_>) {
         match record {
-            Record::LaneOpened { lane, client, position } => {
-                let (client, position) = (*client, *position);
-                let refused = Map::new();
-                self.lanes.insert(*lane, Lane { client, position, refused });
-                self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
+            Record::TermBegan { role, term, client } => {
+                self.leaders.insert((*role).to_owned(), Leader { term: *term, client: *client });
+                self.next.term = self.next.term.max(Term(term.0 + 1));
             }
-            Record::LaneVoid { lane, position, refused } => {
-                self.move_lane(*lane, *position);
-                if let (Some(code), Some(lane)) = (refused, self.lanes.get_mut(lane)) {
-                    lane.refused.insert(*position, *code);
-                }
-            }
-            Record::LaneClosed { lane } => {
-                if let Some(closed) = self.lanes.remove(lane) {
-                    self.settled_lately.remove(&closed.client);
-                    self.forget_redrives_of(closed.client);
-                }
-            }
+            Record::TermEnded { role } => drop(self.leaders.remove(*role)),
             _ => {}
-        }
-    }
-
-    fn move_lane(&mut self, lane: LaneId, position: Sequence) {
-        if let Some(lane) = self.lanes.get_mut(&lane) {
-            lane.position = lane.position.max(position);
         }
     }
 
@@ -289,7 +276,9 @@ impl State {
         queue.put(message.number, entry, message.due_at);
         self.expiries.begin(message.number, message.queue, message.expires_at);
         queue.totals.sent_total += 1;
+        let window_ms = queue.options.dedupe_ms;
         self.tracks.store(message);
+        self.dedupe.store(message, window_ms);
         Liveness::Retain(entry)
     }
 

@@ -57,6 +57,7 @@ impl Broker {
     pub(super) fn forget_refusals(&mut self, lane: LaneId, seen: Sequence) {
         if let Some(lane) = self.state.lanes.get_mut(&lane) {
             lane.refused.retain(|refused, _| *refused >= seen);
+            lane.duplicates.retain(|(sequence, _)| *sequence >= seen);
         }
         if let Some(voids) = self.unrecorded.lanes.get_mut(&lane) {
             voids.refused.retain(|refused, _| *refused >= seen);

@@ -213,6 +213,7 @@ impl Client {
             body_bytes: delivery.body_bytes,
             tracked: delivery.tracked == Some(true),
             deaths: delivery.deaths.map(ToOwned::to_owned),
+            sender: delivery.sender,
         });
         true
     }

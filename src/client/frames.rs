@@ -61,6 +61,10 @@ impl Client {
                 self.on_request_refused(request, code, reason);
             }
             Frame::Sent { position } => return self.on_sent(position),
+            Frame::Duplicates { sequence, items } => {
+                return self.on_duplicates(sequence, items);
+            }
+            Frame::Window { items } => self.events.push_back(Event::Window { items }),
             Frame::SendRefused { sequence, code, reason } => {
                 return self.on_send_refused(sequence, code, reason);
             }

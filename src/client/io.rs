@@ -10,7 +10,7 @@ use crate::id::{
     MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term, WatchId,
 };
 use crate::time::{Instant, UnixMillis};
-use crate::wire::frame::{CallKey, QueueCounts, QueueStats, StorageReport};
+use crate::wire::frame::{CallKey, Duplicate, QueueCounts, QueueStats, StorageReport};
 
 /// One fact for the client.
 #[derive(Debug)]
@@ -101,8 +101,11 @@ pub enum Event {
     QueueStats { watch: WatchId, at: UnixMillis, stats: Option<QueueStats> },
     /// The queue is gone. A send makes another of that name, with the default options.
     QueueDeleted { queue: String },
-    /// The items are stored. Item `i` has the id (lane, sequence, i).
-    Sent { request: RequestId, lane: LaneId, sequence: Sequence },
+    /// The items are stored. Item `i` has the id (lane, sequence, i), but for duplicates: their
+    /// queue has stored a message of that id before, and they are not stored.
+    Sent { request: RequestId, lane: LaneId, sequence: Sequence, duplicates: Vec<Duplicate> },
+    /// The node would like so many items of this client to be under way, from now on.
+    Window { items: u32 },
     /// A request failed. `maybe_executed` tells whether it may have happened all the same.
     Failed { request: RequestId, code: Code, reason: String, maybe_executed: bool },
     /// The consumer takes effect. If its queue serves one consumer at a time, `ConsumerActive`
@@ -128,6 +131,8 @@ pub enum Event {
         tracked: bool,
         /// An encoded `History`.
         deaths: Option<Vec<u8>>,
+        /// Who sent it, as the node knows it.
+        sender: Option<ClientId>,
     },
     /// Whether this consumer is the one that its queue serves. Said for queues with a single active
     /// consumer alone.

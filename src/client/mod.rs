@@ -75,6 +75,8 @@ pub struct Client {
     peer: Vec<u8>,
     /// The page is out of view.
     hidden: bool,
+    /// It wants to know how many items should be under way.
+    ingests: bool,
     /// The node has an older `peer` than this.
     peer_changed: bool,
     log: Option<LogId>,
@@ -123,6 +125,7 @@ impl Client {
             now,
             peer: config.peer,
             hidden: false,
+            ingests: false,
             peer_changed: false,
             log: kept.and_then(|kept| kept.log),
             fresh: true,

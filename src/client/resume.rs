@@ -56,6 +56,9 @@ impl Client {
             self.change_peer();
         }
         self.drop_stale(&welcome.stale);
+        if self.ingests {
+            self.push(&Frame::Ingest { on: true });
+        }
         self.declare_groups();
         self.declare_services();
         self.resume_roles();

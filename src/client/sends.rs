@@ -18,7 +18,7 @@ use crate::options::{Durability, QueueOptions};
 use crate::sorted::Line;
 use crate::topic::Name;
 use crate::wire::envelope::encode_frame;
-use crate::wire::frame::{Item, QueueCounts, Welcome};
+use crate::wire::frame::{Duplicate, Item, QueueCounts, Welcome};
 use crate::wire::{Frame, MessageWriter};
 
 /// What a Send frame has beside its items, at most, and a queue's name.
@@ -32,6 +32,15 @@ pub(super) struct Outgoing {
     /// The refusals that the user could know of when it asked for this send.
     refusals_seen: Sequence,
     sequence: Option<Sequence>,
+    told: Told,
+}
+
+/// What the node said of a send before the `Sent` that covers it. The user hears of it then: sends
+/// end in their order, whatever comes of each.
+#[derive(Debug, Default)]
+struct Told {
+    refused: Option<(Code, String)>,
+    duplicates: Vec<Duplicate>,
 }
 
 /// What is stored, encoded as it stands in its frame.
@@ -55,6 +64,15 @@ enum Entry {
     /// An encoded question about a queue, or something to do to it.
     Question(Vec<u8>),
     Send(Outgoing),
+}
+
+impl Entry {
+    fn into_told(self) -> Told {
+        match self {
+            Self::Send(send) => send.told,
+            Self::Question(_) => Told::default(),
+        }
+    }
 }
 
 /// What goes to the node in the order of the user.
@@ -154,23 +172,29 @@ impl Outbox {
     }
 
     /// The first numbered send, if it was transmitted on this link and is at or below `position`.
-    fn take_confirmed(&mut self, position: Sequence) -> Option<(Sequence, RequestId)> {
+    fn take_confirmed(&mut self, position: Sequence) -> Option<(Sequence, RequestId, Told)> {
         let (sequence, request) = *self.numbered.front()?;
         if sequence > position || request >= self.link_next {
             return None;
         }
         self.numbered.pop_front();
-        self.take(request);
-        Some((sequence, request))
+        let Some(Entry::Send(send)) = self.take(request) else { return None };
+        let Told { refused, duplicates } = &send.told;
+        if refused.is_some() || !duplicates.is_empty() {
+            self.refusals_seen = self.refusals_seen.max(sequence);
+        }
+        Some((sequence, request, send.told))
     }
 
-    fn take_refused(&mut self, sequence: Sequence) -> Option<RequestId> {
-        self.refusals_seen = self.refusals_seen.max(sequence);
+    /// What was said of the send with this number.
+    fn told(&mut self, sequence: Sequence) -> Option<&mut Told> {
         let place =
             self.numbered.binary_search_by_key(&sequence, |(sequence, _)| *sequence).ok()?;
-        let (_, request) = self.numbered.remove(place)?;
-        self.take(request);
-        Some(request)
+        let (_, request) = *self.numbered.get(place)?;
+        match self.entries.get_mut(&request)? {
+            Entry::Send(send) => Some(&mut send.told),
+            Entry::Question(_) => None,
+        }
     }
 
     /// Everything without an answer, and whether it may have happened.
@@ -264,8 +288,13 @@ impl Client {
             return Err(Refused::new(Code::TooLarge, "link_bytes_max"));
         }
         let request = self.requests.begin(bytes, &self.limits)?;
-        let send =
-            Outgoing { what, durability, refusals_seen: self.outbox.refusals_seen, sequence: None };
+        let send = Outgoing {
+            what,
+            durability,
+            refusals_seen: self.outbox.refusals_seen,
+            sequence: None,
+            told: Told::default(),
+        };
         self.outbox.entries.insert(request, Entry::Send(send));
         self.pump();
         Ok(request)
@@ -298,9 +327,14 @@ impl Client {
                 self.events.push_back(Event::RolledBack { confirmed, position: welcome.position });
             }
             for request in self.outbox.change_lane(welcome.lane, welcome.position) {
-                self.outbox.take(request);
-                self.commit_refused(request, Code::Unavailable);
-                self.fail(request, Refused::new(Code::Unavailable, "lane_lost"), true);
+                let told = self.outbox.take(request).map(Entry::into_told).unwrap_or_default();
+                match told.refused {
+                    Some(refused) => self.refuse_request(request, refused),
+                    None => {
+                        self.commit_refused(request, Code::Unavailable);
+                        self.fail(request, Refused::new(Code::Unavailable, "lane_lost"), true);
+                    }
+                }
             }
         }
         self.pump();
@@ -313,27 +347,40 @@ impl Client {
             return false;
         }
         let lane = self.outbox.lane;
-        while let Some((sequence, request)) = self.outbox.take_confirmed(position) {
-            self.outbox.confirmed = self.outbox.confirmed.max(sequence);
-            self.commit_stored(request);
-            self.answer(request, Event::Sent { request, lane, sequence });
+        while let Some((sequence, request, told)) = self.outbox.take_confirmed(position) {
+            let Told { refused, duplicates } = told;
+            match refused {
+                // A full disk has no record of it, so it can't be told from a send that was lost.
+                Some(refused) => self.refuse_request(request, refused),
+                None => {
+                    self.outbox.confirmed = self.outbox.confirmed.max(sequence);
+                    self.commit_stored(request);
+                    self.answer(request, Event::Sent { request, lane, sequence, duplicates });
+                }
+            }
         }
         self.pump();
         true
     }
 
+    fn refuse_request(&mut self, request: RequestId, (code, reason): (Code, String)) {
+        self.commit_refused(request, code);
+        self.answer(request, Event::Failed { request, code, reason, maybe_executed: false });
+    }
+
     pub(super) fn on_send_refused(&mut self, sequence: Sequence, code: Code, reason: &str) -> bool {
-        if sequence > self.outbox.last {
-            return false;
+        if let Some(told) = self.outbox.told(sequence) {
+            told.refused = Some((code, reason.to_string()));
         }
-        if let Some(request) = self.outbox.take_refused(sequence) {
-            self.commit_refused(request, code);
-            let reason = reason.to_string();
-            let event = Event::Failed { request, code, reason, maybe_executed: false };
-            self.answer(request, event);
+        sequence <= self.outbox.last
+    }
+
+    /// False if the node speaks of what was never sent.
+    pub(super) fn on_duplicates(&mut self, sequence: Sequence, items: Vec<Duplicate>) -> bool {
+        if let Some(told) = self.outbox.told(sequence) {
+            told.duplicates = items;
         }
-        self.pump();
-        true
+        sequence <= self.outbox.last
     }
 
     pub(super) fn on_queue_state(

@@ -7,6 +7,7 @@ use crate::id::{
 };
 use crate::options::{ConsumeOptions, Durability, QueueOptions};
 use crate::time::Now;
+use crate::wire::Frame;
 use crate::wire::frame::{CallKey, Item, Outcome, Settlement};
 
 /// The verbs. Each is refused with `CLOSED` after `close`, with `FULL` at a bound, with `INVALID`
@@ -93,6 +94,16 @@ impl Client {
         let request = self.begin_send(queue, items, durability);
         self.settle_forward();
         request
+    }
+
+    /// Whether `Window` shall tell how many items should be under way: it follows at once, on each
+    /// new link and whenever the node changes its mind.
+    pub fn set_ingest(&mut self, now: Now, on: bool) {
+        self.begin(now);
+        if core::mem::replace(&mut self.ingests, on) != on {
+            self.push(&Frame::Ingest { on });
+        }
+        self.settle_forward();
     }
 
     /// `Consuming` follows, then `Delivery`: at most `prefetch` without a settlement, whose bodies

@@ -123,9 +123,11 @@ impl Batch<'_> {
                 self.event(33, 2)?.u32(request.0)?.bytes(value)?;
             }
             Event::QueueDeleted { queue } => drop(self.event(31, 1)?.str(queue)?),
-            Event::Sent { request, lane, sequence } => {
-                self.event(9, 3)?.u32(request.0)?.u64(lane.0)?.u64(sequence.0)?;
+            Event::Sent { request, lane, sequence, duplicates } => {
+                let event = self.event(9, 4)?.u32(request.0)?.u64(lane.0)?.u64(sequence.0)?;
+                cbor::encode(duplicates, event.writer_mut());
             }
+            Event::Window { items } => drop(self.event(35, 1)?.u32(*items)?),
             Event::Failed { request, code, reason, maybe_executed } => {
                 let event = self.event(10, 4)?.u32(request.0)?.u8(code.number())?;
                 event.str(reason)?.bool(*maybe_executed)?;
@@ -212,8 +214,9 @@ impl Batch<'_> {
                 body_bytes,
                 tracked,
                 deaths,
+                sender,
             } => {
-                let event = self.event(12, 15)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
+                let event = self.event(12, 16)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
                 let event = event.u64(number.0)?.u64(lane.0)?.u64(sequence.0)?.u32(*index)?;
                 let event = event.u64(stored_at.0)?.u64(*lease_ms)?.bytes(body)?;
                 optional_bytes(event, properties.as_deref())?;
@@ -227,6 +230,7 @@ impl Batch<'_> {
                 };
                 event.bool(*tracked)?;
                 optional_bytes(event, deaths.as_deref())?;
+                optional_bytes(event, sender.as_ref().map(|sender| &sender.0[..]))?;
             }
             _ => {}
         }

@@ -202,6 +202,9 @@ limits! {
     policies_max,
     backoff_waits_max,
     deaths_max,
+    dedupe_ids_max,
+    senders_max,
+    ingest_items_max,
     lanes_max,
     lane_keep_ms,
     calls_max,
@@ -253,6 +256,7 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "resultKeepMs",
         "ttlMs",
         "expired",
+        "dedupeMs",
     ];
     let fields = Fields::of(object, &names, "options");
     let dead_letter = fields.read("deadLetter", |value| {
@@ -285,6 +289,7 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         result_keep_ms: fields.long("resultKeepMs"),
         ttl_ms: fields.long("ttlMs"),
         expired: fields.text("expired"),
+        dedupe_ms: fields.long("dedupeMs"),
     })
 }
 

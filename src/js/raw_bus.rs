@@ -123,6 +123,12 @@ impl RawBus {
             .map(|request| request.0)
     }
 
+    /// Whether events tell how many items should be under way.
+    #[wasm_bindgen(js_name = setIngest)]
+    pub fn set_ingest(&self, on: bool) -> Answer<()> {
+        self.tell(|client, now| client.set_ingest(now, on))
+    }
+
     pub fn consume(&self, queue: &str, options: &[u8]) -> Answer<u32> {
         let options = consume_options(options)?;
         self.ask(|client, now| client.consume(now, queue, options)).map(|consumer| consumer.0)

@@ -186,6 +186,26 @@ variants! {
         25 => TrackForgotten {
             number: MessageNumber,
         },
+        /// An item of a send was not stored: its queue remembers its id from the message `number`.
+        /// Moves its lane to `sequence`.
+        35 => Duplicate {
+            lane: LaneId,
+            sequence: Sequence,
+            index: u32,
+            number: MessageNumber,
+        },
+        /// The first ids of the queue are forgotten, as long as their window is over at that time.
+        36 => IdsForgotten {
+            queue: QueueId,
+            at: UnixMillis,
+        },
+        /// Checkpoint: the id of a message that its queue remembers.
+        37 => IdKept {
+            queue: QueueId,
+            number: MessageNumber,
+            id: &'a str,
+            stored_at: UnixMillis,
+        },
         /// Checkpoint: a tracked message, in the queue or ended.
         26 => Tracked {
             number: MessageNumber,

@@ -11,6 +11,7 @@ impl Model {
         if self.queues.remove(&id).is_none() {
             return violated(RECORDS, format!("queue {} is not there to delete", id.0));
         }
+        self.ids.remove(&id);
         for message in self.messages.values_mut().filter(|message| message.queue == id) {
             if let Whereabouts::Leased(lease) = message.whereabouts
                 && let Some(lease) = self.leases.get_mut(&lease)

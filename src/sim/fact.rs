@@ -86,6 +86,8 @@ pub enum Ask {
         request: RequestId,
         queue: String,
         tags: Vec<Tag>,
+        /// Their ids; empty if they have none.
+        ids: Vec<String>,
         durability: Option<Durability>,
     },
     Declare {

@@ -12,6 +12,7 @@ mod emptied;
 mod expiry;
 pub mod fact;
 pub mod fault;
+pub mod ids;
 pub mod lock;
 pub mod model;
 mod moves;

@@ -17,6 +17,7 @@ use crate::sim::check::{Violation, violated};
 use crate::sim::deaths::{Death, Redriving};
 use crate::sim::expiry::EXPIRY;
 use crate::sim::fact::{ProcessId, Tag};
+use crate::sim::ids::Ids;
 use crate::time::UnixMillis;
 use crate::wire::frame::Reason;
 
@@ -144,10 +145,15 @@ pub struct Model {
     pub by_tag: BTreeMap<Tag, MessageNumber>,
     /// The newest serial that each process stored in each queue.
     serials: BTreeMap<(ProcessId, QueueId), u32>,
+    pub(super) ids: Ids,
+    /// The id of each message that was stored with one in a queue that remembers ids.
+    pub(super) identified: BTreeMap<MessageNumber, String>,
+    /// The last item of any send, stored or not.
+    last_item: (LaneId, Sequence, u32),
 }
 
 const ORDER: &str = "order-per-producer";
-const DUPLICATE: &str = "no-duplicate";
+pub(super) const DUPLICATE: &str = "no-duplicate";
 const ONE_LEASE: &str = "one-live-lease";
 pub(super) const KEPT: &str = "confirmed-is-kept";
 const ONE_LEADER: &str = "one-leader-per-term";
@@ -204,12 +210,20 @@ impl Model {
                 Ok(())
             }
             Record::Purged { queue, through } => self.purge(*queue, *through),
+            Record::Duplicate { lane, sequence, index, number } => {
+                self.repeat((*lane, *sequence, *index), *number)
+            }
+            Record::IdsForgotten { queue, at } => {
+                self.forget_ids(*queue, *at);
+                Ok(())
+            }
             Record::TrackForgotten { .. } | Record::Traced { .. } => Ok(()),
             Record::Policy(_) | Record::PolicyRemoved { .. } => self.policy(record),
             Record::Redrive { .. } | Record::Redriven { .. } | Record::RedriveForgotten { .. } => {
                 self.redrive(record)
             }
             Record::Kept { .. }
+            | Record::IdKept { .. }
             | Record::Tracked { .. }
             | Record::Counters { .. }
             | Record::SettledLately { .. }
@@ -244,7 +258,8 @@ impl Model {
         if !self.is_to_expire(tag, stored) {
             return violated(EXPIRY, format!("{tag} is to expire at {:?}", stored.expires_at));
         }
-        self.move_lane(stored)?;
+        self.move_lane((stored.lane, stored.sequence, stored.index))?;
+        self.identify(stored)?;
         let newest = self.serials.entry((tag.process, stored.queue)).or_default();
         if *newest >= tag.serial {
             return violated(ORDER, format!("{tag} is stored after serial {newest}"));
@@ -272,21 +287,22 @@ impl Model {
         Ok(())
     }
 
-    fn move_lane(&mut self, stored: &StoredMessage<'_>) -> Result<(), Violation> {
-        let (sequence, index) = (stored.sequence, stored.index);
-        let same_send = self.messages.last_key_value().is_some_and(|(_, last)| {
-            (last.lane, last.sequence, last.index + 1) == (stored.lane, sequence, index)
-        });
-        let lane = self.open_lane(stored.lane)?;
+    /// The next item of a lane: of the last send, or of the one behind it.
+    pub(super) fn move_lane(&mut self, item: (LaneId, Sequence, u32)) -> Result<(), Violation> {
+        let (number, sequence, index) = item;
+        let (last_lane, last_sequence, last_index) = self.last_item;
+        let same_send = (last_lane, last_sequence, last_index + 1) == item;
+        let lane = self.open_lane(number)?;
         let expected = if index == 0 { lane.position.next() } else { lane.position };
         if sequence != expected || (index > 0 && !same_send) {
             let what = format!(
                 "lane {} at {} stores {}, item {index}",
-                stored.lane.0, lane.position.0, sequence.0
+                number.0, lane.position.0, sequence.0
             );
             return violated(ORDER, what);
         }
         lane.position = sequence;
+        self.last_item = item;
         Ok(())
     }
 

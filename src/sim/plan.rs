@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::disk::DiskPlan;
 use crate::sim::fault::Fault;
+use crate::sim::ids::IDS_MIN;
 use crate::sim::network::NetworkPlan;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 
@@ -91,6 +92,7 @@ fn limits(dice: &mut Dice) -> Limits {
         log_reserve_bytes: *dice.choose(&[0, 4 << 10, 32 << 10]),
         repair_bytes_max: *dice.choose(&[1 << 10, 64 << 10]),
         gap_messages_max: *dice.choose(&[5, 100]),
+        dedupe_ids_max: *dice.choose(&[IDS_MIN, 20_000]),
         replies_max: *dice.choose(&[300, 40_000]),
         calls_max: *dice.choose(&[20, 100_000]),
         publishers_max: *dice.choose(&[24, 10_000]),

@@ -4,7 +4,8 @@ use alloc::borrow::ToOwned;
 
 use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
 
-pub const QUEUES: [&str; 13] = [
+pub const QUEUES: [&str; 14] = [
+    "once",
     "plain",
     "brief",
     "discards",
@@ -20,9 +21,10 @@ pub const QUEUES: [&str; 13] = [
     "faded",
 ];
 /// Those that are declared and sent to.
-pub const OWN_QUEUES: [&str; 10] =
-    ["plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round", "fades"];
-
+pub const OWN_QUEUES: [&str; 11] = [
+    "once", "plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round",
+    "fades",
+];
 /// Each message of one of them becomes one of the next.
 pub const STAGES: [&str; 3] = ["stage.1", "stage.2", "stage.3"];
 
@@ -47,6 +49,7 @@ pub fn queue_options(name: &str) -> QueueOptions {
             dead_letter: Some(DeadLetter::Discard),
             ..brief
         },
+        "once" => QueueOptions { dedupe_ms: Some(4000), messages_max: Some(40), ..brief },
         "strict" => QueueOptions { durability: Some(Durability::Strict), ..brief },
         "ring" => QueueOptions {
             lease_ms: Some(1500),

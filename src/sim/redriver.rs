@@ -50,7 +50,12 @@ impl Redriver {
             into: elsewhere.then_some("plain"),
             filter: Some(filter).filter(|_| filtered),
             every_us: paced.then(|| dice.between(1, 400 * MILLI)),
-            messages_max: bounded.then(|| dice.between(1, 9)),
+            // One with a rate has to end while the run lasts.
+            messages_max: match (bounded, paced) {
+                (true, _) => Some(dice.between(1, 9)),
+                (false, true) => Some(100),
+                (false, false) => None,
+            },
         };
         let redrive = if dice.chance(Ratio::one_in(4)) { by_hand(dice, redrive) } else { redrive };
         let request = client.redrive(now, &redrive).ok()?;

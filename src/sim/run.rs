@@ -67,6 +67,8 @@ totals! {
     had_room,
     /// Messages whose send was confirmed; each is followed to the end.
     confirmed,
+    /// Items that repeated a message and were not stored.
+    duplicates,
     /// Deliveries that were second or later attempts.
     redelivered,
     stale_settlements,
@@ -112,6 +114,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         had_room: world.had_room,
         nodes_served: count(checkers.epochs.served()),
         confirmed: count(checkers.sends.confirmed()),
+        duplicates: count(checkers.sends.duplicates()),
         redelivered: count(checkers.leases.redelivered()),
         stale_settlements: count(checkers.leases.stale()),
         given_on: count(checkers.chain.given_on()),

@@ -18,6 +18,7 @@ use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::expiry::ttl_ms_of;
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
+use crate::sim::ids::with_id;
 use crate::sim::operator::Operator;
 use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, queue_options};
 use crate::sim::redriver::Redriver;
@@ -254,10 +255,18 @@ impl User {
         let queue = if self.one_in(5) { STAGES[0] } else { *self.dice.choose(&OWN_QUEUES) };
         let count = if self.one_in(5) { self.dice.between(2, 6) } else { 1 };
         let delayed = self.one_in(8);
-        let track = self.one_in(4);
+        let identify = queue == "once";
+        let track = !identify && self.one_in(4);
         let past = Past { attempts: 1, stored_at: UnixMillis(1), deaths: None };
         let past = self.one_in(12).then_some(past);
         let tags: Vec<Tag> = (0..count).map(|_| self.tag()).collect();
+        // Few ids, so that they come again, from others as well.
+        let ids: Vec<String> = if identify {
+            tags.iter().map(|_| format!("id-{}", self.dice.between(0, 60))).collect()
+        } else {
+            Vec::new()
+        };
+        let properties: Vec<Vec<u8>> = ids.iter().map(|id| with_id(id)).collect();
         let bodies: Vec<(Vec<u8>, Option<u64>)> = tags
             .iter()
             .map(|tag| {
@@ -268,9 +277,10 @@ impl User {
         let items: Vec<Item<'_>> = bodies
             .iter()
             .zip(&tags)
-            .map(|((body, delay_ms), tag)| Item {
+            .enumerate()
+            .map(|(index, ((body, delay_ms), tag))| Item {
                 body,
-                properties: None,
+                properties: properties.get(index).map(Vec::as_slice),
                 delay_ms: *delay_ms,
                 track: track.then_some(true),
                 past,
@@ -282,7 +292,7 @@ impl User {
         if track {
             self.tracked.push((request, queue, tags.clone()));
         }
-        Some(Ask::Send { request, queue: queue.to_owned(), tags, durability })
+        Some(Ask::Send { request, queue: queue.to_owned(), tags, ids, durability })
     }
 
     /// Does something to a queue, or looks into it, as its state was found a moment ago.
@@ -429,7 +439,7 @@ impl User {
             Event::Failed { .. } => {
                 self.stages.hear(&mut self.dice, event, calm).unwrap_or_default()
             }
-            Event::Sent { request, lane, sequence } => {
+            Event::Sent { request, lane, sequence, .. } => {
                 self.stages.hear(&mut self.dice, event, calm);
                 let place = self.tracked.iter().position(|(asked, ..)| asked == request);
                 let Some(place) = place else { return Vec::new() };

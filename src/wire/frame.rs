@@ -18,9 +18,9 @@ use crate::time::UnixMillis;
 pub use crate::wire::admin::{Policy, QueueEntry, QueueStats};
 pub use crate::wire::death::{Death, History, Reason};
 pub use crate::wire::parts::{
-    Acked, Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry,
-    Properties, QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, Staged, StorageReport,
-    Tracking, Welcome,
+    Acked, Browse, CallKey, Delivery, Duplicate, Hello, Item, Live, Newest, Outcome, Past,
+    PeerEntry, Properties, QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, Staged,
+    StorageReport, Tracking, Welcome,
 };
 pub use crate::wire::redrive::{Filter, Identity, Redrive, Task};
 
@@ -162,6 +162,21 @@ variants! {
             sequence: Sequence,
             code: Code,
             reason: &'a str,
+        },
+        /// N. Items of a send that were not stored: the queue remembers their ids. Comes before the
+        /// `Sent` that covers it.
+        75 => Duplicates {
+            sequence: Sequence,
+            items: Vec<Duplicate>,
+        },
+        /// C. The client wants to be told how many items it should have under way, or not any more.
+        /// Said anew on each link.
+        76 => Ingest {
+            on: bool,
+        },
+        /// N. So many, from now on. Nothing happens to those above.
+        77 => Window {
+            items: u32,
         },
         /// C. Starts or changes a consumer. The node keeps at most this much in flight to it.
         35 => Consume {

@@ -75,6 +75,15 @@ structure! {
 }
 
 structure! {
+    /// An item of a send whose id its queue had got before, with the message `number`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Duplicate {
+        pub index: u32,
+        pub number: MessageNumber,
+    }
+}
+
+structure! {
     /// First frame of a link, from the client.
     #[derive(Clone, PartialEq, Eq, Debug)]
     pub struct Hello<'a> {
@@ -296,6 +305,9 @@ structure! {
         pub tracked: Option<bool>,
         /// An encoded `History`, if the message died before.
         pub deaths: Option<&'a [u8]>,
+        /// Who sent it, as the node knows it; absent if the sender left so long ago that it is
+        /// forgotten.
+        pub sender: Option<ClientId>,
     }
 }
 
@@ -362,6 +374,8 @@ structure! {
         pub deaths: Option<&'a [u8]>,
         /// When it expires, if it does.
         pub expires_at: Option<UnixMillis>,
+        /// Who sent it, as in a delivery.
+        pub sender: Option<ClientId>,
     }
 }
 

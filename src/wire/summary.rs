@@ -68,6 +68,9 @@ impl Display for Summary<'_> {
             | Frame::ListPolicies { .. }
             | Frame::PolicyList { .. }
             | Frame::Trace { .. } => admin(self.0, out),
+            Frame::Duplicates { .. } | Frame::Ingest { .. } | Frame::Window { .. } => {
+                publishing(self.0, out)
+            }
             _ => queue(self.0, out),
         }
     }
@@ -121,6 +124,17 @@ fn live(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::Repaired { first, last, messages, .. } => {
             write!(out, "Repaired {}..={} {}", first.0, last.0, messages.len())
         }
+        _ => Ok(()),
+    }
+}
+
+fn publishing(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Duplicates { sequence, items } => {
+            write!(out, "Duplicates {} items={}", sequence.0, items.len())
+        }
+        Frame::Ingest { on } => write!(out, "Ingest {on}"),
+        Frame::Window { items } => write!(out, "Window {items}"),
         _ => Ok(()),
     }
 }

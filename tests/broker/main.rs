@@ -7,6 +7,7 @@ mod calls;
 mod commits;
 mod consumers;
 mod deaths;
+mod dedupe;
 mod expiry;
 mod full_storage;
 #[allow(dead_code, reason = "the test of many producers uses the rest")]
@@ -24,4 +25,5 @@ mod reserve;
 mod results;
 mod rewriting;
 mod roles;
+mod senders;
 mod sessions;

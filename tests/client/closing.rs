@@ -118,6 +118,7 @@ fn busy() -> (Tab, RequestId) {
         body_bytes: None,
         tracked: None,
         deaths: None,
+        sender: None,
     };
     let confirmed = Frame::Consuming { consumer, refused: None, single_active: None };
     tab.node(&[confirmed, Frame::Deliver(delivery), Frame::Lead { candidate, term: Term(1) }]);

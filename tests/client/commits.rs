@@ -33,7 +33,8 @@ fn frame(sequence: u64, leases: &[u64]) -> Frame<'static> {
 }
 
 fn sent(request: RequestId, sequence: u64) -> Event {
-    Event::Sent { request, lane: LANE, sequence: Sequence(sequence) }
+    let duplicates = Vec::new();
+    Event::Sent { request, lane: LANE, sequence: Sequence(sequence), duplicates }
 }
 
 fn refused(sequence: u64, code: Code) -> [Frame<'static>; 2] {

@@ -25,6 +25,7 @@ fn delivery(consumer: ConsumerId, lease: u64) -> Frame<'static> {
         body_bytes: None,
         tracked: None,
         deaths: None,
+        sender: None,
     })
 }
 

@@ -10,7 +10,7 @@ use tabmq::options::ConsumeOptions;
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::frame::{
-    CallKey, Delivery, Live, Newest, Outcome, PeerEntry, QueueCounts, Settlement,
+    CallKey, Delivery, Duplicate, Live, Newest, Outcome, PeerEntry, QueueCounts, Settlement,
 };
 use tabmq::wire::{Envelope, Frame};
 
@@ -52,12 +52,27 @@ fn outcome(rng: &mut Rng) -> Outcome<'static> {
     }
 }
 
+/// What a producer is told.
+fn told(rng: &mut Rng) -> Frame<'static> {
+    let sequence = Sequence(few(rng));
+    match rng.below(4) {
+        0 => Frame::Sent { position: sequence },
+        1 => Frame::SendRefused { sequence, code: Code::Full, reason: "r" },
+        2 => Frame::Window { items: few32(rng) },
+        _ => {
+            let duplicate = Duplicate { index: few32(rng), number: MessageNumber(few(rng)) };
+            Frame::Duplicates { sequence, items: vec![duplicate] }
+        }
+    }
+}
+
 fn frame(rng: &mut Rng) -> Frame<'static> {
     let publisher = [OTHER, ME][rng.below(2) as usize];
     let (first, last) = (PublishNumber(few(rng)), PublishNumber(few(rng)));
     let key = CallKey { caller: OTHER, call: CallId(few32(rng)) };
     let refused = code(rng);
-    match rng.below(32) {
+    match rng.below(34) {
+        13 | 14 | 32 | 33 => told(rng),
         0 => Frame::Welcome(resumed_at(few(rng))),
         1 => Frame::Hangup { code: refused.unwrap_or(Code::Protocol) },
         2 => Frame::Ping { nonce: 1 },
@@ -78,8 +93,6 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
         12 => {
             Frame::RequestRefused { request: RequestId(few32(rng)), code: Code::Full, reason: "r" }
         }
-        13 => Frame::Sent { position: Sequence(few(rng)) },
-        14 => Frame::SendRefused { sequence: Sequence(few(rng)), code: Code::Full, reason: "r" },
         15 => Frame::Consuming { consumer: ConsumerId(few32(rng)), refused, single_active: None },
         16..=18 => Frame::Deliver(Delivery {
             consumer: ConsumerId(few32(rng)),
@@ -97,6 +110,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
             body_bytes: None,
             tracked: None,
             deaths: None,
+            sender: None,
         }),
         19 | 20 => Frame::Settled { lease: LeaseNumber(few(rng)), refused },
         21 => Frame::Serving { service: ServiceId(few32(rng)), refused },

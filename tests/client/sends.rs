@@ -1,9 +1,9 @@
 use tabmq::client::io::Event;
 use tabmq::error::Code;
-use tabmq::id::{LaneId, RequestId, Sequence};
+use tabmq::id::{LaneId, MessageNumber, RequestId, Sequence};
 use tabmq::options::QueueOptions;
 use tabmq::wire::Frame;
-use tabmq::wire::frame::{QueueCounts, Welcome};
+use tabmq::wire::frame::{Duplicate, QueueCounts, Welcome};
 
 use crate::harness::{LANE, Tab, config, first_welcome, item, resumed_at};
 
@@ -22,7 +22,8 @@ fn frame(sequence: u64, refusals_seen: u64, body: &'static [u8]) -> Frame<'stati
 }
 
 fn sent(request: RequestId, sequence: u64) -> Event {
-    Event::Sent { request, lane: LANE, sequence: Sequence(sequence) }
+    let duplicates = Vec::new();
+    Event::Sent { request, lane: LANE, sequence: Sequence(sequence), duplicates }
 }
 
 fn failed(request: RequestId, code: Code, maybe_executed: bool) -> impl Fn(&Event) -> bool {
@@ -97,7 +98,8 @@ fn a_send_says_only_the_refusals_that_were_known_when_it_was_asked_for() {
     let mut tab = Tab::open();
     send(&mut tab, b"a");
     send(&mut tab, b"b");
-    tab.node(&[Frame::SendRefused { sequence: Sequence(1), code: Code::Full, reason: "" }]);
+    let refused = Frame::SendRefused { sequence: Sequence(1), code: Code::Full, reason: "" };
+    tab.node(&[refused, Frame::Sent { position: Sequence(1) }]);
     tab.forget();
     tab.lose_link();
     tab.welcome(resumed_at(1));
@@ -158,6 +160,7 @@ fn a_node_that_confirms_what_was_never_sent_is_hung_up() {
     for frame in [
         Frame::Sent { position: Sequence(1) },
         Frame::SendRefused { sequence: Sequence(1), code: Code::Full, reason: "" },
+        Frame::Duplicates { sequence: Sequence(1), items: Vec::new() },
     ] {
         let mut tab = Tab::open();
         tab.node(&[frame]);
@@ -274,6 +277,62 @@ fn flush_waits_for_what_was_asked_before_it() {
     assert!(!tab.events().contains(&Event::Flushed { request: flush }));
     tab.node(&[Frame::Sent { position: Sequence(1) }]);
     assert_eq!(tab.events().last(), Some(&Event::Flushed { request: flush }));
+}
+
+#[test]
+fn sends_end_in_their_order_whatever_comes_of_each() {
+    let mut tab = Tab::open();
+    let requests = [send(&mut tab, b"a"), send(&mut tab, b"b"), send(&mut tab, b"c")];
+    tab.node(&[Frame::SendRefused { sequence: Sequence(2), code: Code::Full, reason: "" }]);
+    assert_eq!(tab.events(), [], "the first has no answer");
+    tab.node(&[Frame::Sent { position: Sequence(3) }]);
+    let events = tab.events();
+    assert_eq!(events[0], sent(requests[0], 1));
+    assert!(failed(requests[1], Code::Full, false)(&events[1]));
+    assert_eq!(events[2], sent(requests[2], 3));
+}
+
+#[test]
+fn a_refusal_that_was_told_with_the_lane_lost_is_no_doubt() {
+    let mut tab = Tab::open();
+    let (first, second) = (send(&mut tab, b"a"), send(&mut tab, b"b"));
+    tab.node(&[Frame::SendRefused { sequence: Sequence(1), code: Code::Full, reason: "" }]);
+    tab.lose_link();
+    tab.forget();
+    tab.welcome(Welcome { lane: LaneId(8), ..first_welcome() });
+    let events = tab.events();
+    assert!(failed(first, Code::Full, false)(&events[1]));
+    assert!(failed(second, Code::Unavailable, true)(&events[2]));
+}
+
+#[test]
+fn duplicates_are_told_with_their_send_and_known_to_later_ones() {
+    let mut tab = Tab::open();
+    let request = send(&mut tab, b"a");
+    let items = vec![Duplicate { index: 0, number: MessageNumber(7) }];
+    tab.node(&[Frame::Duplicates { sequence: Sequence(1), items: items.clone() }]);
+    assert_eq!(tab.events(), []);
+    tab.node(&[Frame::Sent { position: Sequence(1) }]);
+    let (lane, sequence) = (LANE, Sequence(1));
+    assert_eq!(tab.events(), [Event::Sent { request, lane, sequence, duplicates: items }]);
+    tab.frames();
+    send(&mut tab, b"b");
+    assert_eq!(tab.frames(), [frame(2, 1, b"b")]);
+}
+
+#[test]
+fn how_many_items_may_be_under_way_is_asked_for_on_each_link() {
+    let mut tab = Tab::open();
+    tab.ask(|client, now| client.set_ingest(now, true));
+    tab.ask(|client, now| client.set_ingest(now, true));
+    assert_eq!(tab.frames(), [Frame::Ingest { on: true }]);
+    tab.node(&[Frame::Window { items: 256 }]);
+    assert_eq!(tab.events(), [Event::Window { items: 256 }]);
+    tab.lose_link();
+    tab.welcome(resumed_at(0));
+    assert_eq!(tab.frames(), [Frame::Ingest { on: true }]);
+    tab.ask(|client, now| client.set_ingest(now, false));
+    assert_eq!(tab.frames(), [Frame::Ingest { on: false }]);
 }
 
 #[cfg(feature = "sim")]

@@ -116,6 +116,7 @@ fn dead_letter() -> Delivery<'static> {
         body_bytes: None,
         tracked: None,
         deaths: Some(history.leak()),
+        sender: None,
     }
 }
 

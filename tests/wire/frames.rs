@@ -10,12 +10,14 @@ use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{
-    Browse, CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, QueueCounts,
-    QueueMessage, QueuePlace, Reached, Settlement, StorageReport, Tracking, Welcome,
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, QueueCounts, Reached,
+    Settlement, StorageReport, Tracking, Welcome,
 };
 
 use crate::admin::admin_frame;
 use crate::failure::failure_frame;
+use crate::operate::{browse, queue_message};
+use crate::publishing::publishing_frame;
 
 /// What frames borrow from.
 #[derive(Debug)]
@@ -171,6 +173,7 @@ impl<'a> Dice<'a> {
             result_keep_ms: self.maybe(Self::number),
             ttl_ms: self.maybe(Self::number),
             expired: self.maybe(Self::text).map(Into::into),
+            dedupe_ms: self.maybe(Self::number),
         }
     }
 
@@ -179,35 +182,6 @@ impl<'a> Dice<'a> {
             0 => Tracking::Delivered,
             1 => Tracking::Processed { value: self.maybe(Self::bytes) },
             _ => Tracking::Failed { code: self.code(), reason: self.text() },
-        }
-    }
-
-    fn browse(&mut self) -> Browse {
-        Browse {
-            after: MessageNumber(self.number()),
-            messages_max: self.short(),
-            delayed: self.flag(),
-            leased: self.flag(),
-            headers_only: self.flag(),
-        }
-    }
-
-    fn queue_message(&mut self) -> QueueMessage<'a> {
-        QueueMessage {
-            number: MessageNumber(self.number()),
-            place: if self.flag() { QueuePlace::Ready } else { QueuePlace::Leased },
-            attempts: self.short(),
-            lane: LaneId(self.number()),
-            sequence: Sequence(self.number()),
-            index: self.short(),
-            stored_at: UnixMillis(self.number()),
-            due_at: self.maybe(|dice| UnixMillis(dice.number())),
-            body_bytes: self.short(),
-            body: self.bytes(),
-            properties: self.maybe(Self::bytes),
-            dead_reason: self.maybe(Self::text),
-            deaths: self.maybe(Self::bytes),
-            expires_at: self.maybe(|dice| UnixMillis(dice.number())),
         }
     }
 
@@ -290,6 +264,7 @@ impl<'a> Dice<'a> {
             body_bytes: self.maybe(Self::short),
             tracked: self.maybe(Self::flag),
             deaths: self.maybe(Self::bytes),
+            sender: self.maybe(Self::client),
         }
     }
 
@@ -309,6 +284,7 @@ impl<'a> Dice<'a> {
             63 | 64 => failure_frame(self, tag),
             65..=73 => admin_frame(self, tag),
             74 => crate::commits::commit_frame(self),
+            75..=77 => publishing_frame(self, tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),
@@ -402,9 +378,9 @@ impl<'a> Dice<'a> {
                     if_empty,
                 }
             }
-            55 => Frame::Browse { request, queue, browse: self.browse() },
+            55 => Frame::Browse { request, queue, browse: browse(self) },
             56 => {
-                let messages = self.list(Self::queue_message);
+                let messages = self.list(queue_message);
                 Frame::Browsed { request, messages, more: self.flag() }
             }
             57 => Frame::Counted { request, count: self.number() },

@@ -26,7 +26,7 @@ use tabmq::wire::frame::{
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::tags::tag_of;
-use crate::{admin, commits, failure, operate};
+use crate::{admin, commits, failure, operate, publishing};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -58,7 +58,7 @@ pub fn frame(name: &str) -> Frame<'static> {
 
 fn goldens() -> Vec<Golden> {
     let operated = [failure::goldens(), operate::goldens(), admin::goldens()].concat();
-    let rest = [operated, commits::goldens(), call(), role()].concat();
+    let rest = [operated, commits::goldens(), publishing::goldens(), call(), role()].concat();
     [link(), live(), queue(), delivery(), rest].concat()
 }
 
@@ -247,6 +247,7 @@ fn delivery() -> Vec<Golden> {
         deaths: None,
         body_bytes: None,
         tracked: None,
+        sender: None,
     };
     let retry = Settlement::Retry { after_ms: Some(250), reason: Some("busy") };
     let reject = Settlement::Reject { reason: None };

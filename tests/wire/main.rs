@@ -6,6 +6,7 @@ mod failure;
 mod frames;
 mod golden;
 mod operate;
+mod publishing;
 mod tags;
 mod transport;
 

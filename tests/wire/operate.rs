@@ -6,6 +6,7 @@ use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Browse, QueueMessage, QueuePlace, Tracking};
 
+use crate::frames::Dice;
 use crate::golden::{FIVE, Golden};
 
 pub fn goldens() -> Vec<Golden> {
@@ -32,6 +33,7 @@ pub fn goldens() -> Vec<Golden> {
         dead_reason: None,
         deaths: None,
         expires_at: Some(UnixMillis(1_790_000_090_000)),
+        sender: None,
     };
     let (queue, id) = ("jobs", QueueId(2));
     let messages = vec![delayed];
@@ -59,4 +61,34 @@ pub fn goldens() -> Vec<Golden> {
         ("progressed", "", Frame::Progressed { request, value: FIVE }),
         ("queue-deleted", "", Frame::QueueDeleted { queue }),
     ]
+}
+
+pub fn browse(dice: &mut Dice<'_>) -> Browse {
+    Browse {
+        after: MessageNumber(dice.number()),
+        messages_max: dice.short(),
+        delayed: dice.flag(),
+        leased: dice.flag(),
+        headers_only: dice.flag(),
+    }
+}
+
+pub fn queue_message<'a>(dice: &mut Dice<'a>) -> QueueMessage<'a> {
+    QueueMessage {
+        number: MessageNumber(dice.number()),
+        place: if dice.flag() { QueuePlace::Ready } else { QueuePlace::Leased },
+        attempts: dice.short(),
+        lane: LaneId(dice.number()),
+        sequence: Sequence(dice.number()),
+        index: dice.short(),
+        stored_at: UnixMillis(dice.number()),
+        due_at: dice.maybe(|dice| UnixMillis(dice.number())),
+        body_bytes: dice.short(),
+        body: dice.bytes(),
+        properties: dice.maybe(Dice::bytes),
+        dead_reason: dice.maybe(Dice::text),
+        deaths: dice.maybe(Dice::bytes),
+        expires_at: dice.maybe(|dice| UnixMillis(dice.number())),
+        sender: dice.maybe(Dice::client),
+    }
 }

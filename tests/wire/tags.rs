@@ -3,7 +3,7 @@
 use tabmq::wire::Frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 74;
+pub const TAG_MAX: u64 = 77;
 
 /// The tag of a frame; zero for one that is not here. Then the comparison with the encoded one
 /// fails.
@@ -89,6 +89,9 @@ const fn queue_tag_of(frame: &Frame<'_>) -> u64 {
         Frame::PolicyList { .. } => 72,
         Frame::Trace { .. } => 73,
         Frame::Commit { .. } => 74,
+        Frame::Duplicates { .. } => 75,
+        Frame::Ingest { .. } => 76,
+        Frame::Window { .. } => 77,
         _ => 0,
     }
 }

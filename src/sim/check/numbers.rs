@@ -1,5 +1,6 @@
 //! `numbers-once`: a number that a client has seen stands for one thing for the whole run, also
 //! after the log went back: message, lease and lane numbers are never issued twice.
+//! `sender-is-true`: a delivery names the client that sent it.
 //! `lane-goes-on`: a client that lives goes on with its lane, unless the log lost it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Fact, ProcessId, Tag};
 
 const ONCE: &str = "numbers-once";
+const SENDER: &str = "sender-is-true";
 const LANE: &str = "lane-goes-on";
 
 #[derive(Debug, Default)]
@@ -46,8 +48,11 @@ impl Numbers {
     }
 
     fn delivered(&mut self, process: ProcessId, event: &Event) -> Result<(), Violation> {
-        let Event::Delivery { lease, number, body, .. } = event else { return Ok(()) };
+        let Event::Delivery { lease, number, body, sender, .. } = event else { return Ok(()) };
         let Some(tag) = Tag::of(body) else { return Ok(()) };
+        if sender.as_ref() != self.clients.get(&tag.process) {
+            return violated(SENDER, format!("{tag} comes from {sender:?}"));
+        }
         let client = self.clients.get(&process).copied().unwrap_or_default();
         if *self.messages.entry(*number).or_insert(tag) != tag {
             return violated(ONCE, format!("message number {} is given twice", number.0));

@@ -26,6 +26,7 @@ use crate::options::Durability;
 use crate::time::Now;
 pub use crate::web::bus::admin::{Admin, List, Watch};
 pub use crate::web::bus::live::{Heard, Message, Subscription};
+use crate::web::bus::queue::receipts;
 pub use crate::web::bus::queue::{Consumer, Delivery, Page, Queue, Receipt};
 use crate::web::bus::routes::{Answer, Routes};
 pub use crate::web::bus::service::{Request, Service};
@@ -187,19 +188,21 @@ impl Bus {
         Admin::new(self.clone())
     }
 
-    /// Stores messages in several queues: all of them or none. The receipt counts them through.
+    /// Stores messages in several queues: all of them or none. The receipts are in their order.
     ///
     /// # Errors
     /// As for every send.
-    pub async fn transaction(&self, writes: &[Staged<'_>]) -> Result<Receipt, Error> {
+    pub async fn transaction(&self, writes: &[Staged<'_>]) -> Result<Vec<Receipt>, Error> {
         self.commit(writes, &[]).await
     }
 
-    async fn commit(&self, writes: &[Staged<'_>], acks: &[Acked<'_>]) -> Result<Receipt, Error> {
-        match self.request(|client, now| client.commit(now, writes, acks, None)).await? {
-            Answer::Sent { lane, sequence } => Ok(Receipt { lane, sequence }),
-            _ => Err(Code::Internal.into()),
-        }
+    async fn commit(
+        &self,
+        writes: &[Staged<'_>],
+        acks: &[Acked<'_>],
+    ) -> Result<Vec<Receipt>, Error> {
+        let answer = self.request(|client, now| client.commit(now, writes, acks, None)).await?;
+        receipts(answer, writes.iter().map(|staged| staged.items.len()).sum())
     }
 
     /// Offers a service: at most `concurrency` calls are under way at a time.

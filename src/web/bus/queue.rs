@@ -11,8 +11,8 @@ use futures_core::Stream;
 use crate::cbor;
 use crate::client::io::Handle;
 use crate::error::Code;
-use crate::id::{ConsumerId, LaneId, LeaseNumber, Sequence};
-use crate::options::{ConsumeOptions, QueueOptions};
+use crate::id::{ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, Sequence};
+use crate::options::{ConsumeOptions, Durability, QueueOptions};
 use crate::web::bus::routes::Answer;
 use crate::web::bus::{Bus, Error};
 use crate::wire::frame::{
@@ -29,11 +29,27 @@ pub struct Queue {
     name: String,
 }
 
-/// A message that is stored on this device. Lane and sequence are its id.
+/// A message that is stored on this device. Lane, sequence and index are its id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Receipt {
     pub lane: LaneId,
     pub sequence: Sequence,
+    pub index: u32,
+    /// The queue remembers the id from this message, so that this one is not stored.
+    pub duplicate_of: Option<MessageNumber>,
+}
+
+/// The receipts of so many items.
+pub(super) fn receipts(answer: Answer, count: usize) -> Result<Vec<Receipt>, Error> {
+    let Answer::Sent { lane, sequence, duplicates } = answer else {
+        return Err(Code::Internal.into());
+    };
+    let receipt = |index| {
+        let repeats = duplicates.iter().find(|duplicate| duplicate.index == index);
+        let duplicate_of = repeats.map(|duplicate| duplicate.number);
+        Receipt { lane, sequence, index, duplicate_of }
+    };
+    Ok((0..).map(receipt).take(count).collect())
 }
 
 impl Queue {
@@ -67,12 +83,23 @@ impl Queue {
     pub async fn send(&self, body: &[u8]) -> Result<Receipt, Error> {
         let item =
             Item { body, properties: None, delay_ms: None, track: None, past: None, ttl_ms: None };
-        let verb =
-            |client: &mut crate::client::Client, now| client.send(now, &self.name, &[item], None);
-        match self.bus.request(verb).await? {
-            Answer::Sent { lane, sequence } => Ok(Receipt { lane, sequence }),
-            _ => Err(Code::Internal.into()),
-        }
+        let receipts = self.send_batch(&[item], None).await?;
+        receipts.first().copied().ok_or(Code::Internal.into())
+    }
+
+    /// The same for many, all or none, each with an id, headers or a delay of its own.
+    ///
+    /// # Errors
+    /// As for `send`, and `UNSUPPORTED` for a durability that this host does not have.
+    pub async fn send_batch(
+        &self,
+        items: &[Item<'_>],
+        durability: Option<Durability>,
+    ) -> Result<Vec<Receipt>, Error> {
+        let verb = |client: &mut crate::client::Client, now| {
+            client.send(now, &self.name, items, durability)
+        };
+        receipts(self.bus.request(verb).await?, items.len())
     }
 
     /// Messages under a lease, at most `prefetch` of them without a settlement.
@@ -207,6 +234,7 @@ pub struct Leased {
     pub properties: Option<Vec<u8>>,
     pub dead_reason: Option<String>,
     pub deaths: Option<Vec<u8>>,
+    pub sender: Option<ClientId>,
     pub ended: oneshot::Receiver<()>,
 }
 
@@ -236,6 +264,7 @@ impl Stream for Consumer {
             properties: leased.properties,
             dead_reason: leased.dead_reason,
             deaths: leased.deaths,
+            sender: leased.sender,
         }))
     }
 }
@@ -264,6 +293,8 @@ pub struct Delivery {
     pub dead_reason: Option<String>,
     /// How and where it died so far: an encoded `History`, which `cbor::decode` reads.
     pub deaths: Option<Vec<u8>>,
+    /// The peer that sent it, as the node knows it.
+    pub sender: Option<ClientId>,
 }
 
 impl Delivery {
@@ -285,7 +316,7 @@ impl Delivery {
     /// # Errors
     /// As for `ack`; and `FULL`, `TOO_LARGE` or `INVALID` for what is written. The message then
     /// comes again once its lease is over.
-    pub async fn ack_with(mut self, writes: &[Staged<'_>]) -> Result<Receipt, Error> {
+    pub async fn ack_with(mut self, writes: &[Staged<'_>]) -> Result<Vec<Receipt>, Error> {
         self.settled = true;
         let acks = [Acked { lease: self.lease, value: None }];
         self.bus.clone().commit(writes, &acks).await

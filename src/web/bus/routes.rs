@@ -19,14 +19,14 @@ use crate::web::bus::live::{Heard, Message};
 use crate::web::bus::queue::Leased;
 use crate::web::bus::service::Dispatched;
 use crate::web::realm::Notice;
-use crate::wire::frame::{QueueCounts, QueueStats};
+use crate::wire::frame::{Duplicate, QueueCounts, QueueStats};
 
 /// What a request is answered with.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Done,
     Queue(QueueCounts),
-    Sent { lane: LaneId, sequence: Sequence },
+    Sent { lane: LaneId, sequence: Sequence, duplicates: Vec<Duplicate> },
     Counted(u64),
     Page { page: Vec<u8>, more: bool },
 }
@@ -92,8 +92,8 @@ impl Routes {
             Event::Listed { request, page, more } => {
                 self.answer(request, Ok(Answer::Page { page, more }));
             }
-            Event::Sent { request, lane, sequence } => {
-                self.answer(request, Ok(Answer::Sent { lane, sequence }));
+            Event::Sent { request, lane, sequence, duplicates } => {
+                self.answer(request, Ok(Answer::Sent { lane, sequence, duplicates }));
             }
             Event::Failed { request, code, reason, maybe_executed } => {
                 self.answer(request, Err(Error { code, reason, maybe_executed }));
@@ -135,14 +135,23 @@ impl Routes {
                 properties,
                 dead_reason,
                 deaths,
+                sender: from,
                 ..
             } => {
-                let Some(sender) = self.consumers.get(&consumer) else { return };
+                let Some(to) = self.consumers.get(&consumer) else { return };
                 let (end, ended) = oneshot::channel();
                 self.leases.insert(lease, end);
-                let leased =
-                    Leased { lease, attempt, body, properties, dead_reason, deaths, ended };
-                let _ = sender.unbounded_send(leased);
+                let leased = Leased {
+                    lease,
+                    attempt,
+                    body,
+                    properties,
+                    dead_reason,
+                    deaths,
+                    sender: from,
+                    ended,
+                };
+                let _ = to.unbounded_send(leased);
             }
             Event::QueueStats { watch, stats, .. } => {
                 let Some(sender) = self.watches.get(&watch) else { return };
