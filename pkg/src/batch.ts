@@ -1,46 +1,65 @@
 import type { Context } from "./context.js";
 import type { Encoded } from "./engine.js";
+import { TabmqError } from "./errors.js";
 import { encodeProperties } from "./message.js";
 import { type CheckedItem, delayOf } from "./options.js";
 
-/** One message on its way to the border. */
+/** A message as it crosses the border. */
+export type Item = readonly [
+  body: Uint8Array,
+  properties: Uint8Array | null,
+  delayMs: number | null,
+  track: boolean,
+  past: null,
+  ttlMs: number | null,
+];
+
+/** One message on its way to the border: interceptors may take time, and so may its body. */
 export interface Part {
-  readonly body: Encoded;
-  readonly properties: Uint8Array | null;
-  readonly delay_ms: number | null;
+  readonly item: Item | Promise<Item>;
   readonly track: boolean;
-  readonly ttl: number | null;
   /** The sender's own id. */
   readonly id: string | undefined;
 }
 
-/** `root` begins the path of a refusal. */
-export function part(context: Context, body: unknown, checked: CheckedItem, root: string): Part {
-  return {
-    body: context.encode(body, root),
-    properties: encodeProperties(checked) ?? null,
-    delay_ms: delayOf(checked) ?? null,
-    track: checked.track ?? false,
-    ttl: checked.ttl ?? null,
-    id: checked.id,
-  };
+/** `at` begins the path of a refusal. */
+export function part(
+  context: Context,
+  queue: string,
+  body: unknown,
+  checked: CheckedItem,
+  at: string,
+): Part {
+  const { body_bytes_max, headers_bytes_max } = context.engine.limits;
+  const { headers = {}, id, track = false, ttl: ttl_ms = null } = checked;
+  const delay_ms = delayOf(checked) ?? null;
+  const letter = { kind: "send" as const, queue, id, body, headers };
+  const item = context.interceptors.outgoing(letter, (message) => {
+    const properties = encodeProperties(checked, message.headers) ?? null;
+    const make = (bytes: Uint8Array): Item => {
+      checkLength(`${at}body`, bytes, "body_bytes_max", body_bytes_max);
+      if (properties)
+        checkLength(`${at}headers`, properties, "headers_bytes_max", headers_bytes_max);
+      return [bytes, properties, delay_ms, track, null, ttl_ms];
+    };
+    const encoded = context.encode(message.body, `${at}body`);
+    return encoded instanceof Promise ? encoded.then(make) : make(encoded);
+  });
+  return { item, track, id };
 }
 
-/** A part as it crosses the border, once its body is there. */
-export const wire = ({ properties, delay_ms, track, ttl }: Part, body: Uint8Array | undefined) => [
-  body,
-  properties,
-  delay_ms,
-  track,
-  null,
-  ttl,
-];
+/** Names what is too long. */
+function checkLength(path: string, bytes: Uint8Array, reason: string, bytes_max: number): void {
+  if (bytes.length <= bytes_max) return;
+  const text = `${path} has ${bytes.length} bytes, more than ${reason} (${bytes_max})`;
+  throw new TabmqError("TOO_LARGE", text, { data: { reason, path } });
+}
 
-/** Encodes what is made of byte strings, some of which may still be on their way. */
-export function encodeAll(
-  bytes: readonly (Encoded | undefined)[],
-  encode: (bytes: readonly (Uint8Array | undefined)[]) => Uint8Array,
+/** Encodes what is made of parts, some of which may still be on their way. */
+export function encodeAll<T>(
+  parts: readonly (T | Promise<T>)[],
+  encode: (parts: readonly T[]) => Uint8Array,
 ): Encoded {
-  if (bytes.some((body) => body instanceof Promise)) return Promise.all(bytes).then(encode);
-  return encode(bytes as (Uint8Array | undefined)[]);
+  if (parts.some((one) => one instanceof Promise)) return Promise.all(parts).then(encode);
+  return encode(parts as readonly T[]);
 }

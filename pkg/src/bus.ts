@@ -8,6 +8,7 @@ import { later } from "./later.js";
 import { type Engine, NOTHING } from "./engine.js";
 import { closed, invalid } from "./errors.js";
 import { LiveLeadership } from "./leadership.js";
+import { Interceptors } from "./interceptors.js";
 import type { LiveHandle } from "./live.js";
 import {
   checkLead,
@@ -30,6 +31,7 @@ import type {
   CallOptions,
   CloseOptions,
   Codec,
+  Interceptor,
   OwnPeer,
   PeerInfo,
   PublishOptions,
@@ -54,6 +56,7 @@ export class BusClient extends EventTarget implements Context {
   readonly peers: Bus["peers"];
   readonly status: Bus["status"];
   readonly host: Bus["host"];
+  readonly interceptors = new Interceptors();
   readonly #status: Source<Status>;
   readonly #definition: Definition;
   readonly #release: () => boolean;
@@ -159,6 +162,11 @@ export class BusClient extends EventTarget implements Context {
     return new LiveLeadership(this, role, run, checkLead(options).signal);
   }
 
+  use(interceptor: Interceptor): Disposable {
+    this.check();
+    return this.interceptors.use(interceptor);
+  }
+
   flush(options?: Wait): Promise<void> {
     return attempt(
       () =>
@@ -250,6 +258,6 @@ export class BusClient extends EventTarget implements Context {
 
 later(BusClient.prototype, "bus", {
   rejects: "persist",
-  throws: "stream kv exchange gather attach use",
+  throws: "stream kv exchange gather attach",
   absent: "outbox",
 });

@@ -23,6 +23,8 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
   readonly #held = new Set<LeasedDelivery>();
   readonly #active = new Source(false);
   readonly active = this.#active.watch(() => {});
+  /** The last delivery that interceptors look at. */
+  #line: Promise<void> | undefined;
   #paused = false;
   #running = 0;
   /** Told of each delivery, when there is no handler. */
@@ -100,7 +102,28 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
     );
   }
 
+  /** Shows it to the interceptors first, in the order in which they came. */
   #arrive(delivery: LeasedDelivery): void {
+    const { interceptors } = this.context;
+    if (!interceptors.hear && !this.#line) return this.#take(delivery);
+    const before = this.#line;
+    const seen = (async () => {
+      await before;
+      try {
+        await delivery.pass(interceptors);
+      } catch (error) {
+        return delivery.finish(Promise.reject(error));
+      }
+      if (!delivery.isVoid) this.#take(delivery);
+    })().finally(() => {
+      if (this.#line === seen) this.#line = undefined;
+    });
+    this.#line = seen;
+  }
+
+  #take(delivery: LeasedDelivery): void {
+    // It closed meanwhile.
+    if (this.closed.aborted) return void delivery.release();
     this.#inbox.push(delivery);
     this.onArrival?.();
     if (!this.#handler) return;

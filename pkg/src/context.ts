@@ -1,4 +1,5 @@
 import type { Encoded, Engine } from "./engine.js";
+import type { Interceptors } from "./interceptors.js";
 import type { LiveHandle } from "./live.js";
 import type { QueueClient } from "./queue.js";
 import type { Codec } from "./types.js";
@@ -19,6 +20,7 @@ export interface Context {
   encode(value: unknown, root: string): Encoded;
   /** A reference to a queue, as the bus knows it. */
   queue(name: string): QueueClient;
+  readonly interceptors: Interceptors;
   /** Raises the `error` event. */
   report(error: unknown): void;
 }

@@ -7,7 +7,7 @@ const OVERFLOWS = ["reject", "drop-oldest", "dead-letter"] as const;
 /** The options of a queue as they cross the border. */
 export function declaration(options: CheckedQueue): object {
   const { lease, maxDeliver, maxLength, maxBytes, autoDelete, keepResults, ...others } = options;
-  const { waitForConsumers, waitForConsumersMax, ttl, ...same } = others;
+  const { dedupe, waitForConsumers, waitForConsumersMax, ttl, ...same } = others;
   return {
     ...same,
     leaseMs: lease,
@@ -19,6 +19,7 @@ export function declaration(options: CheckedQueue): object {
     idleMsMax: autoDelete,
     resultKeepMs: keepResults,
     ttlMs: ttl,
+    dedupeMs: dedupe,
   };
 }
 
@@ -53,6 +54,7 @@ const READ = [
   ["keepResults", same],
   ["ttl", same],
   ["expired", same],
+  ["dedupe", (window_ms: number) => window_ms || false],
 ] as const satisfies (readonly [keyof QueueOptions, (value: never) => unknown])[];
 
 /** The options of a queue as the node gives them. */

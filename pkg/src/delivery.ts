@@ -4,7 +4,8 @@ import type { Context } from "./context.js";
 import { type Encoded, NOTHING } from "./engine.js";
 import { isTabmqError, Reject, Retry, TabmqError, unencodable } from "./errors.js";
 import { type Duration, milliseconds } from "./duration.js";
-import { message } from "./message.js";
+import type { Interceptors } from "./interceptors.js";
+import { message, peerId } from "./message.js";
 import { checkAck, checkRetry, checkWait, type CheckedWait, patience } from "./options.js";
 import { attempt } from "./pending.js";
 import { type RawEventOf, SETTLE } from "./raw.js";
@@ -22,13 +23,14 @@ interface Details {
 /** One message under one lease. */
 export class LeasedDelivery implements Delivery<unknown> {
   readonly topic: string;
-  readonly body: unknown;
+  body: unknown;
   readonly id: string;
-  readonly headers: MessageHeaders;
+  headers: MessageHeaders;
   readonly key: string | undefined;
   readonly replyTo: string | undefined;
   readonly correlationId: string | undefined;
   readonly traceparent: string | undefined;
+  readonly sender: string | undefined;
   readonly number: number;
   readonly attempt: number;
   readonly storedAt: Date;
@@ -76,9 +78,11 @@ export class LeasedDelivery implements Delivery<unknown> {
       bodyBytes,
       tracked,
       deaths,
+      sender,
     ] = event;
     const id = `${lane}-${sequence}-${index}`;
-    const parts = message(context.codec, queue, id, bodyBytes === null ? body : null, properties);
+    const bytes = bodyBytes === null ? body : null;
+    const parts = message(context.codec, queue, id, bytes, properties, peerId(sender));
     this.topic = queue;
     this.body = parts.body;
     this.id = parts.id;
@@ -87,6 +91,7 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.replyTo = parts.replyTo;
     this.correlationId = parts.correlationId;
     this.traceparent = parts.traceparent;
+    this.sender = parts.sender;
     this.number = number;
     this.attempt = attempts;
     this.storedAt = new Date(storedAt);
@@ -151,6 +156,16 @@ export class LeasedDelivery implements Delivery<unknown> {
     if (bytes instanceof Promise)
       throw unencodable("progress", "a blob, whose bytes are not here yet,");
     this.#context.engine.tell((raw) => raw.progress(this.lease, bytes));
+  }
+
+  /** Shows it to interceptors. */
+  async pass(interceptors: Interceptors): Promise<void> {
+    const { topic: queue, id, sender, body, headers } = this;
+    const about = { queue, id, sender, attempt: this.attempt };
+    const letter = { kind: "delivery" as const, ...about, body, headers };
+    await interceptors.incoming(letter);
+    this.body = letter.body;
+    this.headers = letter.headers;
   }
 
   /** Acknowledged before anyone handles it. */

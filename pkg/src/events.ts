@@ -36,8 +36,12 @@ type BusEventKind =
   | "host"
   | "rolledBack"
   | "queueDeleted"
+  | "window"
   | "storage"
   | "error";
+
+/** As the node begins with. */
+const WINDOW_FIRST = 256;
 
 const UNKNOWN_HOST: Host = {
   epoch: 0,
@@ -64,6 +68,9 @@ export class Events {
   readonly leases = new Map<number, (error: TabmqError) => void>();
   /** What is told when a caller waits no more. */
   readonly dispatches = new Map<number, () => void>();
+  /** How many items the node would like to be under way. */
+  readonly window = new Source(WINDOW_FIRST);
+  #following = 0;
   onClosed: (() => void) | undefined;
   id = "";
   ownInfo: PeerInfo;
@@ -111,6 +118,24 @@ export class Events {
     for (const pending of this.#waiting) pending.reject(error);
   }
 
+  /** Has the node tell its window. The answer ends it. */
+  followWindow(run: (items: number) => void): () => void {
+    const tell = (on: boolean) =>
+      this.#engine.run(
+        (raw) => raw.setIngest(on),
+        () => {},
+      );
+    if (!this.#following++) tell(true);
+    const leave = this.window.watch(() => {}).subscribe(run);
+    let follows = true;
+    return () => {
+      if (!follows) return;
+      follows = false;
+      leave();
+      if (!--this.#following) this.#engine.tell((raw) => raw.setIngest(false));
+    };
+  }
+
   open(handle: LiveHandle): void {
     this.#lives.add(handle);
     this.#engine.run(
@@ -134,6 +159,7 @@ export class Events {
   reopen(): void {
     const lives = Array.from(this.#lives);
     for (const handle of lives) this.open(handle);
+    if (this.#following) this.#engine.tell((raw) => raw.setIngest(true));
   }
 
   /** Nothing more comes from this wasm side. With `forGood` there will be no other. */
@@ -251,6 +277,8 @@ export class Events {
         return this.#over(event[1]);
       case EVENT.host:
         return this.#setHost(event);
+      case EVENT.window:
+        return this.window.set(event[1]);
       case EVENT.queueDeleted:
         return this.#engine.forgetQueue(event[1]);
       case EVENT.rolledBack: {

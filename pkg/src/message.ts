@@ -7,9 +7,13 @@ import type { RawQueueMessage } from "./raw.js";
 import type { Codec, MessageHeaders, Message, QueuedMessage } from "./types.js";
 
 /** Headers and the like as they travel, or nothing if there are none. */
-export function encodeProperties(options: CheckedMessage): Uint8Array | undefined {
-  const { headers, id, key, replyTo, correlationId, traceparent } = options;
-  const fields = [id, headers && encodeNow(headers), key, replyTo, correlationId, traceparent];
+export function encodeProperties(
+  options: CheckedMessage,
+  headers: MessageHeaders,
+): Uint8Array | undefined {
+  const { id, key, replyTo, correlationId, traceparent } = options;
+  const some = Object.keys(headers).length ? encodeNow(headers) : undefined;
+  const fields = [id, some, key, replyTo, correlationId, traceparent];
   if (fields.every((field) => field === undefined)) return undefined;
   return encodeNow(fields.map((field) => field ?? null));
 }
@@ -31,6 +35,7 @@ export function message<Body>(
   /** Null if it did not come. */
   body: Uint8Array | null,
   properties: Uint8Array | null,
+  sender: string | undefined,
 ): Message<Body> {
   const fields = properties ? (decode(properties) as Fields) : [];
   return {
@@ -42,6 +47,7 @@ export function message<Body>(
     replyTo: fields[3] ?? undefined,
     correlationId: fields[4] ?? undefined,
     traceparent: fields[5] ?? undefined,
+    sender,
   };
 }
 
@@ -55,10 +61,10 @@ export function queuedMessage(
   headersOnly: boolean,
 ): QueuedMessage<unknown> {
   const [number, place, attempts, lane, sequence, index, storedAt, dueAt, bodyBytes, body] = raw;
-  const [, , , , , , , , , , properties, deadReason, deaths, expiresAt] = raw;
+  const [, , , , , , , , , , properties, deadReason, deaths, expiresAt, sender] = raw;
   const id = `${lane}-${sequence}-${index}`;
   return {
-    ...message(codec, queue, id, headersOnly ? null : body, properties ?? null),
+    ...message(codec, queue, id, headersOnly ? null : body, properties ?? null, peerId(sender)),
     number,
     state: STATES[place] as QueuedMessage<unknown>["state"],
     attempts,
@@ -83,6 +89,11 @@ export function decodeBody(codec: Codec, body: Uint8Array): unknown {
 }
 
 const HEX = Array.from({ length: 256 }, (_, byte) => (byte + 256).toString(16).slice(1));
+
+/** A peer, if the node knows it. */
+export function peerId(client: Uint8Array | null | undefined): string | undefined {
+  return client ? hex(client) : undefined;
+}
 
 /** By a table: it runs once for each live message. */
 export function hex(bytes: Uint8Array): string {

@@ -42,6 +42,10 @@ const flag: Rule<boolean> = (value, name) => {
   if (typeof value === "boolean") return value;
   throw invalid(`${name} must be true or false`, name);
 };
+const object: Rule<object> = (value, name) => {
+  if (typeof value === "object" && value !== null) return value;
+  throw invalid(`${name} must be an object`, name);
+};
 const action: Rule<Function> = (value, name) => {
   if (typeof value === "function") return value;
   throw invalid(`${name} must be a function`, name);
@@ -87,6 +91,8 @@ const traceparent: Rule<string> = (value, name) => {
   if (whole && version !== "ff" && !(version === "00" && more)) return whole;
   throw invalid(`${name} must be a W3C traceparent`, name);
 };
+
+export const checkHeaders = (value: unknown) => headers(value, "headers");
 
 const WAIT = { signal: abortSignal, timeout: milliseconds as Rule<number> };
 const MESSAGE = {
@@ -147,15 +153,15 @@ export const checkSend = (options: unknown): CheckedSend =>
   check("send", options, SEND, SEND_LATER);
 
 const ITEM = { ...SEND, body: (value: unknown) => value };
-export const checkItem = (item: unknown) => {
+export const checkItem = (item: unknown, name: string) => {
   const { signal, timeout, durability, confirm, ...checked } = check(
-    "sendBatch item",
-    item,
+    name,
+    object(item, name),
     ITEM,
     SEND_LATER,
   );
   if (signal ?? timeout ?? durability ?? confirm)
-    throw invalid("sendBatch: an option of the whole batch is given with an item");
+    throw invalid(`${name}: an option of the whole batch is given with an item`, name);
   return checked;
 };
 export type CheckedItem = Omit<ReturnType<typeof checkItem>, "body">;
@@ -164,11 +170,14 @@ const { signal: _, timeout: __, durability: ___, confirm: ____, ...STAGED } = SE
 const STAGED_ITEM = { ...STAGED, body: ITEM.body };
 export const checkStaged = (options: unknown): CheckedItem =>
   check("tx.send", options, STAGED, SEND_LATER);
-export const checkStagedItem = (item: unknown) =>
-  check("tx.sendBatch item", item, STAGED_ITEM, SEND_LATER);
+export const checkStagedItem = (item: unknown, name: string) =>
+  check(name, object(item, name), STAGED_ITEM, SEND_LATER);
 const BATCH = { ...WAIT, durability: level };
 export const checkBatch = (options: unknown) => check("sendBatch", options, BATCH, SEND_LATER);
 export const checkTransaction = (options: unknown) => check("transaction", options, BATCH);
+
+const INGEST = { ...BATCH, batch: count, linger: duration };
+export const checkIngest = (options: unknown) => check("ingest", options, INGEST);
 
 /** How long a message waits at the node before it is delivered. */
 export function delayOf({ delay, at }: Pick<CheckedSend, "delay" | "at">): number | undefined {
@@ -280,12 +289,13 @@ const QUEUE = {
   keepResults: duration,
   ttl: lasting,
   expired: text,
+  dedupe: ((value, name) => (value === false ? 0 : duration(value, name))) as Rule<number>,
   deadLetter: ((value, name) => (value === false ? false : text(value, name))) as Rule<
     string | false
   >,
 };
 const QUEUE_LATER =
-  "order onFailure priorities lastValue rate dedupe "
+  "order onFailure priorities lastValue rate "
   + "offlineLease schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>
@@ -354,10 +364,6 @@ export const checkLead = (options: unknown) => check("lead", options, { signal: 
 const STOP = { drain: flag, timeout: WAIT.timeout };
 export const checkStop = (verb: string, options: unknown) => check(verb, options, STOP, "forget");
 
-const object: Rule<object> = (value, name) => {
-  if (typeof value === "object" && value !== null) return value;
-  throw invalid(`${name} must be an object`, name);
-};
 const PEER = { name: text, tags: texts };
 export const checkPeer = (info: unknown): T.PeerInfo => check("peer", info, PEER);
 const CONNECT = {

@@ -1,4 +1,4 @@
-import { encodeAll, part, wire } from "./batch.js";
+import { encodeAll, type Item, part } from "./batch.js";
 import { type Handler, LiveConsumer } from "./consumer.js";
 import type { Context } from "./context.js";
 import { ID, NEWEST, readCounts } from "./counts.js";
@@ -6,6 +6,7 @@ import { declaration, LEVELS } from "./declaration.js";
 import { type Declared, type Encoded, NOTHING } from "./engine.js";
 import { encodeNow } from "./codec/encode.js";
 import { invalid, isTabmqError } from "./errors.js";
+import { sendAll, writable } from "./ingest.js";
 import { later } from "./later.js";
 import { SendReceipt, TrackedMessage } from "./receipt.js";
 import { queuedMessage } from "./message.js";
@@ -39,6 +40,9 @@ import type {
   ConsumeOptions,
   Delivery,
   Durability,
+  Ingested,
+  IngestOptions,
+  IngestStream,
   Queue,
   QueueInfo,
   QueueStats,
@@ -89,17 +93,26 @@ export class QueueClient implements Queue<unknown, unknown> {
         { durability, confirm, id } = checked;
       const rest = this.#rest(checked);
       const track = checked.track ?? confirm === "processed";
-      const item = { ...part(this.#context, body, checked, "body"), track };
-      const { properties, delay_ms } = item;
       const receipt = this.receipts(durability);
+      const { item } = part(this.#context, this.name, body, { ...checked, track }, "");
+      let made: Item;
+      const keep = (ready: Item) => (made = ready)[0];
       const sent = this.#ask(
         "send",
         checked,
-        item.body,
-        (raw, bytes) =>
-          item.ttl === null
-            ? raw.send(this.name, bytes, properties, delay_ms, durability, track)
-            : raw.sendBatch(this.name, encodeNow([wire(item, bytes)]), durability),
+        item instanceof Promise ? item.then(keep) : keep(item),
+        (raw, bytes) => {
+          const [, properties, delay_ms, , , ttl_ms] = made;
+          if (ttl_ms !== null) return raw.sendBatch(this.name, encodeNow([made]), durability);
+          return raw.send(
+            this.name,
+            bytes,
+            properties ?? undefined,
+            delay_ms ?? undefined,
+            durability,
+            track,
+          );
+        },
         (event: RawEventOf<"sent">) => receipt(event, 0, id, track),
       );
       if (confirm !== "processed") return sent;
@@ -113,12 +126,12 @@ export class QueueClient implements Queue<unknown, unknown> {
       if (!Array.isArray(items) || !items.length)
         throw invalid("sendBatch: items must be an array that is not empty");
       const parts = items.map((item, index) => {
-        const { body, ...checked } = checkItem(item);
-        return part(this.#context, body, checked, `items[${index}].body`);
+        const { body, ...checked } = checkItem(item, `items[${index}]`);
+        return part(this.#context, this.name, body, checked, `items[${index}].`);
       });
       const bytes = encodeAll(
-        parts.map(({ body }) => body),
-        (bodies) => encodeNow(parts.map((of, index) => wire(of, bodies[index]))),
+        parts.map(({ item }) => item),
+        encodeNow,
       );
       const receipt = this.receipts(wait.durability);
       return this.#ask(
@@ -131,6 +144,21 @@ export class QueueClient implements Queue<unknown, unknown> {
       );
     });
   }
+
+  sendAll(
+    items: Iterable<BatchItem<unknown>> | AsyncIterable<BatchItem<unknown>>,
+    options?: IngestOptions,
+  ): Promise<Ingested> {
+    return attempt(() => sendAll(this.#context.engine.events, this.#sendBatch, items, options));
+  }
+
+  writable(options?: IngestOptions): IngestStream<unknown> {
+    this.#context.check();
+    return writable(this.#context.engine.events, this.#sendBatch, options);
+  }
+
+  readonly #sendBatch = (items: readonly BatchItem<unknown>[], options: object) =>
+    this.sendBatch(items, options);
 
   receipt(id: string): Tracking {
     if (typeof id !== "string" || !id) throw invalid("receipt: the id must be a string", "id");
@@ -349,7 +377,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   /** How receipts are made of the event that answers a send. */
   receipts(asked: Durability | undefined) {
     return (
-      [, , lane, sequence]: RawEventOf<"sent">,
+      [, , lane, sequence, duplicates]: RawEventOf<"sent">,
       index: number,
       own: string | undefined,
       track: boolean,
@@ -362,7 +390,8 @@ export class QueueClient implements Queue<unknown, unknown> {
       ] as Durability;
       const stored = { at: "device", durability, evictable: host.evictable } as const;
       const id = own ?? `${lane}-${sequence}-${index}`;
-      return new SendReceipt(this.#context, this.name, id, track, stored);
+      const repeats = duplicates.find(([repeated]) => repeated === index);
+      return new SendReceipt(this.#context, this.name, id, track, stored, repeats?.[1]);
     };
   }
 }

@@ -28,6 +28,7 @@ export interface RawBus {
     durability?: string,
     track?: boolean,
   ): number;
+  setIngest(on: boolean): void;
   sendBatch(queue: string, items: Uint8Array, durability?: string): number;
   commit(writes: Uint8Array, acks: Uint8Array, durability?: string): number;
   consume(queue: string, options: Uint8Array): number;
@@ -117,6 +118,7 @@ export const EVENT = {
   tracked: 32,
   progress: 33,
   queueStats: 34,
+  window: 35,
 } as const;
 
 type Bytes = Uint8Array;
@@ -137,6 +139,7 @@ export type RawQueueMessage = readonly [
   deadReason?: string | null,
   deaths?: Bytes | null,
   expiresAtUnixMs?: number | null,
+  sender?: Bytes | null,
 ];
 
 /** A queue in a list. Absent fields at the end are left out. */
@@ -189,7 +192,13 @@ interface Fields {
   queueDeleted: [queue: string];
   tracked: [request: number, value: Bytes | null];
   progress: [request: number, value: Bytes];
-  sent: [request: number, lane: number, sequence: number];
+  sent: [
+    request: number,
+    lane: number,
+    sequence: number,
+    duplicates: readonly (readonly [index: number, original: number])[],
+  ];
+  window: [items: number];
   failed: [request: number, code: number, reason: string, maybeExecuted: boolean];
   consuming: [consumer: number, singleActive: boolean];
   consumerActive: [consumer: number, active: boolean];
@@ -209,6 +218,7 @@ interface Fields {
     bodyBytes: number | null,
     tracked: boolean,
     deaths: Bytes | null,
+    sender: Bytes | null,
   ];
   settled: [request: number];
   leaseLost: [lease: number];

@@ -67,7 +67,7 @@ export class TrackedMessage implements Tracking {
 
 /** The receipt of a send. */
 export class SendReceipt extends TrackedMessage implements Receipt {
-  readonly duplicate = false;
+  readonly duplicateOf: number | undefined;
   readonly stored: Receipt["stored"];
 
   constructor(
@@ -76,8 +76,14 @@ export class SendReceipt extends TrackedMessage implements Receipt {
     id: string,
     tracked: boolean,
     stored: Receipt["stored"],
+    duplicateOf: number | undefined,
   ) {
     super(context, queue, id, tracked);
+    this.duplicateOf = duplicateOf;
     this.stored = stored;
+  }
+
+  get duplicate(): boolean {
+    return this.duplicateOf !== undefined;
   }
 }

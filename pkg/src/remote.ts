@@ -24,7 +24,9 @@ export function call(
     const pending = context.ask(
       wait,
       "call",
-      context.encode(parameters, "arguments"),
+      context.interceptors.outgoing({ kind: "call", service, method, parameters }, (message) =>
+        context.encode(message.parameters, "arguments"),
+      ),
       (raw, bytes, left_ms) => raw.call(service, method, bytes, Math.min(left_ms, TIMEOUT_MS_MAX)),
       ([, , kind, outcome, maybeExecuted]: RawEventOf<"callEnded">) => {
         if (typeof outcome === "number") throw failed(verb, outcome, "", maybeExecuted);

@@ -4,7 +4,8 @@ import { isTabmqError } from "./errors.js";
 import { invalid } from "./errors.js";
 import { LiveHandle } from "./live.js";
 import type { checkServe } from "./options.js";
-import { EVENT, OUTCOME, type RawBus, type HandleEvent } from "./raw.js";
+import { hex } from "./message.js";
+import { EVENT, OUTCOME, type RawBus, type RawEventOf, type HandleEvent } from "./raw.js";
 import type { Service } from "./types.js";
 
 const CONCURRENCY = 16;
@@ -46,13 +47,12 @@ export class LiveService extends LiveHandle implements Service {
   take(event: HandleEvent): void {
     if (event[0] === EVENT.serving) return this.setReady();
     if (event[0] !== EVENT.dispatch) return;
-    const [, dispatch, , method, , parameters] = event;
-    void this.#run(dispatch, method, parameters);
+    void this.#run(event);
   }
 
   protected stopped(): void {}
 
-  async #run(dispatch: number, name: string, bytes: Uint8Array): Promise<void> {
+  async #run([, dispatch, , name, , bytes, caller]: RawEventOf<"dispatch">): Promise<void> {
     const { engine } = this.context;
     let wanted = true;
     this.#running += 1;
@@ -71,10 +71,17 @@ export class LiveService extends LiveHandle implements Service {
     try {
       const method = methodOf(this.#implementation, name);
       if (!method) return reply(OUTCOME.failed, undefined, CODES.NOT_FOUND);
-      const result = await method.apply(
-        this.#implementation,
-        this.context.codec.decode(bytes) as unknown[],
-      );
+      const parameters = this.context.codec.decode(bytes) as unknown[];
+      const seen = {
+        kind: "call" as const,
+        service: this.name,
+        method: name,
+        parameters,
+        sender: hex(caller),
+      };
+      const passed = this.context.interceptors.incoming(seen);
+      if (passed) await passed;
+      const result = await method.apply(this.#implementation, seen.parameters);
       reply(OUTCOME.value, await this.context.encode(result, "result"));
     } catch (error) {
       reply(OUTCOME.threw, await this.#encodeThrown(error));

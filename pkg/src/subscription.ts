@@ -9,6 +9,7 @@ import { EVENT, type HandleEvent, type RawBus, type RawEventOf } from "./raw.js"
 import type { Gap, Subscription, TopicMessage } from "./types.js";
 
 type Options = ReturnType<typeof checkSubscribe>;
+type Changeable = { -readonly [K in keyof TopicMessage<unknown>]: TopicMessage<unknown>[K] };
 type Entry = TopicMessage<unknown> | Gap;
 type Handler = (message: never) => unknown;
 
@@ -21,6 +22,7 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
   readonly #options: Options;
   readonly #handler: Handler | undefined;
   readonly #inbox = new Inbox<Entry>();
+  #pumping = false;
 
   constructor(context: Context, filter: string, options: Options, handler: Handler | undefined) {
     super(context, `subscription "${filter}"`, options.signal);
@@ -58,8 +60,8 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
       for (;;) {
         const { value, done } = await this.#inbox.next();
         if (done) break;
-        if ("body" in value) yield value;
-        else this.#tellGap(value);
+        if (!("body" in value)) this.#tellGap(value);
+        else if (await this.#pass(value)) yield value;
       }
     } finally {
       this.close();
@@ -67,24 +69,56 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
   }
 
   #takeMessage([, , client, number, topic, body, properties]: RawEventOf<"live">): void {
-    const publisher = hex(client);
+    const publisher = hex(client),
+      system = topic.startsWith(SYSTEM);
     let live: TopicMessage<unknown>;
     try {
       const parts = message<unknown>(
-        topic.startsWith(SYSTEM) ? ADVISORIES : this.context.codec,
+        system ? ADVISORIES : this.context.codec,
         topic,
         `${publisher}-${number}`,
         body,
         properties,
+        system ? undefined : publisher,
       );
       live = { ...parts, publisher, number };
     } catch (error) {
       return this.context.report(error);
     }
-    if (this.#handler) return this.#call(this.#handler, live as never);
+    const later = this.#pumping || this.context.interceptors.hear;
+    if (this.#handler && !later) return this.#call(this.#handler, live as never);
     const { values } = this.#inbox;
     if (values.length >= (this.#options.buffer ?? BUFFER_MAX)) this.#dropOldest(values);
     this.#inbox.push(live);
+    if (this.#handler && !this.#pumping) void this.#pump(this.#handler);
+  }
+
+  /** Interceptors may take time: what comes meanwhile waits, as in an iteration. */
+  async #pump(handler: Handler): Promise<void> {
+    this.#pumping = true;
+    for (let entry = this.#inbox.values.shift(); entry; entry = this.#inbox.values.shift()) {
+      if (!("body" in entry)) this.#tellGap(entry);
+      else if ((await this.#pass(entry)) && !this.closed.aborted)
+        this.#call(handler, entry as never);
+    }
+    this.#pumping = false;
+  }
+
+  /** Whether the interceptors let it through; they may change it. */
+  async #pass(live: Changeable): Promise<boolean> {
+    const { interceptors } = this.context;
+    if (!interceptors.hear) return true;
+    const { topic, id, sender, body, headers } = live;
+    const letter = { kind: "message" as const, topic, id, sender, body, headers };
+    try {
+      await interceptors.incoming(letter);
+    } catch (error) {
+      this.context.report(error);
+      return false;
+    }
+    live.body = letter.body;
+    live.headers = letter.headers;
+    return true;
   }
 
   /** The oldest message becomes a gap, in its place; a gap that is there already grows. */
@@ -105,7 +139,7 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
 
   #takeGap([, , client, first, last]: RawEventOf<"gap">): void {
     const gap: Gap = { publisher: hex(client), first, last, reason: "lost" };
-    if (this.#handler) this.#tellGap(gap);
+    if (this.#handler && !this.#pumping) this.#tellGap(gap);
     else this.#inbox.push(gap);
   }
 

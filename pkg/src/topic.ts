@@ -22,12 +22,18 @@ export function publish(
 ): Promise<Published> {
   return attempt(() => {
     const checked = checkPublish(options),
-      properties = encodeProperties(checked);
+      { headers = {} } = checked;
+    let properties: Uint8Array | undefined;
+    const letter = { kind: "publish" as const, topic, body, headers };
+    const encoded = context.interceptors.outgoing(letter, (message) => {
+      properties = encodeProperties(checked, message.headers);
+      return context.encode(message.body, "body");
+    });
     const wait = patience(`publish "${topic}"`, checked, context.engine.limits.verb_timeout_ms);
     return context.ask(
       wait,
       "request",
-      context.encode(body, "body"),
+      encoded,
       (raw, bytes) => raw.publish(topic, bytes, properties),
       (): Published => ({ at: "device" }),
     ).promise;

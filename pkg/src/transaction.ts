@@ -1,4 +1,4 @@
-import { encodeAll, part, type Part, wire } from "./batch.js";
+import { encodeAll, type Item, part, type Part } from "./batch.js";
 import { encodeNow } from "./codec/encode.js";
 import type { Context } from "./context.js";
 import type { LeasedDelivery } from "./delivery.js";
@@ -76,12 +76,12 @@ export class StagedTransaction implements Transaction {
     return {
       name,
       send: (body: unknown, options?: StageOptions) =>
-        stage(part(this.#context, body, checkStaged(options), "body")),
+        stage(part(this.#context, name, body, checkStaged(options), "")),
       sendBatch: (items: readonly BatchItem<unknown>[]) => {
         if (!Array.isArray(items)) throw invalid("tx.sendBatch: items must be an array", "items");
         const parts = items.map((item, index) => {
-          const { body, ...checked } = checkStagedItem(item);
-          return part(this.#context, body, checked, `items[${index}].body`);
+          const { body, ...checked } = checkStagedItem(item, `items[${index}]`);
+          return part(this.#context, name, body, checked, `items[${index}].`);
         });
         return parts.map(stage);
       },
@@ -108,15 +108,16 @@ export class StagedTransaction implements Transaction {
     const staged = others.flatMap(({ delivery }) => delivery.staged?.messages ?? []);
     const messages = [...this.messages, ...staged];
     let encodedAcks: Uint8Array;
-    const encode = (bytes: readonly (Uint8Array | undefined)[]) => {
-      const value = (index: number) => bytes[messages.length + index] ?? null;
+    const encode = (parts: readonly (Item | Uint8Array | undefined)[]) => {
+      const value = (index: number) => parts[messages.length + index] ?? null;
       encodedAcks = encodeNow(acks.map(({ delivery }, index) => [delivery.lease, value(index)]));
       return encodeNow(
-        messages.map((message, index) => [message.queue.name, [wire(message.part, bytes[index])]]),
+        messages.map((message, index) => [message.queue.name, [parts[index]]]),
       );
     };
     const values = acks.map(({ value }) => value);
-    const encoded = encodeAll([...messages.map((message) => message.part.body), ...values], encode);
+    const items = messages.map((message) => message.part.item);
+    const encoded = encodeAll<Item | Uint8Array | undefined>([...items, ...values], encode);
     const declared = messages.map(({ queue }) => queue.declared()).filter(Boolean);
     const ready = declared.length ? Promise.all(declared).then(() => encoded) : encoded;
     const begin = (raw: RawBus, writes: Uint8Array) => raw.commit(writes, encodedAcks, durability);

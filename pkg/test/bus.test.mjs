@@ -322,7 +322,7 @@ test("peers: show name and tags, and their changes", async (t) => {
 
 test("what a later version brings: is refused by its name", async (t) => {
   const bus = openBus(t);
-  for (const verb of ["stream", "kv", "exchange", "gather", "attach", "use"]) {
+  for (const verb of ["stream", "kv", "exchange", "gather", "attach"]) {
     assert.throws(
       () => bus[verb]("x"),
       (error) => isTabmqError(error, "UNSUPPORTED") && error.data.name === `bus.${verb}`,

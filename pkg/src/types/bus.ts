@@ -23,6 +23,7 @@ import type {
   Topic,
   TopicMessage,
 } from "./messages.js";
+import type { Interceptor } from "./interceptors.js";
 import type { Queue, QueueOptions } from "./queues.js";
 import type { Transaction, TransactionOptions } from "./transactions.js";
 import type {
@@ -139,6 +140,12 @@ export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTa
 
   /** Exactly one client runs this. A throw ends its term, and another is chosen. */
   lead(role: string, run: (term: Term) => unknown, options?: { signal?: AbortSignal }): Leadership;
+
+  /**
+   * Shows what this `Bus` sends and gets to an interceptor from now on, until it is disposed. Other
+   * buses of the realm are not concerned, even of the same name.
+   */
+  use(interceptor: Interceptor): Disposable;
 
   /** Lists, inspects and runs the queues. */
   readonly admin: Admin;

@@ -50,6 +50,12 @@ export interface Message<Body, T extends string = string> {
   readonly replyTo: string | undefined;
   readonly correlationId: string | undefined;
   readonly traceparent: string | undefined;
+  /**
+   * The id of the peer that sent it, as the node knows it: nothing that a sender writes changes it.
+   * `undefined` for advisories, and once a sender left so long ago that it is forgotten
+   * (`limits.senders_max`).
+   */
+  readonly sender: string | undefined;
 }
 
 /** A live message. Those of one publisher come in order. */

@@ -1,6 +1,7 @@
 import type { Duration } from "../duration.js";
 import type { Watch } from "../watch.js";
 import type { Durability, Live, MessageHeaders, Wait } from "./common.js";
+import type { Ingested, IngestOptions, IngestStream } from "./ingest.js";
 import type { Message, MessageOptions } from "./messages.js";
 import type { Transaction } from "./transactions.js";
 
@@ -45,6 +46,14 @@ export interface QueueOptions {
   exclusive?: boolean;
   /** The queue is deleted once it had neither messages nor consumers for so long. */
   autoDelete?: Duration;
+  /**
+   * A message with an `id` that the queue has stored within so long is not stored again, whoever
+   * sends it and whatever became of the first one: the receipt says `duplicate`. By the wall clock
+   * of the host, for the last `limits.dedupe_ids_max` ids, each of at most `limits.name_bytes_max`
+   * bytes. Default `false`: no id is remembered. What one client sends is stored once without it,
+   * also when it is sent again after a lost link.
+   */
+  dedupe?: Duration | false;
   /** How long it can be asked what became of a message. Default: the limit `result_keep_ms`. */
   keepResults?: Duration;
   /**
@@ -129,6 +138,12 @@ export interface SendOptions extends MessageOptions, Wait {
    * then, it leaves its queue, and else when it is given back. Counted by the clock of the host.
    */
   ttl?: Duration;
+  /**
+   * What has to be so before it is confirmed. `relaxed`: written in storage; it survives the death
+   * of every tab. `strict`: flushed; it survives the loss of power, as far as the platform says.
+   * `memory`: the weakest promise, the only one of a host without storage; a host that has storage
+   * writes it all the same. Default: that of the queue, then that of the bus.
+   */
   durability?: Durability;
   /** The receipt can be asked for the delivery and for what the handler returns. */
   track?: boolean;
@@ -159,10 +174,18 @@ export interface Tracking<Result = unknown> {
 
 /** The message is written on this device. */
 export interface Receipt<Result = unknown> extends Tracking<Result> {
+  /**
+   * The queue remembers the id (`dedupe`), so this message is not stored and the first one counts.
+   * It can be tracked if the first one was sent with `track`.
+   */
   readonly duplicate: boolean;
+  /** The `number` of the first message, if this one is a duplicate. */
+  readonly duplicateOf: number | undefined;
   readonly stored: {
     readonly at: "device";
+    /** What it survives at least: see `SendOptions.durability`. */
     readonly durability: Durability;
+    /** The browser may clear it when it needs room; `bus.persist` asks it not to. */
     readonly evictable: boolean;
   };
 }
@@ -325,13 +348,27 @@ export interface BrowseOptions extends Wait {
 
 export interface Queue<Body, Result = unknown> {
   readonly name: string;
-  /** Resolves when the message is written on this device at its durability. */
+  /**
+   * Resolves when the message is written on this device at its durability. The sends of one client
+   * settle in the order in which they were asked for, refused ones as well.
+   */
   send(body: Body, options?: SendOptions): Promise<Receipt<Result>>;
   /** All items or none, in order. */
   sendBatch(
     items: readonly BatchItem<Body>[],
     options?: BatchOptions,
   ): Promise<Receipt<Result>[]>;
+  /**
+   * Many items in batches, each of which is stored as a whole, in order, as fast as the host keeps
+   * up. Rejects with the error of the first batch that failed; `data.stored` says how many items
+   * before it are stored. One behind it that was on its way at that moment may be stored, too.
+   */
+  sendAll(
+    items: Iterable<BatchItem<Body>> | AsyncIterable<BatchItem<Body>>,
+    options?: IngestOptions,
+  ): Promise<Ingested>;
+  /** The same as a stream to pipe into. */
+  writable(options?: IngestOptions): IngestStream<Body>;
   /** What becomes of a message sent with `track`, also by another tab or before a reload. */
   receipt(id: string): Tracking<Result>;
   /** Ack on return, retry on throw; see `Retry` and `Reject`. */

@@ -44,6 +44,36 @@ interface Shop {
 declare const bus: Bus<Shop>;
 declare const open: Bus;
 
+export async function publishing(): Promise<void> {
+  const upload = bus.queue("upload", { dedupe: "2m" });
+  const { duplicate, duplicateOf } = await upload.send({ file: "a" }, { id: "a" });
+  expect<Equal<typeof duplicate, boolean>>();
+  expect<Equal<typeof duplicateOf, number | undefined>>();
+  const { stored } = await upload.sendAll([{ body: { file: "a" }, id: "a" }], { batch: 5 });
+  expect<Equal<typeof stored, number>>();
+  // @ts-expect-error the body of another queue
+  await upload.sendAll([{ body: 5 }]);
+  const sink = upload.writable({ linger: "1s" });
+  await new ReadableStream<{ body: Upload }>().pipeTo(sink);
+  expect<Equal<ReturnType<typeof sink.progress.get>["window"], number>>();
+  using interceptor = bus.use({
+    outgoing(message) {
+      if (message.kind === "send") expect<Equal<typeof message.queue, string>>();
+      if (message.kind !== "call") message.headers["tenant"] = 5;
+      // @ts-expect-error calls have no headers
+      else message.headers["tenant"] = 5;
+    },
+    async incoming(message) {
+      expect<Equal<typeof message.sender, string | undefined>>();
+      // @ts-expect-error it came on this kind
+      message.kind = "call";
+    },
+  });
+  // @ts-expect-error there is nothing to run
+  bus.use(5);
+  expect<Equal<typeof interceptor, Disposable>>();
+}
+
 export async function operating(): Promise<void> {
   for await (const { name, policy } of bus.admin.list("up*")) {
     expect<Equal<typeof name, string>>();
