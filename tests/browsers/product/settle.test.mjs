@@ -33,8 +33,14 @@ async function prepare() {
   await globalThis.stopping.ready();
   globalThis.service = bus.serve("own@1", { add: (a, b) => a + b });
   await globalThis.service.ready();
-  for (const name of ["known", "batches", "paused", "purged", "deleted", "long", "gone"])
+  const sentTo = ["known", "batches", "streamed", "piped", "long"];
+  for (const name of [...sentTo, "paused", "purged", "deleted", "gone"])
     await bus.queue(name).ready();
+  globalThis.pipe = async (sink) => {
+    const writer = sink.getWriter();
+    await writer.write({ body: 1 });
+    await writer.close();
+  };
   globalThis.exported = await bus.admin.export("held");
 }
 
@@ -53,6 +59,8 @@ function beginVerbs(timeout) {
     "queue.info": () => known.info(wait),
     send: () => known.send("body", wait),
     sendBatch: () => bus.queue("batches").sendBatch([{ body: 1 }, { body: 2 }], wait),
+    sendAll: () => bus.queue("streamed").sendAll([{ body: 1 }, { body: 2 }], wait),
+    writable: () => globalThis.pipe(bus.queue("piped").writable(wait)),
     receive: () => bus.queue("empty").receive(wait),
     "send until processed": () => bus.queue("long").send(1, { confirm: "processed", ...wait }),
     "receipt.delivered": () => known.receipt("nobody's").delivered(wait),
@@ -156,7 +164,8 @@ test("every verb settles when the host is killed", { folders, kills: true }, asy
     fault: ({ host, owners }) => host.kill(owners),
   });
   // The next host answers what the client asks again; a receive without a message is no failure.
-  for (const verb of ["ready", "publish", "send", "sendBatch", "queue.info", "receive"]) {
+  const sends = ["send", "sendBatch", "sendAll", "writable"];
+  for (const verb of ["ready", "publish", ...sends, "queue.info", "receive"]) {
     assert.equal(codes[verb], undefined, verb);
   }
 });
