@@ -103,6 +103,7 @@ fn checkpoint_again(bencher: Bencher<'_, '_>) {
                 due_at: None,
                 deaths: None,
                 properties_bytes: None,
+                key: None,
                 expires_at: None,
             });
         }

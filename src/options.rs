@@ -129,6 +129,31 @@ variants! {
     }
 }
 
+variants! {
+    /// In which order the messages of a queue are delivered.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Order {
+        /// Of their numbers, and one that failed comes again when it is due.
+        1 => Fifo,
+        /// One after the other for each key, and freely otherwise: a message comes only when the
+        /// one before it with its key is done. Those without a key wait for nothing.
+        2 => Key,
+    }
+}
+
+variants! {
+    /// What a failed delivery does to the messages behind it, in a queue that orders by key.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum OnFailure {
+        /// Those with its key wait until it succeeds or is dead.
+        1 => BlockKey,
+        /// It is dead at once, whatever `deliveries_max` says, and its key goes on.
+        2 => Skip,
+        /// It comes again when it is due, and others of its key may come before.
+        3 => Reorder,
+    }
+}
+
 structure! {
     /// What a declaration of a queue says. An absent option is not compared with the queue that
     /// exists and takes its default on a new one.
@@ -177,6 +202,10 @@ structure! {
         /// A message whose id the queue has got within so long is not stored again. Default: 0, it
         /// remembers none.
         pub dedupe_ms: Option<u64>,
+        /// Structural. Default: fifo.
+        pub order: Option<Order>,
+        /// Only with the order by key. Default: block the key.
+        pub on_failure: Option<OnFailure>,
     }
 }
 
@@ -199,11 +228,13 @@ impl QueueOptions {
             ttl_ms: own.ttl_ms.or(others.ttl_ms),
             expired: own.expired.or_else(|| others.expired.clone()),
             dedupe_ms: own.dedupe_ms.or(others.dedupe_ms),
+            on_failure: own.on_failure.or(others.on_failure),
             durability: own.durability,
             dead_letter: own.dead_letter,
             version: own.version,
             single_active: own.single_active,
             exclusive: own.exclusive,
+            order: own.order,
         }
     }
 }

@@ -64,6 +64,9 @@ rules! {
     order_per_producer,
     /// A transaction whose delivery is another's by now stores nothing.
     writes_with_ack,
+    /// Of a queue that orders by key, a message comes only when those before it with its key are
+    /// done.
+    key_lock,
 }
 
 impl Default for Rules {

@@ -3,6 +3,8 @@ import type { Backoff, Durability, QueueOptions } from "./types.js";
 
 export const LEVELS: readonly Durability[] = ["memory", "relaxed", "strict"];
 const OVERFLOWS = ["reject", "drop-oldest", "dead-letter"] as const;
+const ORDERS = ["fifo", "key"] as const;
+const FAILURES = ["block-key", "skip", "reorder"] as const;
 
 /** The options of a queue as they cross the border. */
 export function declaration(options: CheckedQueue): object {
@@ -55,6 +57,8 @@ const READ = [
   ["ttl", same],
   ["expired", same],
   ["dedupe", (window_ms: number) => window_ms || false],
+  ["order", ([tag]: Variant) => ORDERS[tag - 1]],
+  ["onFailure", ([tag]: Variant) => FAILURES[tag - 1]],
 ] as const satisfies (readonly [keyof QueueOptions, (value: never) => unknown])[];
 
 /** The options of a queue as the node gives them. */

@@ -281,6 +281,8 @@ const QUEUE = {
   maxLength: count,
   maxBytes: count,
   overflow: oneOf("reject", "drop-oldest", "dead-letter"),
+  order: oneOf("fifo", "key"),
+  onFailure: oneOf("block-key", "skip", "reorder"),
   singleActive: flag,
   waitForConsumers: count,
   waitForConsumersMax: duration,
@@ -295,7 +297,7 @@ const QUEUE = {
   >,
 };
 const QUEUE_LATER =
-  "order onFailure priorities lastValue rate "
+  "priorities lastValue rate "
   + "offlineLease schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>

@@ -35,6 +35,8 @@ test("admin: list names every queue with its options, counts and owner", async (
     keepResults: 900,
     ttl: 60_000,
     expired: "late",
+    order: "key",
+    onFailure: "reorder",
   };
   await bus.admin.declare("own.1", options);
   await bus.queue("own.2", { deadLetter: false, backoff: [10, 20] }).send("four");

@@ -338,7 +338,7 @@ test("what a later version brings: is refused by its name", async (t) => {
   await assert.rejects(jobs.send(1, { priority: 1 }), { code: "UNSUPPORTED" });
   await assert.rejects(bus.publish("t", 1, { retain: true }), { code: "UNSUPPORTED" });
   assert.throws(() => bus.subscribe("t", { durable: "d" }), { code: "UNSUPPORTED" });
-  assert.throws(() => bus.queue("q", { order: "key" }), { code: "UNSUPPORTED" });
+  assert.throws(() => bus.queue("q", { priorities: 3 }), { code: "UNSUPPORTED" });
 });
 
 test("defineBus: gives the queues the options of their definition", async (t) => {

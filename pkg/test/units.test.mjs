@@ -140,7 +140,7 @@ const verbs = {
   publish: [internals.checkPublish, { headers: { a: 1 }, timeout: "1s" }, "retain"],
   send: [internals.checkSend, { delay: "1s", durability: "memory" }, "priority"],
   subscribe: [internals.checkSubscribe, { group: "g", buffer: 3 }, "where"],
-  queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "order"],
+  queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "priorities"],
   call: [internals.checkCall, { timeout: 5 }, "hedge"],
   connect: [internals.checkConnect, { storage: "memory" }, "hub"],
   serve: [internals.checkServe, { concurrency: 2 }, "balance"],

@@ -120,6 +120,7 @@ fn write_queue(state: &State, id: QueueId, queue: &Queue, write: &mut dyn FnMut(
             deaths: state.deaths.of(number),
             properties_bytes: properties_bytes(&entry),
             expires_at: state.expiries.of(number),
+            key: state.keys.of(number),
         });
     }
 }
@@ -137,6 +138,7 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             deaths: state.deaths.of(lease.number),
             properties_bytes: properties_bytes(&lease.entry),
             expires_at: state.expiries.of(lease.number),
+            key: state.keys.of(lease.number),
         });
         write(&Record::Leased {
             lease: *number,

@@ -8,7 +8,7 @@ use crate::broker::queue::Queue;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, MessageNumber, QueueId, RequestId};
 use crate::log::Record;
-use crate::options::{DeadLetter, QueueOptions};
+use crate::options::{DeadLetter, Order, QueueOptions};
 use crate::topic::Name;
 use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
@@ -90,6 +90,7 @@ impl Broker {
                 return Err(Refused::new(Code::Full, "queues_max"));
             }
             let queue = self.state.next.queue;
+            check_order(options)?;
             let owner = Some(client).filter(|_| options.exclusive == Some(true));
             self.commit(&Record::Declared { queue, name, options: options.clone(), owner });
             return Ok(queue);
@@ -99,6 +100,7 @@ impl Broker {
             return Err(Refused::new(Code::NotAuthorized, "exclusive"));
         }
         let merged = merge(&existing.declared, options)?;
+        check_order(&merged)?;
         if merged != existing.declared {
             let owner = Some(client).filter(|_| merged.exclusive == Some(true));
             self.commit(&Record::Declared { queue: id, name, options: merged, owner });
@@ -140,6 +142,14 @@ impl Broker {
     }
 }
 
+/// What a failure does to a key means nothing where keys mean nothing.
+fn check_order(options: &QueueOptions) -> Result<(), Refused> {
+    if options.on_failure.is_some() && options.order != Some(Order::Key) {
+        return Err(Refused::new(Code::Invalid, "on_failure"));
+    }
+    Ok(())
+}
+
 /// The options of a queue after a declaration, or why it is refused. Only what the declaration
 /// gives is compared; tunables follow it unless the queue has a higher version.
 fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOptions, Refused> {
@@ -159,6 +169,9 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
     if declared.exclusive.is_some() && declared.exclusive != existing.exclusive {
         return Err(Refused::new(Code::DuplicateDeclare, "exclusive"));
     }
+    if declared.order.is_some() && declared.order != existing.order {
+        return Err(Refused::new(Code::DuplicateDeclare, "order"));
+    }
     if declared.version.unwrap_or(0) < existing.version.unwrap_or(0) {
         return Ok(existing.clone());
     }
@@ -168,6 +181,7 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
         dead_letter: existing.dead_letter.clone(),
         single_active: existing.single_active,
         exclusive: existing.exclusive,
+        order: existing.order,
         version: declared.version.or(existing.version),
         ..merged
     })

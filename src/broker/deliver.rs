@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use crate::broker::Broker;
 use crate::broker::advisories::Died;
 use crate::broker::gate::Gated;
-use crate::broker::queue::{Entry, Lease};
+use crate::broker::queue::{Entry, Lease, Queue};
 use crate::broker::session::Leaving;
 use crate::cbor::Write;
 use crate::error::Code;
@@ -30,8 +30,7 @@ impl Broker {
         if source.paused.is_some_and(|pause| pause.holds(now)) {
             return false;
         }
-        let Some(first) = source.first_ready() else { return false };
-        let (number, entry) = first;
+        let Some((number, entry)) = self.first_in_turn(source) else { return false };
         let Some((client, consumer)) = self.next_consumer(queue, entry.body_bytes) else {
             return false;
         };
@@ -42,6 +41,15 @@ impl Broker {
         }
         self.lease(now, queue, number, entry, client, consumer);
         true
+    }
+
+    /// The ready message whose turn it is.
+    fn first_in_turn(&self, queue: &Queue) -> Option<(MessageNumber, Entry)> {
+        if !self.rules.key_lock() {
+            return queue.first_ready();
+        }
+        let number = queue.first_deliverable()?;
+        Some((number, queue.entry(number)?))
     }
 
     fn lease(
@@ -172,7 +180,7 @@ impl Broker {
         if let Some(lease) = live {
             self.end_lease(lease, LeaseEnd::Acked { value: None }, true);
         } else if let Some(queue) = self.state.queues.get_mut(&queue) {
-            queue.take(message);
+            queue.take(message, self.state.keys.of(message));
         }
     }
 

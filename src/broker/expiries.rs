@@ -122,6 +122,8 @@ impl Broker {
             None => Removal::Expired { at },
         };
         self.commit(&Record::Removed { queue, number, removal });
+        // Others of its key may have waited for it.
+        self.dirty_queues.insert(queue);
         if self.live.has_listeners() {
             let name = into.and_then(|into| self.state.queues.get(&into));
             let name = name.map(|queue| queue.name.clone());

@@ -20,6 +20,7 @@ mod flow;
 mod frames;
 mod fullness;
 mod gate;
+mod groups;
 pub mod io;
 mod lanes;
 mod link;
@@ -336,7 +337,7 @@ impl Broker {
     fn wake_delayed(&mut self, now: Now) {
         while let Some(id) = self.delayed.pop_due(now.unix) {
             if let Some(queue) = self.state.queues.get_mut(&id) {
-                queue.wake(now.unix);
+                queue.wake(now.unix, &self.state.keys);
             }
             self.dirty_queues.insert(id);
             self.watch_delayed(id);

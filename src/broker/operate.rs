@@ -78,6 +78,8 @@ impl Broker {
         };
         let before = self.state.queues.get(&queue).map_or(0, Queue::waiting);
         self.commit(&Record::Purged { queue, through });
+        // Later ones of a key may have waited for one of these.
+        self.dirty_queues.insert(queue);
         let after = self.state.queues.get(&queue).map_or(0, Queue::waiting);
         let count = before - after;
         self.advise("purged", queue, &[("messages", &count)]);

@@ -70,6 +70,8 @@ impl Broker {
             Err(reason) => Removal::Discarded { reason },
         };
         self.commit(&Record::Removed { queue, number, removal });
+        // Others of its key may have waited for it.
+        self.dirty_queues.insert(queue);
         match grave {
             Ok(into) => {
                 self.advise_dead(

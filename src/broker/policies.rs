@@ -62,6 +62,7 @@ impl State {
         };
         queue.policy = first.map(|(name, _)| name.clone());
         queue.settings = Settings::new(&queue.options, messages_max);
+        self.regroup(id);
     }
 }
 

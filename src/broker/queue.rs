@@ -4,10 +4,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::broker::groups::{Change, Groups, KeyHash, Keys};
 use crate::broker::operate::Pause;
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
-use crate::options::{Backoff, DeadLetter, Overflow, QueueOptions};
+use crate::options::{Backoff, DeadLetter, OnFailure, Order, Overflow, QueueOptions};
 use crate::rng::Rng;
 use crate::sorted::{Line, LineSet};
 use crate::time::UnixMillis;
@@ -66,9 +67,12 @@ const BACKOFF_DEFAULT: Backoff = Backoff {
 
 impl Settings {
     pub fn new(options: &QueueOptions, messages_max: u32) -> Self {
+        let skips =
+            options.order == Some(Order::Key) && options.on_failure == Some(OnFailure::Skip);
+        let deliveries_max = options.deliveries_max.unwrap_or(DELIVERIES_MAX_DEFAULT).max(1);
         Self {
             lease_ms: options.lease_ms.unwrap_or(LEASE_MS_DEFAULT).max(1),
-            deliveries_max: options.deliveries_max.unwrap_or(DELIVERIES_MAX_DEFAULT).max(1),
+            deliveries_max: if skips { 1 } else { deliveries_max },
             backoff: options.backoff.clone().unwrap_or(BACKOFF_DEFAULT),
             messages_max: options.messages_max.unwrap_or(u64::from(messages_max)),
             bytes_max: options.bytes_max.unwrap_or(u64::MAX),
@@ -102,6 +106,8 @@ pub struct Queue {
     pub paused: Option<Pause>,
     /// What happens to its messages is told.
     pub traced: bool,
+    /// There if it orders by key.
+    pub(super) groups: Option<Groups>,
     ready: Line<MessageNumber, Entry>,
     delayed: Line<MessageNumber, (UnixMillis, Entry)>,
     due: LineSet<(UnixMillis, MessageNumber)>,
@@ -125,6 +131,7 @@ impl Queue {
             owner: None,
             paused: None,
             traced: false,
+            groups: None,
             ready: Line::new(),
             delayed: Line::new(),
             due: LineSet::new(),
@@ -168,12 +175,22 @@ impl Queue {
         self.waiting_bytes + self.leased_bytes
     }
 
-    pub fn put(&mut self, number: MessageNumber, entry: Entry, due_at: Option<UnixMillis>) {
+    pub fn put(
+        &mut self,
+        number: MessageNumber,
+        entry: Entry,
+        due_at: Option<UnixMillis>,
+        key: Option<KeyHash>,
+    ) {
         self.waiting_bytes += u64::from(entry.body_bytes);
         let Some(due_at) = due_at else {
+            self.change_group(key, Change::Ready(number));
             self.ready.insert(number, entry);
             return;
         };
+        if let Some(groups) = &mut self.groups {
+            groups.change_delayed(key, entry.attempts, Change::Lock);
+        }
         self.due.insert((due_at, number));
         self.delayed.insert(number, (due_at, entry));
     }
@@ -190,28 +207,39 @@ impl Queue {
     }
 
     /// Takes a message that is ready or delayed. Replay needs it: time has no say there.
-    pub fn take(&mut self, number: MessageNumber) -> Option<Entry> {
-        let entry = self.ready.remove(&number).or_else(|| self.take_delayed(number))?;
+    pub fn take(&mut self, number: MessageNumber, key: Option<KeyHash>) -> Option<Entry> {
+        let entry = match self.ready.remove(&number) {
+            Some(entry) => {
+                self.change_group(key, Change::Gone(number));
+                entry
+            }
+            None => self.take_delayed(number, key)?,
+        };
         self.waiting_bytes -= u64::from(entry.body_bytes);
         Some(entry)
     }
 
     /// Notes that a message which was taken is leased.
-    pub fn hold(&mut self, lease: LeaseNumber, entry: Entry) {
+    pub fn hold(&mut self, lease: LeaseNumber, entry: Entry, key: Option<KeyHash>) {
+        self.change_group(key, Change::Lock);
         self.leased.insert(lease);
         self.leased_bytes += u64::from(entry.body_bytes);
     }
 
     /// Notes that its lease ended.
-    pub fn let_go(&mut self, lease: LeaseNumber, entry: Entry) {
+    pub fn let_go(&mut self, lease: LeaseNumber, entry: Entry, key: Option<KeyHash>) {
         if self.leased.remove(&lease) {
+            self.change_group(key, Change::Unlock);
             self.leased_bytes -= u64::from(entry.body_bytes);
         }
     }
 
-    fn take_delayed(&mut self, number: MessageNumber) -> Option<Entry> {
+    fn take_delayed(&mut self, number: MessageNumber, key: Option<KeyHash>) -> Option<Entry> {
         let (due_at, entry) = self.delayed.remove(&number)?;
         self.due.remove(&(due_at, number));
+        if let Some(groups) = &mut self.groups {
+            groups.change_delayed(key, entry.attempts, Change::Unlock);
+        }
         Some(entry)
     }
 
@@ -222,13 +250,11 @@ impl Queue {
     }
 
     /// Makes every message ready whose time has come.
-    pub fn wake(&mut self, unix: UnixMillis) {
-        while let Some((due_at, number)) = self.due.first().copied() {
-            if due_at > unix {
-                break;
-            }
-            self.due.remove(&(due_at, number));
-            if let Some((_, entry)) = self.delayed.remove(&number) {
+    pub fn wake(&mut self, unix: UnixMillis, keys: &Keys) {
+        while let Some((_, number)) = self.due.first().copied().filter(|(due, _)| *due <= unix) {
+            let key = keys.of(number);
+            if let Some(entry) = self.take_delayed(number, key) {
+                self.change_group(key, Change::Ready(number));
                 self.ready.insert(number, entry);
             }
         }
@@ -274,11 +300,15 @@ impl Queue {
     }
 
     /// Takes every ready and delayed message up to a number.
-    pub fn take_through(&mut self, through: MessageNumber) -> Vec<(MessageNumber, Entry)> {
+    pub fn take_through(
+        &mut self,
+        through: MessageNumber,
+        keys: &Keys,
+    ) -> Vec<(MessageNumber, Entry)> {
         let ready = self.ready.range(..=through).map(|(number, _)| *number);
         let delayed = self.delayed.range(..=through).map(|(number, _)| *number);
         let numbers: Vec<MessageNumber> = ready.chain(delayed).collect();
-        let taken = |number| self.take(number).map(|entry| (number, entry));
+        let taken = |number| self.take(number, keys.of(number)).map(|entry| (number, entry));
         numbers.into_iter().filter_map(taken).collect()
     }
 

@@ -138,15 +138,15 @@ impl State {
         into: QueueId,
         due_at: Option<UnixMillis>,
     ) -> Liveness {
-        let entry = self.queues.get_mut(&from).and_then(|queue| queue.take(number));
+        let key = self.keys.of(number);
+        let entry = self.queues.get_mut(&from).and_then(|queue| queue.take(number, key));
         let Some(entry) = entry else { return Liveness::Same };
         let Some(target) = self.queues.get_mut(&into) else {
-            self.deaths.remove(number);
-            self.expiries.remove(number);
+            self.forget(number);
             return Liveness::Release(entry);
         };
         target.totals.sent_total += 1;
-        target.put(number, Entry { attempts: 0, ..entry }, due_at);
+        target.put(number, Entry { attempts: 0, ..entry }, due_at, key);
         self.expiries.put(number, into);
         self.deaths.move_back(number);
         Liveness::Same
@@ -315,6 +315,8 @@ impl Broker {
         let cancelled = (redrive.task == Some(Task::Cancel)).then_some(true);
         let (client, request) = key;
         self.commit(&Record::Redriven { client, request, queue, number, into, due_at, cancelled });
+        // Others of its key may have waited for it.
+        self.dirty_queues.insert(queue);
         match into {
             Some(into) => {
                 self.dirty_queues.insert(into);

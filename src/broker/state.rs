@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use crate::broker::deaths::Deaths;
 use crate::broker::dedupe::Dedupe;
 use crate::broker::expiries::Expiries;
+use crate::broker::groups::{Keys, key_of};
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::policies::Policies;
@@ -87,6 +88,7 @@ pub struct State {
     pub deaths: Deaths,
     pub expiries: Expiries,
     pub dedupe: Dedupe,
+    pub keys: Keys,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
     pub policies: Policies,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
@@ -110,6 +112,7 @@ impl State {
             deaths: Deaths::new(limits.deaths_max),
             expiries: Expiries::default(),
             dedupe: Dedupe::new(limits.dedupe_ids_max),
+            keys: Keys::new(Line::new()),
             redrives: Map::new(),
             policies: Policies::new(),
             settled_lately: Map::new(),
@@ -224,7 +227,7 @@ impl State {
     fn apply_purged(&mut self, id: QueueId, through: MessageNumber) -> Liveness {
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         let before = queue.waiting();
-        let taken = queue.take_through(through);
+        let taken = queue.take_through(through, &self.keys);
         queue.totals.discarded_total += before - queue.waiting();
         self.release_all(taken, "purged")
     }
@@ -233,7 +236,7 @@ impl State {
         let Some(mut queue) = self.queues.remove(&id) else { return Liveness::Same };
         self.queue_names.remove(&queue.name);
         self.dedupe.drop_queue(id);
-        let mut taken = queue.take_through(MessageNumber(u64::MAX));
+        let mut taken = queue.take_through(MessageNumber(u64::MAX), &self.keys);
         for lease in queue.leases() {
             let lease = self.leases.remove(&lease);
             taken.extend(lease.map(|lease| (lease.number, lease.entry)));
@@ -243,8 +246,7 @@ impl State {
 
     fn release_all(&mut self, taken: Vec<(MessageNumber, Entry)>, reason: &str) -> Liveness {
         for (number, _) in &taken {
-            self.deaths.remove(*number);
-            self.expiries.remove(*number);
+            self.forget(*number);
             self.tracks.end(*number, &TrackEnd::Failed { code: Code::Discarded, reason });
         }
         Liveness::ReleaseAll(taken.into_iter().map(|(_, entry)| entry).collect())
@@ -273,7 +275,9 @@ impl State {
         if let Some(deaths) = message.past.and_then(|past| past.deaths) {
             self.deaths.keep(message.number, deaths);
         }
-        queue.put(message.number, entry, message.due_at);
+        let key = key_of(message);
+        self.keys.keep(message.number, key);
+        queue.put(message.number, entry, message.due_at, key);
         self.expiries.begin(message.number, message.queue, message.expires_at);
         queue.totals.sent_total += 1;
         let window_ms = queue.options.dedupe_ms;
@@ -290,8 +294,9 @@ impl State {
         };
         self.next.lease = self.next.lease.max(LeaseNumber(lease.0 + 1));
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let Some(entry) = queue.take(*number) else { return };
-        queue.hold(*lease, entry);
+        let key = self.keys.of(*number);
+        let Some(entry) = queue.take(*number, key) else { return };
+        queue.hold(*lease, entry, key);
         self.expiries.hold(*number);
         if *attempt > 1 {
             queue.totals.redelivered_total += 1;
@@ -326,7 +331,8 @@ impl State {
             }
         }
         let Some(queue) = self.queues.get_mut(&lease.queue) else { return Liveness::Same };
-        queue.let_go(number, lease.entry);
+        let key = self.keys.of(lease.number);
+        queue.let_go(number, lease.entry, key);
         if let Some(end) = track_end_of_lease(end) {
             self.tracks.end(lease.number, &end);
         }
@@ -335,12 +341,12 @@ impl State {
             LeaseEnd::Acked { .. } => queue.totals.acked_total += 1,
             LeaseEnd::Discarded { .. } => queue.totals.discarded_total += 1,
             LeaseEnd::Released => {
-                queue.put(lease.number, lease.entry, None);
+                queue.put(lease.number, lease.entry, None, key);
                 self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
             LeaseEnd::Failed { due_at } => {
-                queue.put(lease.number, failed, *due_at);
+                queue.put(lease.number, failed, *due_at, key);
                 self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
@@ -349,8 +355,7 @@ impl State {
                 return self.bury(dead, *into, *reason, *note, *at);
             }
         }
-        self.deaths.remove(lease.number);
-        self.expiries.remove(lease.number);
+        self.forget(lease.number);
         Liveness::Release(lease.entry)
     }
 
@@ -362,12 +367,14 @@ impl State {
     ) -> Liveness {
         self.expiries.remove(number);
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
-        let Some(entry) = queue.take(number) else { return Liveness::Same };
+        let Some(entry) = queue.take(number, self.keys.of(number)) else {
+            return Liveness::Same;
+        };
         self.tracks.end(number, &track_end_of_removal(removal));
         match removal {
             Removal::Discarded { .. } | Removal::Expired { .. } => {
                 queue.totals.discarded_total += 1;
-                self.deaths.remove(number);
+                self.forget(number);
                 Liveness::Release(entry)
             }
             Removal::DeadLettered { into, reason, at } => {
@@ -402,11 +409,11 @@ impl State {
             self.deaths.add(number, death);
         }
         let Some(grave) = self.queues.get_mut(&into) else {
-            self.deaths.remove(number);
+            self.forget(number);
             return Liveness::Release(entry);
         };
         grave.totals.sent_total += 1;
-        grave.put(number, Entry { attempts: 0, ..entry }, None);
+        grave.put(number, Entry { attempts: 0, ..entry }, None, self.keys.of(number));
         Liveness::Same
     }
 
@@ -421,6 +428,7 @@ impl State {
             deaths,
             properties_bytes,
             expires_at,
+            key,
         } = record
         else {
             return Liveness::Same;
@@ -431,7 +439,8 @@ impl State {
         let properties_bytes = properties_bytes.unwrap_or(0);
         let (place, body_bytes, attempts) = (*place, *body_bytes, *attempts);
         let entry = Entry { place, body_bytes, properties_bytes, attempts };
-        queue.put(*number, entry, *due_at);
+        self.keys.keep(*number, *key);
+        queue.put(*number, entry, *due_at, *key);
         if let Some(history) = deaths {
             self.deaths.keep(*number, history);
         }

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::{Code, Refused};
 use crate::limits::Limits;
-use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
+use crate::options::{Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions};
 use crate::web::driver::{DriverOptions, HostChoice};
 
 /// The first number that a JavaScript number can't tell from its neighbor.
@@ -257,6 +257,8 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "ttlMs",
         "expired",
         "dedupeMs",
+        "order",
+        "onFailure",
     ];
     let fields = Fields::of(object, &names, "options");
     let dead_letter = fields.read("deadLetter", |value| {
@@ -290,6 +292,17 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         ttl_ms: fields.long("ttlMs"),
         expired: fields.text("expired"),
         dedupe_ms: fields.long("dedupeMs"),
+        order: fields.read("order", |value| match value.as_string()?.as_str() {
+            "fifo" => Some(Order::Fifo),
+            "key" => Some(Order::Key),
+            _ => None,
+        }),
+        on_failure: fields.read("onFailure", |value| match value.as_string()?.as_str() {
+            "block-key" => Some(OnFailure::BlockKey),
+            "skip" => Some(OnFailure::Skip),
+            "reorder" => Some(OnFailure::Reorder),
+            _ => None,
+        }),
     })
 }
 

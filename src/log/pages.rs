@@ -106,6 +106,7 @@ mod tests {
                 deaths: None,
                 properties_bytes: None,
                 expires_at: None,
+                key: None,
             });
         }
         pages.finish(manifest)

@@ -266,6 +266,8 @@ variants! {
             properties_bytes: Option<u32>,
             /// When it expires, if it does.
             expires_at: Option<UnixMillis>,
+            /// A hash of its key, if it has one.
+            key: Option<u64>,
         },
         /// Checkpoint: the next number of each kind.
         21 => Counters {

@@ -13,6 +13,7 @@ mod expiry;
 pub mod fact;
 pub mod fault;
 pub mod ids;
+mod keys;
 pub mod lock;
 pub mod model;
 mod moves;

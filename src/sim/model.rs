@@ -18,6 +18,7 @@ use crate::sim::deaths::{Death, Redriving};
 use crate::sim::expiry::EXPIRY;
 use crate::sim::fact::{ProcessId, Tag};
 use crate::sim::ids::Ids;
+use crate::sim::keys::key_of;
 use crate::time::UnixMillis;
 use crate::wire::frame::Reason;
 
@@ -41,6 +42,7 @@ pub struct Message {
     pub sequence: Sequence,
     pub index: u32,
     pub body_bytes: u64,
+    pub key: Option<String>,
     /// Failed deliveries, since it came to its queue.
     pub attempts: u32,
     pub whereabouts: Whereabouts,
@@ -273,6 +275,7 @@ impl Model {
             sequence: stored.sequence,
             index: stored.index,
             body_bytes: stored.body.len() as u64,
+            key: key_of(stored),
             attempts: stored.past.map_or(0, |past| past.attempts),
             whereabouts: Whereabouts::Waiting { due_at: stored.due_at },
             out_of_line: stored.due_at.is_some(),
@@ -314,7 +317,11 @@ impl Model {
         if self.leases.last_key_value().is_some_and(|(newest, _)| newest >= lease) {
             return violated(ONE_LEASE, format!("lease {} was issued before", lease.0));
         }
-        self.first_in_line(*number, *queue)?;
+        if self.orders_by_key(*queue) {
+            self.key_in_order(*number, *queue)?;
+        } else {
+            self.first_in_line(*number, *queue)?;
+        }
         if self.queues.get(queue).is_some_and(|queue| queue.paused_for_ever) {
             return violated(PAUSED, format!("queue {} is paused and serves", queue.0));
         }

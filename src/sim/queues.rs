@@ -2,9 +2,9 @@
 
 use alloc::borrow::ToOwned;
 
-use crate::options::{Backoff, DeadLetter, Durability, Overflow, QueueOptions};
+use crate::options::{Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions};
 
-pub const QUEUES: [&str; 14] = [
+pub const QUEUES: [&str; 16] = [
     "once",
     "plain",
     "brief",
@@ -16,15 +16,20 @@ pub const QUEUES: [&str; 14] = [
     "single",
     "round",
     "fades",
+    "keyed",
+    "loose",
     "brief.dead",
     "spills.dead",
     "faded",
 ];
 /// Those that are declared and sent to.
-pub const OWN_QUEUES: [&str; 11] = [
+pub const OWN_QUEUES: [&str; 13] = [
     "once", "plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round",
-    "fades",
+    "fades", "keyed", "loose",
 ];
+/// Those whose messages have keys, most of them.
+pub const KEYED_QUEUES: [&str; 2] = ["keyed", "loose"];
+
 /// Each message of one of them becomes one of the next.
 pub const STAGES: [&str; 3] = ["stage.1", "stage.2", "stage.3"];
 
@@ -103,6 +108,13 @@ pub fn queue_options(name: &str) -> QueueOptions {
         "stage.1" | "stage.3" => {
             QueueOptions { lease_ms: Some(1500), deliveries_max: Some(1000), ..brief }
         }
+        "keyed" => QueueOptions { lease_ms: Some(900), order: Some(Order::Key), ..brief },
+        "loose" => QueueOptions {
+            lease_ms: Some(1500),
+            order: Some(Order::Key),
+            on_failure: Some(OnFailure::Reorder),
+            ..brief
+        },
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }

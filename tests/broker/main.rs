@@ -13,6 +13,7 @@ mod full_storage;
 #[allow(dead_code, reason = "the test of many producers uses the rest")]
 mod harness;
 mod hostile;
+mod keys;
 mod live;
 mod operate;
 mod overflow;

@@ -196,6 +196,7 @@ impl Bench {
                 deaths: None,
                 properties_bytes: None,
                 expires_at: None,
+                key: None,
             });
         }
         self.log.finish_checkpoint();

@@ -140,6 +140,7 @@ fn checkpoint() -> Vec<Record<'static>> {
         deaths,
         properties_bytes: deaths.map(|_| 7),
         expires_at: deaths.map(|_| UnixMillis(5)),
+        key: deaths.map(|_| 8),
     };
     vec![
         tracked(None),

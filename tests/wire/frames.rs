@@ -5,7 +5,9 @@ use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, MethodId,
     PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
-use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, Overflow, QueueOptions};
+use tabmq::options::{
+    Backoff, ConsumeOptions, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions,
+};
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
@@ -174,6 +176,11 @@ impl<'a> Dice<'a> {
             ttl_ms: self.maybe(Self::number),
             expired: self.maybe(Self::text).map(Into::into),
             dedupe_ms: self.maybe(Self::number),
+            order: self.maybe(|dice| if dice.flag() { Order::Fifo } else { Order::Key }),
+            on_failure: self.maybe(|dice| match dice.flag() {
+                true => OnFailure::Skip,
+                false => OnFailure::Reorder,
+            }),
         }
     }
 

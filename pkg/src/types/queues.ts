@@ -30,6 +30,20 @@ export interface QueueOptions {
    */
   overflow?: "reject" | "drop-oldest" | "dead-letter";
   /**
+   * Structural. `fifo` (the default): messages come in the order of the queue, several at a time.
+   * `key`: for each `key` one after the other, to whichever consumer is free, and freely otherwise.
+   * A message comes only when the one before it with its key is settled; those without a key wait
+   * for nothing, and one with a `delay` takes its place when it is due. A consumer that stands
+   * still holds up only the keys it has, for `lease` at most.
+   */
+  order?: "fifo" | "key";
+  /**
+   * With `order: "key"` alone, else `INVALID`: what a failed delivery does to those with its key.
+   * `block-key` (the default): they wait until it succeeds or is dead. `skip`: it is dead at once,
+   * whatever `maxDeliver` says, and they go on. `reorder`: they may overtake it.
+   */
+  onFailure?: "block-key" | "skip" | "reorder";
+  /**
    * Structural. One consumer is served at a time. Another takes over when the first closes, dies or
    * goes silent, or when one of a higher priority comes, and nothing of the first is out.
    */
