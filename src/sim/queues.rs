@@ -1,8 +1,12 @@
 //! The queues of the simulation, and how each is declared.
 
 use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
 
+use crate::cbor;
 use crate::options::{Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions};
+use crate::sim::fact::Tag;
+use crate::wire::frame::Properties;
 
 pub const QUEUES: [&str; 16] = [
     "once",
@@ -27,8 +31,6 @@ pub const OWN_QUEUES: [&str; 13] = [
     "once", "plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round",
     "fades", "keyed", "loose",
 ];
-/// Those whose messages have keys, most of them.
-pub const KEYED_QUEUES: [&str; 2] = ["keyed", "loose"];
 
 /// Each message of one of them becomes one of the next.
 pub const STAGES: [&str; 3] = ["stage.1", "stage.2", "stage.3"];
@@ -41,6 +43,20 @@ const BACKOFF: Backoff = Backoff {
     step_ms: None,
     ladder_ms: None,
 };
+
+/// Properties with a key that other messages have as well. Only queues that order by key have such
+/// messages, and others beside them.
+#[must_use]
+pub fn key_properties(queue: &str, tag: Tag) -> Option<Vec<u8>> {
+    if !["keyed", "loose"].contains(&queue) || tag.serial % 4 == 0 {
+        return None;
+    }
+    let keys = ["red", "green", "blue"];
+    let key = keys.get(tag.serial as usize % keys.len()).copied();
+    let mut properties = Vec::new();
+    cbor::encode(&Properties { key, ..Properties::default() }, &mut properties);
+    Some(properties)
+}
 
 /// How a queue of the simulation is declared.
 #[must_use]

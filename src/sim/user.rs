@@ -7,7 +7,6 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::id::{
@@ -21,14 +20,12 @@ use crate::sim::expiry::ttl_ms_of;
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
 use crate::sim::ids::with_id;
 use crate::sim::operator::Operator;
-use crate::sim::queues::{KEYED_QUEUES, OWN_QUEUES, QUEUES, STAGES, queue_options};
+use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, key_properties, queue_options};
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 use crate::sim::stages::{Stages, Step};
 use crate::time::{Now, UnixMillis};
-use crate::wire::frame::{
-    Browse, CallKey, Item, Outcome, Past, Properties, QueueCounts, Settlement,
-};
+use crate::wire::frame::{Browse, CallKey, Item, Outcome, Past, QueueCounts, Settlement};
 
 /// Something the user does at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -269,13 +266,12 @@ impl User {
         } else {
             Vec::new()
         };
-        let keyed = KEYED_QUEUES.contains(&queue);
         let bodies: Vec<(Vec<u8>, Option<u64>, Option<Vec<u8>>)> = tags
             .iter()
             .enumerate()
             .map(|(index, tag)| {
                 let delay_ms = delayed.then(|| self.dice.between(1, 3000));
-                let key = (keyed && tag.serial % 4 > 0).then(|| key(*tag));
+                let key = key_properties(queue, *tag);
                 let properties = ids.get(index).map(|id| with_id(id)).or(key);
                 (tag.body(self.body_bytes()), delay_ms, properties)
             })
@@ -491,15 +487,6 @@ impl User {
         };
         vec![(after, Chore::Reply { key, tag, threw })]
     }
-}
-
-/// Properties with a key that some other messages have as well.
-fn key(tag: Tag) -> Vec<u8> {
-    let keys = ["red", "green", "blue"];
-    let key = keys.get(tag.serial as usize % keys.len()).copied();
-    let mut properties = Vec::new();
-    cbor::encode(&Properties { key, ..Properties::default() }, &mut properties);
-    properties
 }
 
 fn take_some<T>(items: &mut Vec<T>, dice: &mut Dice) -> Option<T> {

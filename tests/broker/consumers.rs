@@ -176,6 +176,27 @@ fn a_higher_priority_takes_over_once_the_others_messages_are_settled() {
 }
 
 #[test]
+fn the_next_active_consumer_goes_on_in_order() {
+    let mut bench = Bench::new();
+    let (mut producer, mut first, mut second) = (bench.join(1), bench.join(2), bench.join(3));
+    declare(&mut bench, &mut producer, single_active());
+    consume(&mut bench, &mut first, credit(3));
+    consume(&mut bench, &mut second, credit(3));
+    for body in [b"1", b"2", b"3", b"4", b"5"] {
+        bench.send(&mut producer, "work", body);
+    }
+    let held = deliveries(&mut bench, &first);
+    assert_eq!(held.iter().map(|held| held.body).collect::<Vec<_>>(), [b"1", b"2", b"3"]);
+    let (lease, settlement) = (held[0].lease, Settlement::Ack { value: None });
+    bench.say(&mut first, &[Frame::Settle { lease, settlement }]);
+    assert_eq!(bodies(&mut bench, &first), [b"4"]);
+    assert!(bodies(&mut bench, &second).is_empty());
+    bench.say(&mut first, &[Frame::Goodbye { park: false }]);
+    assert_eq!(bodies(&mut bench, &second), [b"2", b"3", b"4"]);
+    assert_eq!(ack_all(&mut bench, &mut second), 0);
+}
+
+#[test]
 fn an_active_consumer_that_dies_or_goes_away_is_replaced() {
     for dies in [true, false] {
         let mut bench = Bench::new();

@@ -162,6 +162,41 @@ fn a_failure_is_skipped_or_overtaken_where_the_queue_says_so() {
 }
 
 #[test]
+fn one_key_for_all_orders_the_whole_queue_through_failures_and_take_over() {
+    let mut bench = Bench::new();
+    let (mut one, mut two) = (bench.join(1), bench.join(2));
+    declare(&mut bench, &mut one, "work", by_key(None));
+    take(&mut bench, &mut one, "work", 9);
+    take(&mut bench, &mut two, "work", 9);
+    send(&mut bench, &mut one, &["k1", "k2", "k3", "k4", "k5", "k6"], None);
+    let mut seen = Vec::new();
+    for turn in 0..30 {
+        for peer in [&mut one, &mut two] {
+            for delivery in deliveries(&mut bench, peer) {
+                seen.push((delivery.body, delivery.attempt));
+                match (delivery.body, delivery.attempt) {
+                    (b"k2", 1) => settle(&mut bench, peer, &delivery, RETRY),
+                    (b"k4", 1) => {}
+                    _ => settle(&mut bench, peer, &delivery, ACK),
+                }
+            }
+        }
+        bench.pass_ms(if turn % 2 == 0 { 1 } else { 600 });
+    }
+    let told: [(&[u8], u32); 8] = [
+        (b"k1", 1),
+        (b"k2", 1),
+        (b"k2", 2),
+        (b"k3", 1),
+        (b"k4", 1),
+        (b"k4", 2),
+        (b"k5", 1),
+        (b"k6", 1),
+    ];
+    assert_eq!(seen, told);
+}
+
+#[test]
 fn a_delayed_message_takes_its_place_when_it_is_due() {
     let (mut bench, mut peer, _) = begun(None, &[]);
     send(&mut bench, &mut peer, &["a1"], Some(500));
