@@ -178,6 +178,7 @@ fn a_higher_priority_takes_over_once_the_others_messages_are_settled() {
 #[test]
 fn the_next_active_consumer_goes_on_in_order() {
     let mut bench = Bench::new();
+    bench.pass_ms(2000);
     let (mut producer, mut first, mut second) = (bench.join(1), bench.join(2), bench.join(3));
     declare(&mut bench, &mut producer, single_active());
     consume(&mut bench, &mut first, credit(3));
