@@ -175,7 +175,7 @@ impl State {
     }
 
     /// What stands beside the messages and is of no use when one has left for good.
-    pub(super) fn forget(&mut self, number: MessageNumber) {
+    pub(super) fn forget_message(&mut self, number: MessageNumber) {
         self.deaths.remove(number);
         self.keys.remove(number);
         self.expiries.remove(number);

@@ -142,7 +142,7 @@ impl State {
         let entry = self.queues.get_mut(&from).and_then(|queue| queue.take(number, key));
         let Some(entry) = entry else { return Liveness::Same };
         let Some(target) = self.queues.get_mut(&into) else {
-            self.forget(number);
+            self.forget_message(number);
             return Liveness::Release(entry);
         };
         target.totals.sent_total += 1;

@@ -246,7 +246,7 @@ impl State {
 
     fn release_all(&mut self, taken: Vec<(MessageNumber, Entry)>, reason: &str) -> Liveness {
         for (number, _) in &taken {
-            self.forget(*number);
+            self.forget_message(*number);
             self.tracks.end(*number, &TrackEnd::Failed { code: Code::Discarded, reason });
         }
         Liveness::ReleaseAll(taken.into_iter().map(|(_, entry)| entry).collect())
@@ -355,7 +355,7 @@ impl State {
                 return self.bury(dead, *into, *reason, *note, *at);
             }
         }
-        self.forget(lease.number);
+        self.forget_message(lease.number);
         Liveness::Release(lease.entry)
     }
 
@@ -374,7 +374,7 @@ impl State {
         match removal {
             Removal::Discarded { .. } | Removal::Expired { .. } => {
                 queue.totals.discarded_total += 1;
-                self.forget(number);
+                self.forget_message(number);
                 Liveness::Release(entry)
             }
             Removal::DeadLettered { into, reason, at } => {
@@ -409,7 +409,7 @@ impl State {
             self.deaths.add(number, death);
         }
         let Some(grave) = self.queues.get_mut(&into) else {
-            self.forget(number);
+            self.forget_message(number);
             return Liveness::Release(entry);
         };
         grave.totals.sent_total += 1;

@@ -48,7 +48,7 @@ const BACKOFF: Backoff = Backoff {
 /// messages, and others beside them.
 #[must_use]
 pub fn key_properties(queue: &str, tag: Tag) -> Option<Vec<u8>> {
-    if !["keyed", "loose"].contains(&queue) || tag.serial % 4 == 0 {
+    if !["keyed", "loose"].contains(&queue) || tag.serial.is_multiple_of(4) {
         return None;
     }
     let keys = ["red", "green", "blue"];
@@ -124,14 +124,13 @@ pub fn queue_options(name: &str) -> QueueOptions {
         "stage.1" | "stage.3" => {
             QueueOptions { lease_ms: Some(1500), deliveries_max: Some(1000), ..brief }
         }
-        "keyed" => QueueOptions { lease_ms: Some(900), order: Some(Order::Key), ..brief },
-        "loose" => QueueOptions {
-            lease_ms: Some(1500),
-            order: Some(Order::Key),
-            on_failure: Some(OnFailure::Reorder),
-            ..brief
-        },
+        "keyed" => by_key(None, brief),
+        "loose" => by_key(Some(OnFailure::Reorder), brief),
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }
+}
+
+fn by_key(on_failure: Option<OnFailure>, others: QueueOptions) -> QueueOptions {
+    QueueOptions { lease_ms: Some(900), order: Some(Order::Key), on_failure, ..others }
 }

@@ -266,7 +266,7 @@ impl User {
         } else {
             Vec::new()
         };
-        let bodies: Vec<(Vec<u8>, Option<u64>, Option<Vec<u8>>)> = tags
+        let bodies: Vec<_> = tags
             .iter()
             .enumerate()
             .map(|(index, tag)| {

@@ -15,7 +15,7 @@ const ack = (tab) =>
     for (const delivery of globalThis.held) await delivery.ack();
   });
 
-test("two tabs share the keys of a queue, and one that dies holds up its own alone", { folders }, async (t) => {
+test("two tabs share keys, and one that dies holds up only its own", { folders }, async (t) => {
   const first = await openBus(t, "first");
   const second = await openBus(t, "second");
   assert.deepEqual(await take(first, 1), []);
