@@ -32,6 +32,7 @@ fn message(number: u64) -> Record<'static> {
         tracked: None,
         past: None,
         expires_at: None,
+        priority: None,
     })
 }
 
@@ -105,6 +106,7 @@ fn checkpoint_again(bencher: Bencher<'_, '_>) {
                 properties_bytes: None,
                 key: None,
                 expires_at: None,
+                priority: None,
             });
         }
         log.finish_checkpoint();

@@ -41,6 +41,7 @@ fn send(body: &[u8]) -> Frame<'_> {
             track: None,
             past: None,
             ttl_ms: None,
+            priority: None,
         }],
     }
 }

@@ -37,6 +37,8 @@ pub struct Limits {
     pub policies_max: u32,
     /// Waits of one ladder of a backoff.
     pub backoff_waits_max: u32,
+    /// Priorities of one queue; at most 256.
+    pub priorities_max: u32,
     /// Ways of dying (queue and reason) remembered of one message, at least 1; the oldest are
     /// forgotten.
     pub deaths_max: u32,
@@ -122,6 +124,7 @@ impl Limits {
         advisories_max: 1000,
         redrives_max: 16,
         policies_max: 100,
+        priorities_max: 32,
         backoff_waits_max: 100,
         deaths_max: 16,
         dedupe_ids_max: 20_000,

@@ -206,6 +206,10 @@ structure! {
         pub order: Option<Order>,
         /// Only with the order by key. Default: block the key.
         pub on_failure: Option<OnFailure>,
+        /// Messages have one of so many priorities, 0 and up; a higher one is delivered first.
+        /// From 1, the default, to the limit `priorities_max`. With the order by key, a key has the
+        /// priority of its first message.
+        pub priorities: Option<u32>,
     }
 }
 
@@ -229,6 +233,7 @@ impl QueueOptions {
             expired: own.expired.or_else(|| others.expired.clone()),
             dedupe_ms: own.dedupe_ms.or(others.dedupe_ms),
             on_failure: own.on_failure.or(others.on_failure),
+            priorities: own.priorities.or(others.priorities),
             durability: own.durability,
             dead_letter: own.dead_letter,
             version: own.version,

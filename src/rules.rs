@@ -67,6 +67,8 @@ rules! {
     /// Of a queue that orders by key, a message comes only when those before it with its key are
     /// done.
     key_lock,
+    /// Of a queue with priorities, a message comes only when none of a higher one is ready.
+    higher_first,
 }
 
 impl Default for Rules {

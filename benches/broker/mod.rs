@@ -86,6 +86,7 @@ impl Bench {
                     track: None,
                     past: None,
                     ttl_ms: None,
+                    priority: None,
                 }],
             };
             let batch = BATCH.min(messages - sent);

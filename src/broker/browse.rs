@@ -136,6 +136,7 @@ impl Broker {
             deaths: deaths.of(found.number),
             expires_at: self.state.expiries.of(found.number),
             sender: self.state.sender(message.lane),
+            priority: message.priority,
         })
     }
 

@@ -120,7 +120,8 @@ fn write_queue(state: &State, id: QueueId, queue: &Queue, write: &mut dyn FnMut(
             deaths: state.deaths.of(number),
             properties_bytes: properties_bytes(&entry),
             expires_at: state.expiries.of(number),
-            key: state.keys.of(number),
+            key: state.marks.of(number).key(),
+            priority: state.marks.of(number).priority(),
         });
     }
 }
@@ -138,7 +139,8 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             deaths: state.deaths.of(lease.number),
             properties_bytes: properties_bytes(&lease.entry),
             expires_at: state.expiries.of(lease.number),
-            key: state.keys.of(lease.number),
+            key: state.marks.of(lease.number).key(),
+            priority: state.marks.of(lease.number).priority(),
         });
         write(&Record::Leased {
             lease: *number,

@@ -4,6 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
+use crate::broker::groups::PRIORITIES_MAX;
 use crate::broker::queue::Queue;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, MessageNumber, QueueId, RequestId};
@@ -71,13 +72,9 @@ impl Broker {
         if let Some(DeadLetter::Queue(dead)) = &options.dead_letter {
             Name::parse(dead, &self.limits)?;
         }
-        options.check_expiry(&self.limits)?;
+        self.check_tunables(options)?;
         if options.expired.as_deref() == Some(name) {
             return Err(Refused::new(Code::Invalid, "expired"));
-        }
-        let waits_max = self.limits.backoff_waits_max;
-        if options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
-            return Err(Refused::new(Code::Invalid, "backoff"));
         }
         if options.durability.is_some_and(|wanted| wanted > self.storage.durability_max) {
             return Err(Refused::new(Code::Unsupported, "durability"));
@@ -107,6 +104,20 @@ impl Broker {
             self.follow_options(id);
         }
         Ok(id)
+    }
+
+    /// Whether these options have a meaning, whatever queue they are for.
+    pub(super) fn check_tunables(&self, options: &QueueOptions) -> Result<(), Refused> {
+        options.check_expiry(&self.limits)?;
+        let waits_max = self.limits.backoff_waits_max;
+        if options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
+            return Err(Refused::new(Code::Invalid, "backoff"));
+        }
+        let priorities_max = self.limits.priorities_max.min(PRIORITIES_MAX);
+        if options.priorities.is_some_and(|count| count == 0 || count > priorities_max) {
+            return Err(Refused::new(Code::Invalid, "priorities"));
+        }
+        Ok(())
     }
 
     /// Does at once what the options of a queue say that changed.

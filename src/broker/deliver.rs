@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use crate::broker::Broker;
 use crate::broker::advisories::Died;
 use crate::broker::gate::Gated;
+use crate::broker::groups::Groups;
 use crate::broker::queue::{Entry, Lease, Queue};
 use crate::broker::session::Leaving;
 use crate::cbor::Write;
@@ -45,7 +46,9 @@ impl Broker {
 
     /// The ready message whose turn it is.
     fn first_in_turn(&self, queue: &Queue) -> Option<(MessageNumber, Entry)> {
-        if !self.rules.key_lock() {
+        let by_key = queue.groups.as_ref().is_some_and(Groups::is_by_key);
+        let in_turn = if by_key { self.rules.key_lock() } else { self.rules.higher_first() };
+        if !in_turn {
             return queue.first_ready();
         }
         let number = queue.first_deliverable()?;
@@ -120,6 +123,7 @@ impl Broker {
             dead_reason: deaths.history(lease.number).dead_reason(),
             deaths: deaths.of(lease.number),
             sender: self.state.sender(message.lane),
+            priority: message.priority,
         };
         self.links.push(conn, &Frame::Deliver(delivery));
         self.trace_delivered(number, &lease);
@@ -180,7 +184,7 @@ impl Broker {
         if let Some(lease) = live {
             self.end_lease(lease, LeaseEnd::Acked { value: None }, true);
         } else if let Some(queue) = self.state.queues.get_mut(&queue) {
-            queue.take(message, self.state.keys.of(message));
+            queue.take(message, &self.state.marks);
         }
     }
 

@@ -1,6 +1,9 @@
-//! Order per key: which ready messages of a queue may be delivered. A key is locked while one of
-//! its messages is leased, or failed and waits for its next attempt; other keys are not. Each
-//! change costs as much however many messages of a locked key wait.
+//! Order by key and by priority: which ready messages of a queue may be delivered, and which of
+//! them first. A key is locked while one of its messages is leased, or failed and waits for its
+//! next attempt; other keys are not. Each change costs as much however many messages of a locked
+//! key wait.
+
+use alloc::vec::Vec;
 
 use xxhash_rust::xxh64::xxh64;
 
@@ -16,22 +19,59 @@ use crate::wire::frame::Properties;
 /// A hash of a key. Keys with the same one share a lock, which keeps the order of both.
 pub type KeyHash = u64;
 
-/// The keys of all live messages that have one. They are kept as the messages travel.
+/// Maps over which the keys of a queue are spread.
+const PARTS: u64 = 64;
+
+/// As many fit into a mark.
+pub const PRIORITIES_MAX: u32 = 256;
+
+/// What the turn of a message depends on, in one word, for there may be many: its priority in the
+/// lowest byte, and above it a hash of its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mark(u64);
+
+impl Mark {
+    pub fn new(key: Option<KeyHash>, priority: Option<u32>) -> Self {
+        let priority = u8::try_from(priority.unwrap_or(0)).unwrap_or(u8::MAX);
+        Self(key.unwrap_or(0) << 8 | u64::from(priority))
+    }
+
+    /// As the sender gave it.
+    pub fn of(message: &StoredMessage<'_>) -> Self {
+        let properties = message.properties.and_then(|bytes| cbor::decode(bytes).ok());
+        let key = properties.and_then(|properties: Properties<'_>| properties.key);
+        // Zero is no key.
+        let key = key.map(|key| (xxh64(key.as_bytes(), 0) >> 8).max(1));
+        Self::new(key, message.priority)
+    }
+
+    pub fn key(self) -> Option<KeyHash> {
+        Some(self.0 >> 8).filter(|key| *key > 0)
+    }
+
+    /// Absent if it is the lowest.
+    pub fn priority(self) -> Option<u32> {
+        Some((self.0 & 0xff) as u32).filter(|priority| *priority > 0)
+    }
+}
+
+/// The marks of all live messages that have a key or a priority. They are kept as the messages
+/// travel.
 #[derive(Debug)]
-pub struct Keys(Line<MessageNumber, KeyHash>);
+pub struct Marks(Line<MessageNumber, Mark>);
 
-impl Keys {
-    pub const fn new(keys: Line<MessageNumber, KeyHash>) -> Self {
-        Self(keys)
+impl Marks {
+    pub const fn new(marks: Line<MessageNumber, Mark>) -> Self {
+        Self(marks)
     }
 
-    pub fn of(&self, number: MessageNumber) -> Option<KeyHash> {
-        self.0.get(&number).copied()
+    pub fn of(&self, number: MessageNumber) -> Mark {
+        self.0.get(&number).copied().unwrap_or_default()
     }
 
-    pub fn keep(&mut self, number: MessageNumber, key: Option<KeyHash>) {
-        if let Some(key) = key {
-            self.0.insert(number, key);
+    pub fn keep(&mut self, number: MessageNumber, mark: Mark) {
+        if mark != Mark::default() {
+            self.0.insert(number, mark);
         }
     }
 
@@ -41,19 +81,14 @@ impl Keys {
     }
 }
 
-/// The key that the sender gave.
-pub fn key_of(message: &StoredMessage<'_>) -> Option<KeyHash> {
-    let properties: Properties<'_> = cbor::decode(message.properties?).ok()?;
-    properties.key.map(|key| xxh64(key.as_bytes(), 0))
-}
-
-/// What befalls a key.
+/// What befalls a message, and with it its key.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
-    /// A message of it is ready.
-    Ready(MessageNumber),
+    /// It is ready.
+    Ready,
     /// It is not ready any more.
-    Gone(MessageNumber),
+    Gone,
+    /// It locks its key.
     Lock,
     Unlock,
 }
@@ -72,67 +107,119 @@ impl Group {
     }
 }
 
+/// How the messages of a queue take turns, where it is not by their numbers alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Plan {
+    by_key: bool,
+    /// Whether a message that failed and waits locks its key.
+    blocks: bool,
+    priorities: u32,
+}
+
+impl Plan {
+    fn of(options: &QueueOptions) -> Option<Self> {
+        let by_key = options.order == Some(Order::Key);
+        let blocks = matches!(options.on_failure, None | Some(OnFailure::BlockKey));
+        let priorities = options.priorities.unwrap_or(1);
+        (by_key || priorities > 1).then_some(Self { by_key, blocks, priorities })
+    }
+}
+
 /// Of one queue.
 #[derive(Debug)]
 pub struct Groups {
-    /// Whether a message that failed and waits locks its key.
-    blocks: bool,
+    plan: Plan,
     /// Ready messages that may be delivered: those without a key, and the first of each key that is
-    /// not locked.
-    heads: LineSet<MessageNumber>,
-    groups: Map<KeyHash, Group>,
+    /// not locked. A line for each priority, the highest first.
+    heads: Vec<LineSet<MessageNumber>>,
+    /// By the rest of its hash. Keys have no order, and a change in the middle of one long map
+    /// costs more.
+    groups: Vec<Map<KeyHash, Group>>,
 }
 
 impl Groups {
-    fn new(blocks: bool) -> Self {
-        Self { blocks, heads: LineSet::new(), groups: Map::new() }
+    fn new(plan: Plan) -> Self {
+        let heads = (0..plan.priorities.max(1)).map(|_| LineSet::new()).collect();
+        let parts = if plan.by_key { PARTS } else { 0 };
+        Self { plan, heads, groups: (0..parts).map(|_| Map::new()).collect() }
+    }
+
+    pub const fn is_by_key(&self) -> bool {
+        self.plan.by_key
     }
 
     /// The first message that may be delivered.
     pub fn first(&self) -> Option<MessageNumber> {
-        self.heads.first().copied()
+        self.heads.iter().find_map(LineSet::first).copied()
     }
 
-    pub fn change(&mut self, key: Option<KeyHash>, change: Change) {
-        let Some(key) = key else {
-            match change {
-                Change::Ready(number) => drop(self.heads.insert(number)),
-                Change::Gone(number) => drop(self.heads.remove(&number)),
-                Change::Lock | Change::Unlock => {}
-            }
-            return;
+    /// The line of a priority. One that is too high for the queue, which had more of them or is not
+    /// where the message was sent to, counts as the highest.
+    fn line(&mut self, mark: Mark) -> Option<&mut LineSet<MessageNumber>> {
+        let highest = self.heads.len().saturating_sub(1);
+        let priority = mark.priority().unwrap_or(0) as usize;
+        self.heads.get_mut(highest.saturating_sub(priority))
+    }
+
+    pub fn change(&mut self, number: MessageNumber, change: Change, marks: &Marks) {
+        let key = marks.of(number).key().filter(|_| self.plan.by_key);
+        let (before, after) = match key {
+            Some(key) => self.change_group(key, number, change),
+            None => match change {
+                Change::Ready => (None, Some(number)),
+                Change::Gone => (Some(number), None),
+                Change::Lock | Change::Unlock => (None, None),
+            },
         };
-        let group = self.groups.get_or_default(key);
+        if before == after {
+            return;
+        }
+        if let Some(line) = before.and_then(|before| self.line(marks.of(before))) {
+            before.map(|before| line.remove(&before));
+        }
+        if let Some(line) = after.and_then(|after| self.line(marks.of(after))) {
+            line.extend(after);
+        }
+    }
+
+    /// Gives the heads of the group before and after.
+    fn change_group(
+        &mut self,
+        key: KeyHash,
+        number: MessageNumber,
+        change: Change,
+    ) -> (Option<MessageNumber>, Option<MessageNumber>) {
+        let Some(groups) = self.groups.get_mut((key % PARTS) as usize) else {
+            return (None, None);
+        };
+        let group = groups.get_or_default(key);
         let before = group.head();
         match change {
-            Change::Ready(number) => drop(group.ready.insert(number)),
-            Change::Gone(number) => drop(group.ready.remove(&number)),
+            Change::Ready => drop(group.ready.insert(number)),
+            Change::Gone => drop(group.ready.remove(&number)),
             Change::Lock => group.locks += 1,
             Change::Unlock => group.locks = group.locks.saturating_sub(1),
         }
         let after = group.head();
         if group.locks == 0 && group.ready.is_empty() {
-            self.groups.remove(&key);
+            groups.remove(&key);
         }
-        if before != after {
-            before.map(|number| self.heads.remove(&number));
-            self.heads.extend(after);
-        }
+        (before, after)
     }
 
     /// A message begins or ends to wait for its time. It concerns others only if it failed before:
     /// one that was sent with a delay has its place in the order when it is due.
-    pub fn change_delayed(&mut self, key: Option<KeyHash>, attempts: u32, change: Change) {
-        if self.blocks && attempts > 0 {
-            self.change(key, change);
+    pub fn change_delayed(
+        &mut self,
+        number: MessageNumber,
+        attempts: u32,
+        change: Change,
+        marks: &Marks,
+    ) {
+        if self.plan.blocks && attempts > 0 {
+            self.change(number, change, marks);
         }
     }
-}
-
-/// Whether a queue has groups, and whether a failed message blocks its own.
-fn wanted(options: &QueueOptions) -> Option<bool> {
-    let blocks = matches!(options.on_failure, None | Some(OnFailure::BlockKey));
-    (options.order == Some(Order::Key)).then_some(blocks)
 }
 
 impl Queue {
@@ -144,9 +231,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn change_group(&mut self, key: Option<KeyHash>, change: Change) {
+    pub(super) fn change_group(&mut self, number: MessageNumber, change: Change, marks: &Marks) {
         if let Some(groups) = &mut self.groups {
-            groups.change(key, change);
+            groups.change(number, change, marks);
         }
     }
 }
@@ -155,20 +242,20 @@ impl State {
     /// Groups the messages of a queue anew if its options want it.
     pub(super) fn regroup(&mut self, id: QueueId) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let wanted = wanted(&queue.options);
-        if wanted == queue.groups.as_ref().map(|groups| groups.blocks) {
+        let plan = Plan::of(&queue.options);
+        if plan == queue.groups.as_ref().map(|groups| groups.plan) {
             return;
         }
-        let mut groups = wanted.map(Groups::new);
+        let mut groups = plan.map(Groups::new);
         if let Some(groups) = &mut groups {
             for (number, _) in queue.ready() {
-                groups.change(self.keys.of(number), Change::Ready(number));
+                groups.change(number, Change::Ready, &self.marks);
             }
             for (_, number, entry) in queue.delayed() {
-                groups.change_delayed(self.keys.of(number), entry.attempts, Change::Lock);
+                groups.change_delayed(number, entry.attempts, Change::Lock, &self.marks);
             }
             for lease in queue.leases().filter_map(|lease| self.leases.get(&lease)) {
-                groups.change(self.keys.of(lease.number), Change::Lock);
+                groups.change(lease.number, Change::Lock, &self.marks);
             }
         }
         queue.groups = groups;
@@ -177,7 +264,7 @@ impl State {
     /// What stands beside the messages and is of no use when one has left for good.
     pub(super) fn forget_message(&mut self, number: MessageNumber) {
         self.deaths.remove(number);
-        self.keys.remove(number);
+        self.marks.remove(number);
         self.expiries.remove(number);
     }
 }

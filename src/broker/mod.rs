@@ -337,7 +337,7 @@ impl Broker {
     fn wake_delayed(&mut self, now: Now) {
         while let Some(id) = self.delayed.pop_due(now.unix) {
             if let Some(queue) = self.state.queues.get_mut(&id) {
-                queue.wake(now.unix, &self.state.keys);
+                queue.wake(now.unix, &self.state.marks);
             }
             self.dirty_queues.insert(id);
             self.watch_delayed(id);

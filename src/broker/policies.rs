@@ -50,12 +50,19 @@ impl State {
         }
     }
 
+    /// How many priorities the queue of that name has, or will have when a send makes it.
+    pub(super) fn priorities_of(&self, queue: &str) -> u32 {
+        let made = || policy_for(&self.policies, queue).map(|(_, policy)| &policy.options);
+        let known = self.queue_named(queue).and_then(|id| self.queues.get(&id));
+        let options = known.map(|queue| &queue.options).or_else(made);
+        options.and_then(|options| options.priorities).unwrap_or(1)
+    }
+
     /// Fills in what the queue does not declare.
     pub(super) fn follow_policy(&mut self, id: QueueId) {
         let messages_max = self.queue_messages_max;
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let fitting = self.policies.iter().filter(|(_, policy)| fits(&policy.pattern, &queue.name));
-        let first = fitting.min_by_key(|(_, policy)| core::cmp::Reverse(policy.priority));
+        let first = policy_for(&self.policies, &queue.name);
         queue.options = match first {
             Some((_, policy)) => queue.declared.or_tunables(&policy.options),
             None => queue.declared.clone(),
@@ -64,6 +71,12 @@ impl State {
         queue.settings = Settings::new(&queue.options, messages_max);
         self.regroup(id);
     }
+}
+
+/// The one that applies to a queue of this name.
+fn policy_for<'a>(policies: &'a Policies, queue: &str) -> Option<(&'a String, &'a KeptPolicy)> {
+    let fitting = policies.iter().filter(|(_, policy)| fits(&policy.pattern, queue));
+    fitting.min_by_key(|(_, policy)| core::cmp::Reverse(policy.priority))
 }
 
 impl Broker {
@@ -114,11 +127,7 @@ impl Broker {
         if QueueOptions::default().or_tunables(&policy.options) != policy.options {
             return Err(Refused::new(Code::Invalid, "structural"));
         }
-        policy.options.check_expiry(&self.limits)?;
-        let waits_max = self.limits.backoff_waits_max;
-        if policy.options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
-            return Err(Refused::new(Code::Invalid, "backoff"));
-        }
+        self.check_tunables(&policy.options)?;
         let known = self.state.policies.contains_key(name);
         if !known && self.state.policies.len() >= self.limits.policies_max as usize {
             return Err(Refused::new(Code::Full, "policies_max"));

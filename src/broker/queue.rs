@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::broker::groups::{Change, Groups, KeyHash, Keys};
+use crate::broker::groups::{Change, Groups, Marks};
 use crate::broker::operate::Pause;
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
@@ -106,7 +106,7 @@ pub struct Queue {
     pub paused: Option<Pause>,
     /// What happens to its messages is told.
     pub traced: bool,
-    /// There if it orders by key.
+    /// There if it orders by key or priority.
     pub(super) groups: Option<Groups>,
     ready: Line<MessageNumber, Entry>,
     delayed: Line<MessageNumber, (UnixMillis, Entry)>,
@@ -180,16 +180,16 @@ impl Queue {
         number: MessageNumber,
         entry: Entry,
         due_at: Option<UnixMillis>,
-        key: Option<KeyHash>,
+        marks: &Marks,
     ) {
         self.waiting_bytes += u64::from(entry.body_bytes);
         let Some(due_at) = due_at else {
-            self.change_group(key, Change::Ready(number));
+            self.change_group(number, Change::Ready, marks);
             self.ready.insert(number, entry);
             return;
         };
         if let Some(groups) = &mut self.groups {
-            groups.change_delayed(key, entry.attempts, Change::Lock);
+            groups.change_delayed(number, entry.attempts, Change::Lock, marks);
         }
         self.due.insert((due_at, number));
         self.delayed.insert(number, (due_at, entry));
@@ -207,38 +207,38 @@ impl Queue {
     }
 
     /// Takes a message that is ready or delayed. Replay needs it: time has no say there.
-    pub fn take(&mut self, number: MessageNumber, key: Option<KeyHash>) -> Option<Entry> {
+    pub fn take(&mut self, number: MessageNumber, marks: &Marks) -> Option<Entry> {
         let entry = match self.ready.remove(&number) {
             Some(entry) => {
-                self.change_group(key, Change::Gone(number));
+                self.change_group(number, Change::Gone, marks);
                 entry
             }
-            None => self.take_delayed(number, key)?,
+            None => self.take_delayed(number, marks)?,
         };
         self.waiting_bytes -= u64::from(entry.body_bytes);
         Some(entry)
     }
 
     /// Notes that a message which was taken is leased.
-    pub fn hold(&mut self, lease: LeaseNumber, entry: Entry, key: Option<KeyHash>) {
-        self.change_group(key, Change::Lock);
+    pub fn hold(&mut self, lease: LeaseNumber, number: MessageNumber, entry: Entry, marks: &Marks) {
+        self.change_group(number, Change::Lock, marks);
         self.leased.insert(lease);
         self.leased_bytes += u64::from(entry.body_bytes);
     }
 
     /// Notes that its lease ended.
-    pub fn let_go(&mut self, lease: LeaseNumber, entry: Entry, key: Option<KeyHash>) {
-        if self.leased.remove(&lease) {
-            self.change_group(key, Change::Unlock);
-            self.leased_bytes -= u64::from(entry.body_bytes);
+    pub fn let_go(&mut self, number: LeaseNumber, lease: &Lease, marks: &Marks) {
+        if self.leased.remove(&number) {
+            self.change_group(lease.number, Change::Unlock, marks);
+            self.leased_bytes -= u64::from(lease.entry.body_bytes);
         }
     }
 
-    fn take_delayed(&mut self, number: MessageNumber, key: Option<KeyHash>) -> Option<Entry> {
+    fn take_delayed(&mut self, number: MessageNumber, marks: &Marks) -> Option<Entry> {
         let (due_at, entry) = self.delayed.remove(&number)?;
         self.due.remove(&(due_at, number));
         if let Some(groups) = &mut self.groups {
-            groups.change_delayed(key, entry.attempts, Change::Unlock);
+            groups.change_delayed(number, entry.attempts, Change::Unlock, marks);
         }
         Some(entry)
     }
@@ -250,11 +250,10 @@ impl Queue {
     }
 
     /// Makes every message ready whose time has come.
-    pub fn wake(&mut self, unix: UnixMillis, keys: &Keys) {
+    pub fn wake(&mut self, unix: UnixMillis, marks: &Marks) {
         while let Some((_, number)) = self.due.first().copied().filter(|(due, _)| *due <= unix) {
-            let key = keys.of(number);
-            if let Some(entry) = self.take_delayed(number, key) {
-                self.change_group(key, Change::Ready(number));
+            if let Some(entry) = self.take_delayed(number, marks) {
+                self.change_group(number, Change::Ready, marks);
                 self.ready.insert(number, entry);
             }
         }
@@ -303,12 +302,12 @@ impl Queue {
     pub fn take_through(
         &mut self,
         through: MessageNumber,
-        keys: &Keys,
+        marks: &Marks,
     ) -> Vec<(MessageNumber, Entry)> {
         let ready = self.ready.range(..=through).map(|(number, _)| *number);
         let delayed = self.delayed.range(..=through).map(|(number, _)| *number);
         let numbers: Vec<MessageNumber> = ready.chain(delayed).collect();
-        let taken = |number| self.take(number, keys.of(number)).map(|entry| (number, entry));
+        let taken = |number| self.take(number, marks).map(|entry| (number, entry));
         numbers.into_iter().filter_map(taken).collect()
     }
 

@@ -138,15 +138,15 @@ impl State {
         into: QueueId,
         due_at: Option<UnixMillis>,
     ) -> Liveness {
-        let key = self.keys.of(number);
-        let entry = self.queues.get_mut(&from).and_then(|queue| queue.take(number, key));
+        let queue = self.queues.get_mut(&from);
+        let entry = queue.and_then(|queue| queue.take(number, &self.marks));
         let Some(entry) = entry else { return Liveness::Same };
         let Some(target) = self.queues.get_mut(&into) else {
             self.forget_message(number);
             return Liveness::Release(entry);
         };
         target.totals.sent_total += 1;
-        target.put(number, Entry { attempts: 0, ..entry }, due_at, key);
+        target.put(number, Entry { attempts: 0, ..entry }, due_at, &self.marks);
         self.expiries.put(number, into);
         self.deaths.move_back(number);
         Liveness::Same

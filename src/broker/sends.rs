@@ -131,6 +131,12 @@ impl Broker {
         if items.is_empty() {
             return Err(Refused::new(Code::Invalid, "items"));
         }
+        let priority = items.iter().filter_map(|item| item.priority).max();
+        if priority
+            .is_some_and(|priority| priority > 0 && priority >= self.state.priorities_of(queue))
+        {
+            return Err(Refused::new(Code::Invalid, "priority"));
+        }
         self.admit_items(items)
     }
 
@@ -213,6 +219,7 @@ impl Broker {
                 tracked: item.track.filter(|track| *track),
                 past: item.past,
                 expires_at: self.state.expiry_of(queue, item, now),
+                priority: item.priority.filter(|priority| *priority > 0),
             }));
             self.trace_sent(queue, number);
         }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::broker::deaths::Deaths;
 use crate::broker::dedupe::Dedupe;
 use crate::broker::expiries::Expiries;
-use crate::broker::groups::{Keys, key_of};
+use crate::broker::groups::{Mark, Marks};
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::policies::Policies;
@@ -88,7 +88,7 @@ pub struct State {
     pub deaths: Deaths,
     pub expiries: Expiries,
     pub dedupe: Dedupe,
-    pub keys: Keys,
+    pub marks: Marks,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
     pub policies: Policies,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
@@ -112,7 +112,7 @@ impl State {
             deaths: Deaths::new(limits.deaths_max),
             expiries: Expiries::default(),
             dedupe: Dedupe::new(limits.dedupe_ids_max),
-            keys: Keys::new(Line::new()),
+            marks: Marks::new(Line::new()),
             redrives: Map::new(),
             policies: Policies::new(),
             settled_lately: Map::new(),
@@ -227,7 +227,7 @@ impl State {
     fn apply_purged(&mut self, id: QueueId, through: MessageNumber) -> Liveness {
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         let before = queue.waiting();
-        let taken = queue.take_through(through, &self.keys);
+        let taken = queue.take_through(through, &self.marks);
         queue.totals.discarded_total += before - queue.waiting();
         self.release_all(taken, "purged")
     }
@@ -236,7 +236,7 @@ impl State {
         let Some(mut queue) = self.queues.remove(&id) else { return Liveness::Same };
         self.queue_names.remove(&queue.name);
         self.dedupe.drop_queue(id);
-        let mut taken = queue.take_through(MessageNumber(u64::MAX), &self.keys);
+        let mut taken = queue.take_through(MessageNumber(u64::MAX), &self.marks);
         for lease in queue.leases() {
             let lease = self.leases.remove(&lease);
             taken.extend(lease.map(|lease| (lease.number, lease.entry)));
@@ -275,9 +275,8 @@ impl State {
         if let Some(deaths) = message.past.and_then(|past| past.deaths) {
             self.deaths.keep(message.number, deaths);
         }
-        let key = key_of(message);
-        self.keys.keep(message.number, key);
-        queue.put(message.number, entry, message.due_at, key);
+        self.marks.keep(message.number, Mark::of(message));
+        queue.put(message.number, entry, message.due_at, &self.marks);
         self.expiries.begin(message.number, message.queue, message.expires_at);
         queue.totals.sent_total += 1;
         let window_ms = queue.options.dedupe_ms;
@@ -294,9 +293,8 @@ impl State {
         };
         self.next.lease = self.next.lease.max(LeaseNumber(lease.0 + 1));
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let key = self.keys.of(*number);
-        let Some(entry) = queue.take(*number, key) else { return };
-        queue.hold(*lease, entry, key);
+        let Some(entry) = queue.take(*number, &self.marks) else { return };
+        queue.hold(*lease, *number, entry, &self.marks);
         self.expiries.hold(*number);
         if *attempt > 1 {
             queue.totals.redelivered_total += 1;
@@ -331,8 +329,7 @@ impl State {
             }
         }
         let Some(queue) = self.queues.get_mut(&lease.queue) else { return Liveness::Same };
-        let key = self.keys.of(lease.number);
-        queue.let_go(number, lease.entry, key);
+        queue.let_go(number, &lease, &self.marks);
         if let Some(end) = track_end_of_lease(end) {
             self.tracks.end(lease.number, &end);
         }
@@ -341,12 +338,12 @@ impl State {
             LeaseEnd::Acked { .. } => queue.totals.acked_total += 1,
             LeaseEnd::Discarded { .. } => queue.totals.discarded_total += 1,
             LeaseEnd::Released => {
-                queue.put(lease.number, lease.entry, None, key);
+                queue.put(lease.number, lease.entry, None, &self.marks);
                 self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
             LeaseEnd::Failed { due_at } => {
-                queue.put(lease.number, failed, *due_at, key);
+                queue.put(lease.number, failed, *due_at, &self.marks);
                 self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
@@ -367,9 +364,7 @@ impl State {
     ) -> Liveness {
         self.expiries.remove(number);
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
-        let Some(entry) = queue.take(number, self.keys.of(number)) else {
-            return Liveness::Same;
-        };
+        let Some(entry) = queue.take(number, &self.marks) else { return Liveness::Same };
         self.tracks.end(number, &track_end_of_removal(removal));
         match removal {
             Removal::Discarded { .. } | Removal::Expired { .. } => {
@@ -413,7 +408,7 @@ impl State {
             return Liveness::Release(entry);
         };
         grave.totals.sent_total += 1;
-        grave.put(number, Entry { attempts: 0, ..entry }, None, self.keys.of(number));
+        grave.put(number, Entry { attempts: 0, ..entry }, None, &self.marks);
         Liveness::Same
     }
 
@@ -429,6 +424,7 @@ impl State {
             properties_bytes,
             expires_at,
             key,
+            priority,
         } = record
         else {
             return Liveness::Same;
@@ -439,8 +435,8 @@ impl State {
         let properties_bytes = properties_bytes.unwrap_or(0);
         let (place, body_bytes, attempts) = (*place, *body_bytes, *attempts);
         let entry = Entry { place, body_bytes, properties_bytes, attempts };
-        self.keys.keep(*number, *key);
-        queue.put(*number, entry, *due_at, *key);
+        self.marks.keep(*number, Mark::new(*key, *priority));
+        queue.put(*number, entry, *due_at, &self.marks);
         if let Some(history) = deaths {
             self.deaths.keep(*number, history);
         }

@@ -214,6 +214,7 @@ impl Client {
             tracked: delivery.tracked == Some(true),
             deaths: delivery.deaths.map(ToOwned::to_owned),
             sender: delivery.sender,
+            priority: delivery.priority.unwrap_or(0),
         });
         true
     }

@@ -133,6 +133,7 @@ pub enum Event {
         deaths: Option<Vec<u8>>,
         /// Who sent it, as the node knows it.
         sender: Option<ClientId>,
+        priority: u32,
     },
     /// Whether this consumer is the one that its queue serves. Said for queues with a single active
     /// consumer alone.

@@ -215,6 +215,7 @@ impl Batch<'_> {
                 tracked,
                 deaths,
                 sender,
+                priority,
             } => {
                 let event = self.event(12, 16)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
                 let event = event.u64(number.0)?.u64(lane.0)?.u64(sequence.0)?.u32(*index)?;
@@ -231,6 +232,7 @@ impl Batch<'_> {
                 event.bool(*tracked)?;
                 optional_bytes(event, deaths.as_deref())?;
                 optional_bytes(event, sender.as_ref().map(|sender| &sender.0[..]))?;
+                event.u32(*priority)?;
             }
             _ => {}
         }

@@ -200,6 +200,7 @@ limits! {
     advisories_max,
     redrives_max,
     policies_max,
+    priorities_max,
     backoff_waits_max,
     deaths_max,
     dedupe_ids_max,
@@ -259,6 +260,7 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
         "dedupeMs",
         "order",
         "onFailure",
+        "priorities",
     ];
     let fields = Fields::of(object, &names, "options");
     let dead_letter = fields.read("deadLetter", |value| {
@@ -303,6 +305,7 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
             "reorder" => Some(OnFailure::Reorder),
             _ => None,
         }),
+        priorities: fields.small("priorities"),
     })
 }
 

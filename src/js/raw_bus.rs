@@ -102,7 +102,8 @@ impl RawBus {
         track: Option<bool>,
     ) -> Answer<u32> {
         let (properties, delay_ms) = (properties.as_deref(), millis(delay_ms, "delay")?);
-        let item = Item { body, properties, delay_ms, track, past: None, ttl_ms: None };
+        let item =
+            Item { body, properties, delay_ms, track, past: None, ttl_ms: None, priority: None };
         self.send_items(queue, &[item], durability.as_deref())
     }
 

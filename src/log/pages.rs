@@ -107,6 +107,7 @@ mod tests {
                 properties_bytes: None,
                 expires_at: None,
                 key: None,
+                priority: None,
             });
         }
         pages.finish(manifest)

@@ -268,6 +268,8 @@ variants! {
             expires_at: Option<UnixMillis>,
             /// A hash of its key, if it has one.
             key: Option<u64>,
+            /// Absent if it is the lowest.
+            priority: Option<u32>,
         },
         /// Checkpoint: the next number of each kind.
         21 => Counters {
@@ -315,5 +317,6 @@ structure! {
         pub past: Option<Past<'a>>,
         /// When it expires, if it does.
         pub expires_at: Option<UnixMillis>,
+        pub priority: Option<u32>,
     }
 }

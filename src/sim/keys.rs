@@ -1,18 +1,21 @@
-//! What the model says of queues that order by key: `order-per-key`.
+//! What the model says of the order in which a queue serves its messages: `order-per-key`,
+//! `higher-first`, and in plain queues `order-per-producer`.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
+use core::cmp::Ordering;
 
 use crate::cbor;
 use crate::id::{MessageNumber, QueueId};
 use crate::log::record::StoredMessage;
 use crate::options::{OnFailure, Order};
 use crate::sim::check::{Violation, violated};
-use crate::sim::model::{Message, Model, Whereabouts};
+use crate::sim::model::{Message, Model, ORDER, Whereabouts};
 use crate::wire::frame::Properties;
 
-const ORDER: &str = "order-per-key";
+const PER_KEY: &str = "order-per-key";
+const HIGHER: &str = "higher-first";
 
 /// The key under which a message was stored.
 pub fn key_of(stored: &StoredMessage<'_>) -> Option<String> {
@@ -52,10 +55,39 @@ impl Model {
         });
         match other {
             Some((other, _)) => violated(
-                ORDER,
+                PER_KEY,
                 format!("message {} of {key} is served, {} is before it", number.0, other.0),
             ),
             None => Ok(()),
         }
+    }
+
+    /// A message that never left its line is served after those of higher priorities, and with its
+    /// equals in the order of numbers.
+    pub(super) fn first_in_line(
+        &self,
+        number: MessageNumber,
+        queue: QueueId,
+    ) -> Result<(), Violation> {
+        let Some(served) = self.messages.get(&number).filter(|message| !message.out_of_line) else {
+            return Ok(());
+        };
+        let options = self.queues.get(&queue).map(|queue| queue.options.priorities);
+        let highest = options.flatten().unwrap_or(1) - 1;
+        let rank = |message: &Message| message.priority.min(highest);
+        let waits = |message: &Message| {
+            message.queue == queue
+                && !message.out_of_line
+                && matches!(message.whereabouts, Whereabouts::Waiting { .. })
+        };
+        for (other, message) in self.messages.iter().filter(|(_, message)| waits(message)) {
+            let rule = match rank(message).cmp(&rank(served)) {
+                Ordering::Greater => HIGHER,
+                Ordering::Equal if *other < number => ORDER,
+                _ => continue,
+            };
+            return violated(rule, format!("message {} is served before {}", number.0, other.0));
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::options::{Backoff, DeadLetter, Durability, OnFailure, Order, Overflow
 use crate::sim::fact::Tag;
 use crate::wire::frame::Properties;
 
-pub const QUEUES: [&str; 16] = [
+pub const QUEUES: [&str; 17] = [
     "once",
     "plain",
     "brief",
@@ -22,14 +22,15 @@ pub const QUEUES: [&str; 16] = [
     "fades",
     "keyed",
     "loose",
+    "ranked",
     "brief.dead",
     "spills.dead",
     "faded",
 ];
 /// Those that are declared and sent to.
-pub const OWN_QUEUES: [&str; 13] = [
+pub const OWN_QUEUES: [&str; 14] = [
     "once", "plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round",
-    "fades", "keyed", "loose",
+    "fades", "keyed", "loose", "ranked",
 ];
 
 /// Each message of one of them becomes one of the next.
@@ -56,6 +57,12 @@ pub fn key_properties(queue: &str, tag: Tag) -> Option<Vec<u8>> {
     let mut properties = Vec::new();
     cbor::encode(&Properties { key, ..Properties::default() }, &mut properties);
     Some(properties)
+}
+
+/// Only queues that have priorities have such messages, and others beside them.
+#[must_use]
+pub fn priority(queue: &str, tag: Tag) -> Option<u32> {
+    ["keyed", "ranked"].contains(&queue).then_some(tag.serial / 5 % 3)
 }
 
 /// How a queue of the simulation is declared.
@@ -124,8 +131,9 @@ pub fn queue_options(name: &str) -> QueueOptions {
         "stage.1" | "stage.3" => {
             QueueOptions { lease_ms: Some(1500), deliveries_max: Some(1000), ..brief }
         }
-        "keyed" => by_key(None, brief),
+        "keyed" => QueueOptions { priorities: Some(3), ..by_key(None, brief) },
         "loose" => by_key(Some(OnFailure::Reorder), brief),
+        "ranked" => QueueOptions { lease_ms: Some(900), priorities: Some(3), ..brief },
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }

@@ -78,6 +78,7 @@ impl Stages {
             track: None,
             past: None,
             ttl_ms: ttl_ms_of(tag),
+            priority: None,
         };
         let next = STAGES.get(step.stage + 1);
         let writes: Vec<Staged<'_>> =

@@ -20,7 +20,7 @@ use crate::sim::expiry::ttl_ms_of;
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
 use crate::sim::ids::with_id;
 use crate::sim::operator::Operator;
-use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, key_properties, queue_options};
+use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, key_properties, priority, queue_options};
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 use crate::sim::stages::{Stages, Step};
@@ -286,6 +286,7 @@ impl User {
                 track: track.then_some(true),
                 past,
                 ttl_ms: ttl_ms_of(*tag),
+                priority: priority(queue, *tag),
             })
             .collect();
         let durability = self.one_in(10).then_some(Durability::Strict);

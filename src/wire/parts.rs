@@ -25,6 +25,8 @@ structure! {
         pub past: Option<Past<'a>>,
         /// It expires this much time after the node stored it, delayed or not. Not 0.
         pub ttl_ms: Option<u64>,
+        /// Below the `priorities` of the queue. A higher one is delivered first; default 0.
+        pub priority: Option<u32>,
     }
 }
 
@@ -308,6 +310,8 @@ structure! {
         /// Who sent it, as the node knows it; absent if the sender left so long ago that it is
         /// forgotten.
         pub sender: Option<ClientId>,
+        /// As it was sent, if it is not 0.
+        pub priority: Option<u32>,
     }
 }
 
@@ -376,6 +380,8 @@ structure! {
         pub expires_at: Option<UnixMillis>,
         /// Who sent it, as in a delivery.
         pub sender: Option<ClientId>,
+        /// As it was sent, if it is not 0.
+        pub priority: Option<u32>,
     }
 }
 

@@ -58,7 +58,15 @@ impl Peer {
 }
 
 pub fn item(body: &[u8]) -> Item<'_> {
-    Item { body, properties: None, delay_ms: None, track: None, past: None, ttl_ms: None }
+    Item {
+        body,
+        properties: None,
+        delay_ms: None,
+        track: None,
+        past: None,
+        ttl_ms: None,
+        priority: None,
+    }
 }
 
 /// What a client without a lane says first.

@@ -19,6 +19,7 @@ mod operate;
 mod overflow;
 mod picking;
 mod policies;
+mod priorities;
 mod queues;
 mod recovery;
 mod redrive;

@@ -119,6 +119,7 @@ fn busy() -> (Tab, RequestId) {
         tracked: None,
         deaths: None,
         sender: None,
+        priority: None,
     };
     let confirmed = Frame::Consuming { consumer, refused: None, single_active: None };
     tab.node(&[confirmed, Frame::Deliver(delivery), Frame::Lead { candidate, term: Term(1) }]);

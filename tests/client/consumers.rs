@@ -26,6 +26,7 @@ fn delivery(consumer: ConsumerId, lease: u64) -> Frame<'static> {
         tracked: None,
         deaths: None,
         sender: None,
+        priority: None,
     })
 }
 

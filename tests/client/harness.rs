@@ -38,7 +38,15 @@ pub struct Tab {
 }
 
 pub fn item(body: &[u8]) -> Item<'_> {
-    Item { body, properties: None, delay_ms: None, track: None, past: None, ttl_ms: None }
+    Item {
+        body,
+        properties: None,
+        delay_ms: None,
+        track: None,
+        past: None,
+        ttl_ms: None,
+        priority: None,
+    }
 }
 
 pub fn epoch(counter: u64) -> Epoch {

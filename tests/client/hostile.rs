@@ -111,6 +111,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
             tracked: None,
             deaths: None,
             sender: None,
+            priority: None,
         }),
         19 | 20 => Frame::Settled { lease: LeaseNumber(few(rng)), refused },
         21 => Frame::Serving { service: ServiceId(few32(rng)), refused },

@@ -74,6 +74,7 @@ pub fn message(number: u64, body: &[u8]) -> Record<'_> {
         tracked: None,
         past: None,
         expires_at: None,
+        priority: None,
     })
 }
 
@@ -197,6 +198,7 @@ impl Bench {
                 properties_bytes: None,
                 expires_at: None,
                 key: None,
+                priority: None,
             });
         }
         self.log.finish_checkpoint();

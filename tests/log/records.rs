@@ -38,6 +38,7 @@ fn messages() -> Vec<Record<'static>> {
         tracked: None,
         past: None,
         expires_at: Some(UnixMillis(70_000)),
+        priority: None,
     };
     let delayed = StoredMessage {
         due_at: Some(UnixMillis(5)),
@@ -141,6 +142,7 @@ fn checkpoint() -> Vec<Record<'static>> {
         properties_bytes: deaths.map(|_| 7),
         expires_at: deaths.map(|_| UnixMillis(5)),
         key: deaths.map(|_| 8),
+        priority: deaths.map(|_| 3),
     };
     vec![
         tracked(None),

@@ -40,6 +40,7 @@ pub fn goldens() -> Vec<Golden> {
         track: None,
         past,
         ttl_ms: Some(60_000),
+        priority: Some(2),
     };
     vec![
         (

@@ -16,6 +16,7 @@ pub fn goldens() -> Vec<Golden> {
         track: None,
         past: None,
         ttl_ms: None,
+        priority: None,
     };
     let acked = Acked { lease: LeaseNumber(7), value: Some(FIVE) };
     vec![

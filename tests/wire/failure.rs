@@ -117,6 +117,7 @@ fn dead_letter() -> Delivery<'static> {
         tracked: None,
         deaths: Some(history.leak()),
         sender: None,
+        priority: Some(1),
     }
 }
 

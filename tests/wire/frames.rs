@@ -119,6 +119,7 @@ impl<'a> Dice<'a> {
                 deaths: dice.maybe(Self::bytes),
             }),
             ttl_ms: self.maybe(Self::number),
+            priority: self.maybe(Self::short),
         }
     }
 
@@ -181,6 +182,7 @@ impl<'a> Dice<'a> {
                 true => OnFailure::Skip,
                 false => OnFailure::Reorder,
             }),
+            priorities: self.maybe(Self::short),
         }
     }
 
@@ -272,6 +274,7 @@ impl<'a> Dice<'a> {
             tracked: self.maybe(Self::flag),
             deaths: self.maybe(Self::bytes),
             sender: self.maybe(Self::client),
+            priority: self.maybe(Self::short),
         }
     }
 

@@ -188,6 +188,7 @@ fn queue() -> Vec<Golden> {
             track: None,
             past: None,
             ttl_ms: None,
+            priority: None,
         },
         Item {
             body: FIVE,
@@ -196,6 +197,7 @@ fn queue() -> Vec<Golden> {
             track: None,
             ttl_ms: None,
             past: None,
+            priority: Some(9),
         },
     ];
     let counts = QueueCounts::default();
@@ -248,6 +250,7 @@ fn delivery() -> Vec<Golden> {
         body_bytes: None,
         tracked: None,
         sender: None,
+        priority: None,
     };
     let retry = Settlement::Retry { after_ms: Some(250), reason: Some("busy") };
     let reject = Settlement::Reject { reason: None };

@@ -34,6 +34,7 @@ pub fn goldens() -> Vec<Golden> {
         deaths: None,
         expires_at: Some(UnixMillis(1_790_000_090_000)),
         sender: None,
+        priority: Some(3),
     };
     let (queue, id) = ("jobs", QueueId(2));
     let messages = vec![delayed];
@@ -90,5 +91,6 @@ pub fn queue_message<'a>(dice: &mut Dice<'a>) -> QueueMessage<'a> {
         deaths: dice.maybe(Dice::bytes),
         expires_at: dice.maybe(|dice| UnixMillis(dice.number())),
         sender: dice.maybe(Dice::client),
+        priority: dice.maybe(Dice::short),
     }
 }

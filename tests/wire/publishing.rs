@@ -47,6 +47,7 @@ fn delivery() -> Delivery<'static> {
         tracked: None,
         deaths: None,
         sender: Some(ClientId([0x11; 16])),
+        priority: None,
     }
 }
 

@@ -81,8 +81,15 @@ impl Queue {
     /// # Errors
     /// As for every verb, and `STORAGE` if there is no room.
     pub async fn send(&self, body: &[u8]) -> Result<Receipt, Error> {
-        let item =
-            Item { body, properties: None, delay_ms: None, track: None, past: None, ttl_ms: None };
+        let item = Item {
+            body,
+            properties: None,
+            delay_ms: None,
+            track: None,
+            past: None,
+            ttl_ms: None,
+            priority: None,
+        };
         let receipts = self.send_batch(&[item], None).await?;
         receipts.first().copied().ok_or(Code::Internal.into())
     }
@@ -235,6 +242,7 @@ pub struct Leased {
     pub dead_reason: Option<String>,
     pub deaths: Option<Vec<u8>>,
     pub sender: Option<ClientId>,
+    pub priority: u32,
     pub ended: oneshot::Receiver<()>,
 }
 
@@ -265,6 +273,7 @@ impl Stream for Consumer {
             dead_reason: leased.dead_reason,
             deaths: leased.deaths,
             sender: leased.sender,
+            priority: leased.priority,
         }))
     }
 }
@@ -295,6 +304,8 @@ pub struct Delivery {
     pub deaths: Option<Vec<u8>>,
     /// The peer that sent it, as the node knows it.
     pub sender: Option<ClientId>,
+    /// As it was sent; the lowest is 0.
+    pub priority: u32,
 }
 
 impl Delivery {

@@ -136,6 +136,7 @@ impl Routes {
                 dead_reason,
                 deaths,
                 sender: from,
+                priority,
                 ..
             } => {
                 let Some(to) = self.consumers.get(&consumer) else { return };
@@ -149,6 +150,7 @@ impl Routes {
                     dead_reason,
                     deaths,
                     sender: from,
+                    priority,
                     ended,
                 };
                 let _ = to.unbounded_send(leased);
