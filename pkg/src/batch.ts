@@ -12,6 +12,7 @@ export type Item = readonly [
   track: boolean,
   past: null,
   ttlMs: number | null,
+  priority: number | null,
 ];
 
 /** One message on its way to the border: interceptors may take time, and so may its body. */
@@ -31,7 +32,7 @@ export function part(
   at: string,
 ): Part {
   const { body_bytes_max, headers_bytes_max } = context.engine.limits;
-  const { headers = {}, id, track = false, ttl: ttl_ms = null } = checked;
+  const { headers = {}, id, track = false, ttl: ttl_ms = null, priority = null } = checked;
   const delay_ms = delayOf(checked) ?? null;
   const letter = { kind: "send" as const, queue, id, body, headers };
   const item = context.interceptors.outgoing(letter, (message) => {
@@ -40,7 +41,7 @@ export function part(
       checkLength(`${at}body`, bytes, "body_bytes_max", body_bytes_max);
       if (properties)
         checkLength(`${at}headers`, properties, "headers_bytes_max", headers_bytes_max);
-      return [bytes, properties, delay_ms, track, null, ttl_ms];
+      return [bytes, properties, delay_ms, track, null, ttl_ms, priority];
     };
     const encoded = context.encode(message.body, `${at}body`);
     return encoded instanceof Promise ? encoded.then(make) : make(encoded);

@@ -59,6 +59,7 @@ const READ = [
   ["dedupe", (window_ms: number) => window_ms || false],
   ["order", ([tag]: Variant) => ORDERS[tag - 1]],
   ["onFailure", ([tag]: Variant) => FAILURES[tag - 1]],
+  ["priorities", same],
 ] as const satisfies (readonly [keyof QueueOptions, (value: never) => unknown])[];
 
 /** The options of a queue as the node gives them. */

@@ -37,6 +37,7 @@ export class LeasedDelivery implements Delivery<unknown> {
   readonly deadReason: string | undefined;
   readonly bodyBytes: number | undefined;
   readonly deaths: readonly Death[];
+  readonly priority: number;
   readonly lease: number;
   readonly lease_ms: number;
   /** Told once, when it is settled or lost. */
@@ -79,6 +80,7 @@ export class LeasedDelivery implements Delivery<unknown> {
       tracked,
       deaths,
       sender,
+      priority,
     ] = event;
     const id = `${lane}-${sequence}-${index}`;
     const bytes = bodyBytes === null ? body : null;
@@ -99,6 +101,7 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.#tracked = tracked;
     this.bodyBytes = bodyBytes ?? undefined;
     this.deaths = readDeaths(deaths);
+    this.priority = priority;
     this.lease = lease;
     this.lease_ms = lease_ms;
     this.#context = context;

@@ -16,6 +16,7 @@ export const LIMITS = {
   advisories_max: 1000,
   redrives_max: 16,
   policies_max: 100,
+  priorities_max: 32,
   backoff_waits_max: 100,
   deaths_max: 16,
   dedupe_ids_max: 20_000,

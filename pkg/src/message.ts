@@ -61,7 +61,7 @@ export function queuedMessage(
   headersOnly: boolean,
 ): QueuedMessage<unknown> {
   const [number, place, attempts, lane, sequence, index, storedAt, dueAt, bodyBytes, body] = raw;
-  const [, , , , , , , , , , properties, deadReason, deaths, expiresAt, sender] = raw;
+  const [, , , , , , , , , , properties, deadReason, deaths, expiresAt, sender, priority] = raw;
   const id = `${lane}-${sequence}-${index}`;
   return {
     ...message(codec, queue, id, headersOnly ? null : body, properties ?? null, peerId(sender)),
@@ -74,6 +74,7 @@ export function queuedMessage(
     bodyBytes,
     deadReason: deadReason ?? undefined,
     deaths: readDeaths(deaths),
+    priority: priority ?? 0,
   };
 }
 

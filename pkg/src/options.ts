@@ -132,6 +132,9 @@ export type CheckedMessage = Checked<typeof MESSAGE>;
 export const checkPublish = (options: unknown): CheckedMessage =>
   check("publish", options, MESSAGE, "ttl retain");
 
+/** Whatever the limit `priorities_max` says. */
+const PRIORITIES_MAX = 256;
+
 const SEND = {
   ...MESSAGE,
   ttl: lasting,
@@ -141,6 +144,10 @@ const SEND = {
     throw invalid(`${name} must be a Date`, name);
   },
   durability: level,
+  priority: ((value, name) => {
+    if (natural(value, name) < PRIORITIES_MAX) return value;
+    throw invalid(`${name} must be below ${PRIORITIES_MAX}`, name);
+  }) as Rule<number>,
   track: flag,
   confirm: ((value, name) => {
     if (value === "hub") throw invalid(`${name}: this bus has no hub`, name);
@@ -148,9 +155,7 @@ const SEND = {
   }) as Rule<"device" | "processed">,
 };
 export type CheckedSend = Checked<typeof SEND>;
-const SEND_LATER = "priority";
-export const checkSend = (options: unknown): CheckedSend =>
-  check("send", options, SEND, SEND_LATER);
+export const checkSend = (options: unknown): CheckedSend => check("send", options, SEND);
 
 const ITEM = { ...SEND, body: (value: unknown) => value };
 export const checkItem = (item: unknown, name: string) => {
@@ -158,7 +163,6 @@ export const checkItem = (item: unknown, name: string) => {
     name,
     object(item, name),
     ITEM,
-    SEND_LATER,
   );
   if (signal ?? timeout ?? durability ?? confirm)
     throw invalid(`${name}: an option of the whole batch is given with an item`, name);
@@ -169,11 +173,11 @@ export type CheckedItem = Omit<ReturnType<typeof checkItem>, "body">;
 const { signal: _, timeout: __, durability: ___, confirm: ____, ...STAGED } = SEND;
 const STAGED_ITEM = { ...STAGED, body: ITEM.body };
 export const checkStaged = (options: unknown): CheckedItem =>
-  check("tx.send", options, STAGED, SEND_LATER);
+  check("tx.send", options, STAGED);
 export const checkStagedItem = (item: unknown, name: string) =>
-  check(name, object(item, name), STAGED_ITEM, SEND_LATER);
+  check(name, object(item, name), STAGED_ITEM);
 const BATCH = { ...WAIT, durability: level };
-export const checkBatch = (options: unknown) => check("sendBatch", options, BATCH, SEND_LATER);
+export const checkBatch = (options: unknown) => check("sendBatch", options, BATCH);
 export const checkTransaction = (options: unknown) => check("transaction", options, BATCH);
 
 const INGEST = { ...BATCH, batch: count, linger: duration };
@@ -283,6 +287,7 @@ const QUEUE = {
   overflow: oneOf("reject", "drop-oldest", "dead-letter"),
   order: oneOf("fifo", "key"),
   onFailure: oneOf("block-key", "skip", "reorder"),
+  priorities: count,
   singleActive: flag,
   waitForConsumers: count,
   waitForConsumersMax: duration,
@@ -297,7 +302,7 @@ const QUEUE = {
   >,
 };
 const QUEUE_LATER =
-  "priorities lastValue rate "
+  "lastValue rate "
   + "offlineLease schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>

@@ -102,8 +102,9 @@ export class QueueClient implements Queue<unknown, unknown> {
         checked,
         item instanceof Promise ? item.then(keep) : keep(item),
         (raw, bytes) => {
-          const [, properties, delay_ms, , , ttl_ms] = made;
-          if (ttl_ms !== null) return raw.sendBatch(this.name, encodeNow([made]), durability);
+          const [, properties, delay_ms, , , ttl_ms, priority] = made;
+          if (ttl_ms !== null || priority !== null)
+            return raw.sendBatch(this.name, encodeNow([made]), durability);
           return raw.send(
             this.name,
             bytes,

@@ -140,6 +140,7 @@ export type RawQueueMessage = readonly [
   deaths?: Bytes | null,
   expiresAtUnixMs?: number | null,
   sender?: Bytes | null,
+  priority?: number | null,
 ];
 
 /** A queue in a list. Absent fields at the end are left out. */
@@ -219,6 +220,7 @@ interface Fields {
     tracked: boolean,
     deaths: Bytes | null,
     sender: Bytes | null,
+    priority: number,
   ];
   settled: [request: number];
   leaseLost: [lease: number];

@@ -40,6 +40,7 @@ type Exported = readonly [
   attempts: number,
   deaths: Uint8Array | null,
   expiresAtUnixMs?: number | null,
+  priority?: number | null,
 ];
 
 /** What finds the queue in a list. */
@@ -106,11 +107,11 @@ async function declaredOptions(
 
 function exported(raw: RawQueueMessage): Exported {
   const [, , attempts, lane, sequence, index, storedAt, dueAt, , body] = raw;
-  const [, , , , , , , , , , properties, , deaths, expiresAt] = raw;
+  const [, , , , , , , , , , properties, , deaths, expiresAt, priority] = raw;
   const own = properties ? (decode(properties) as [string | null])[0] : null;
   const id = own ?? `${lane}-${sequence}-${index}`;
-  const history = deaths ?? null;
-  return [id, properties ?? null, body, storedAt, dueAt, attempts, history, expiresAt ?? null];
+  const past = [storedAt, dueAt, attempts, deaths ?? null] as const;
+  return [id, properties ?? null, body, ...past, expiresAt ?? null, priority ?? null];
 }
 
 /** The blocks of a file, the header first. Throws `INVALID` at the first sign of damage. */
@@ -169,9 +170,8 @@ function checkProperties(properties: Uint8Array): void {
 }
 
 function checkMessage(value: unknown): void {
-  const [id, properties, body, storedAt, dueAt, attempts, deaths, expiresAt] = Array.isArray(value)
-    ? value
-    : [];
+  const [id, properties, body, storedAt, dueAt, ...more] = Array.isArray(value) ? value : [];
+  const [attempts, deaths, expiresAt = null, priority = null] = more;
   const right =
     isText(id)
     && isOr(properties, isBytes)
@@ -180,7 +180,8 @@ function checkMessage(value: unknown): void {
     && isOr(dueAt, isCount)
     && isCount(attempts)
     && isOr(deaths, isBytes)
-    && isOr(expiresAt ?? null, isCount);
+    && isOr(expiresAt, isCount)
+    && isOr(priority, isCount);
   if (!right) throw damaged("a message is not as it should be");
   try {
     // What would fail where it is taken must not come in.
@@ -250,11 +251,12 @@ export async function importQueue(
 
 /** A message as a send takes it. It keeps its id, attempts and history. */
 function itemOf(entry: Exported, now: number): unknown[] {
-  const [id, properties, body, storedAt, dueAt, attempts, deaths, expiresAt] = entry;
+  const [id, properties, body, storedAt, dueAt, attempts, deaths, expiresAt, priority] = entry;
   const fields = properties ? [...(decode(properties) as unknown[])] : [];
   fields[0] = id;
   const delay = dueAt === null ? null : Math.max(0, dueAt - now);
   // One that expired meanwhile does so where it comes.
   const ttl = typeof expiresAt === "number" ? Math.max(1, expiresAt - now) : null;
-  return [body, encodeNow(fields), delay, null, [attempts, storedAt, deaths], ttl];
+  const past = [attempts, storedAt, deaths];
+  return [body, encodeNow(fields), delay, null, past, ttl, priority ?? null];
 }

@@ -37,6 +37,7 @@ test("admin: list names every queue with its options, counts and owner", async (
     expired: "late",
     order: "key",
     onFailure: "reorder",
+    priorities: 4,
   };
   await bus.admin.declare("own.1", options);
   await bus.queue("own.2", { deadLetter: false, backoff: [10, 20] }).send("four");

@@ -335,10 +335,9 @@ test("what a later version brings: is refused by its name", async (t) => {
   }
   assert.throws(() => bus.outbox, { code: "UNSUPPORTED" });
   assert.throws(() => bus.client("s").$durable, { code: "UNSUPPORTED" });
-  await assert.rejects(jobs.send(1, { priority: 1 }), { code: "UNSUPPORTED" });
   await assert.rejects(bus.publish("t", 1, { retain: true }), { code: "UNSUPPORTED" });
   assert.throws(() => bus.subscribe("t", { durable: "d" }), { code: "UNSUPPORTED" });
-  assert.throws(() => bus.queue("q", { priorities: 3 }), { code: "UNSUPPORTED" });
+  assert.throws(() => bus.queue("q", { lastValue: true }), { code: "UNSUPPORTED" });
 });
 
 test("defineBus: gives the queues the options of their definition", async (t) => {

@@ -138,9 +138,9 @@ const REFUSED = [
 ];
 const verbs = {
   publish: [internals.checkPublish, { headers: { a: 1 }, timeout: "1s" }, "retain"],
-  send: [internals.checkSend, { delay: "1s", durability: "memory" }, "priority"],
+  send: [internals.checkSend, { delay: "1s", durability: "memory" }],
   subscribe: [internals.checkSubscribe, { group: "g", buffer: 3 }, "where"],
-  queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "priorities"],
+  queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "lastValue"],
   call: [internals.checkCall, { timeout: 5 }, "hedge"],
   connect: [internals.checkConnect, { storage: "memory" }, "hub"],
   serve: [internals.checkServe, { concurrency: 2 }, "balance"],
@@ -149,9 +149,9 @@ for (const [verb, [check, good, later]] of Object.entries(verbs)) {
   test(`options: ${verb} takes what it knows`, () => {
     assert.deepEqual(Object.keys(check(good)), Object.keys(good));
     assert.deepEqual(check(undefined), {});
-    assert.deepEqual(check({ [later]: undefined }), {});
+    if (later) assert.deepEqual(check({ [later]: undefined }), {});
   });
-  test(`options: ${verb} names an option of a later version`, () => {
+  if (later) test(`options: ${verb} names an option of a later version`, () => {
     assert.throws(
       () => check({ [later]: 1 }),
       (error) =>

@@ -44,6 +44,13 @@ export interface QueueOptions {
    */
   onFailure?: "block-key" | "skip" | "reorder";
   /**
+   * Messages have one of so many priorities, from 1 (the default) to the limit `priorities_max`: a
+   * higher one is delivered first, and equals in their order. With `order: "key"` a key has the
+   * priority of its first message. When it changes, what waits takes its place anew; a priority
+   * that is too high then counts as the highest. `INVALID` if out of bounds.
+   */
+  priorities?: number;
+  /**
    * Structural. One consumer is served at a time. Another takes over when the first closes, dies or
    * goes silent, or when one of a higher priority comes, and nothing of the first is out.
    */
@@ -159,6 +166,11 @@ export interface SendOptions extends MessageOptions, Wait {
    * writes it all the same. Default: that of the queue, then that of the bus.
    */
   durability?: Durability;
+  /**
+   * From 0 (the default) up to below the `priorities` of the queue, else `INVALID`. Higher ones are
+   * delivered first. Kept through retries, dead letters and moves.
+   */
+  priority?: number;
   /** The receipt can be asked for the delivery and for what the handler returns. */
   track?: boolean;
   /** `processed`: resolves only when the message was processed. Default `device`: when written. */
@@ -166,7 +178,7 @@ export interface SendOptions extends MessageOptions, Wait {
 }
 
 export type BatchItem<Body> = { body: Body } & MessageOptions
-  & Pick<SendOptions, "delay" | "at" | "ttl" | "track">;
+  & Pick<SendOptions, "delay" | "at" | "ttl" | "priority" | "track">;
 export type BatchOptions = Wait & Pick<SendOptions, "durability">;
 
 /**
@@ -265,6 +277,8 @@ export interface Delivery<Body> extends Message<Body>, AsyncDisposable {
    * They stay with a message that was moved back. At most `limits.deaths_max`.
    */
   readonly deaths: readonly Death[];
+  /** As it was sent. */
+  readonly priority: number;
   /** Its acknowledgement is stored: the message never comes again. */
   readonly acked: boolean;
   /** Aborts when the lease is lost: stop working on the message. */
@@ -347,6 +361,7 @@ export interface QueuedMessage<Body> extends Message<Body> {
   readonly bodyBytes: number;
   readonly deadReason: string | undefined;
   readonly deaths: readonly Death[];
+  readonly priority: number;
 }
 
 export interface BrowseOptions extends Wait {
