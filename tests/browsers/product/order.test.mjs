@@ -38,3 +38,19 @@ test("two tabs share keys, and one that dies holds up only its own", { folders }
   });
   assert.deepEqual(next, ["a1", "a2"]);
 });
+
+test("priorities go before age in another tab", { folders }, async (t) => {
+  const first = await openBus(t, "first");
+  const second = await openBus(t, "second");
+  await first.evaluate(async () => {
+    const ranked = globalThis.bus.queue("ranked", { priorities: 3 });
+    await ranked.sendBatch([{ body: "low" }, { body: "high", priority: 2 }]);
+    await ranked.send("middle", { priority: 1 });
+  });
+  const taken = await second.evaluate(async () => {
+    const ranked = globalThis.bus.queue("ranked");
+    const all = await ranked.receive({ max: 9, timeout: 0 });
+    return all.map(({ body, priority }) => [body, priority]);
+  });
+  assert.deepEqual(taken, [["high", 2], ["middle", 1], ["low", 0]]);
+});
