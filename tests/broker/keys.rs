@@ -221,6 +221,24 @@ fn what_leaves_a_blocked_key_frees_it() {
 }
 
 #[test]
+fn what_expires_in_a_blocked_key_frees_it() {
+    let (mut bench, mut peer, first) = begun(None, &["a1"]);
+    let ttl = QueueOptions { ttl_ms: Some(500), ..QueueOptions::default() };
+    assert_eq!(refusal(&mut bench, &mut peer, ttl), None);
+    let next = settle_all(&mut bench, &mut peer, &first, ACK);
+    assert!(next.is_empty());
+    send(&mut bench, &mut peer, &["b1"], None);
+    let next = deliveries(&mut bench, &peer);
+    assert_eq!(bodies(&next), [b"b1"]);
+    let lasting = QueueOptions { ttl_ms: Some(60_000), ..QueueOptions::default() };
+    assert_eq!(refusal(&mut bench, &mut peer, lasting), None);
+    send(&mut bench, &mut peer, &["b2"], None);
+    assert!(settle_all(&mut bench, &mut peer, &next, RETRY).is_empty());
+    bench.pass_ms(501);
+    assert_eq!(bodies(&deliveries(&mut bench, &peer)), [b"b2"]);
+}
+
+#[test]
 fn locks_and_keys_survive_checkpoint_and_death() {
     for checkpoint_bytes_min in [0, 1 << 20] {
         let mut bench = Bench::with(Limits { checkpoint_bytes_min, ..Limits::default() });
