@@ -107,7 +107,7 @@ async function declaredOptions(
 
 function exported(raw: RawQueueMessage): Exported {
   const [, , attempts, lane, sequence, index, storedAt, dueAt, , body] = raw;
-  const [, , , , , , , , , , properties, , deaths, expiresAt, priority] = raw;
+  const [, , , , , , , , , , properties, , deaths, expiresAt, , priority] = raw;
   const own = properties ? (decode(properties) as [string | null])[0] : null;
   const id = own ?? `${lane}-${sequence}-${index}`;
   const past = [storedAt, dueAt, attempts, deaths ?? null] as const;

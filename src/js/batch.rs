@@ -217,7 +217,7 @@ impl Batch<'_> {
                 sender,
                 priority,
             } => {
-                let event = self.event(12, 16)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
+                let event = self.event(12, 17)?.u32(consumer.0)?.u64(lease.0)?.u32(*attempt)?;
                 let event = event.u64(number.0)?.u64(lane.0)?.u64(sequence.0)?.u32(*index)?;
                 let event = event.u64(stored_at.0)?.u64(*lease_ms)?.bytes(body)?;
                 optional_bytes(event, properties.as_deref())?;

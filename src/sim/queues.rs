@@ -79,6 +79,33 @@ pub fn queue_options(name: &str) -> QueueOptions {
         },
         "once" => QueueOptions { dedupe_ms: Some(4000), messages_max: Some(40), ..brief },
         "strict" => QueueOptions { durability: Some(Durability::Strict), ..brief },
+        // Delays, leases and waits all may last longer.
+        "fades" => QueueOptions {
+            lease_ms: Some(1500),
+            ttl_ms: Some(1200),
+            expired: Some("faded".to_owned()),
+            ..brief
+        },
+        "single" => QueueOptions { lease_ms: Some(1000), single_active: Some(true), ..brief },
+        "stage.2" => QueueOptions {
+            lease_ms: Some(1000),
+            deliveries_max: Some(1000),
+            messages_max: Some(20),
+            ..brief
+        },
+        "stage.1" | "stage.3" => {
+            QueueOptions { lease_ms: Some(1500), deliveries_max: Some(1000), ..brief }
+        }
+        "keyed" => QueueOptions { priorities: Some(3), ..by_key(None, brief) },
+        "loose" => by_key(Some(OnFailure::Reorder), brief),
+        "ranked" => QueueOptions { lease_ms: Some(900), priorities: Some(3), ..brief },
+        _ => shedding_options(name, brief),
+    }
+}
+
+/// Of queues with limits, which shed or refuse what is too much.
+fn shedding_options(name: &str, brief: QueueOptions) -> QueueOptions {
+    match name {
         "ring" => QueueOptions {
             lease_ms: Some(1500),
             messages_max: Some(8),
@@ -93,14 +120,6 @@ pub fn queue_options(name: &str) -> QueueOptions {
             consumers_wait_ms: Some(400),
             ..brief
         },
-        // Delays, leases and waits all may last longer.
-        "fades" => QueueOptions {
-            lease_ms: Some(1500),
-            ttl_ms: Some(1200),
-            expired: Some("faded".to_owned()),
-            ..brief
-        },
-        "single" => QueueOptions { lease_ms: Some(1000), single_active: Some(true), ..brief },
         // What it sheds comes back to it from there.
         "spills.dead" => QueueOptions {
             lease_ms: Some(1500),
@@ -122,18 +141,6 @@ pub fn queue_options(name: &str) -> QueueOptions {
             dead_letter: Some(DeadLetter::Queue("brief.dead".to_owned())),
             ..QueueOptions::default()
         },
-        "stage.2" => QueueOptions {
-            lease_ms: Some(1000),
-            deliveries_max: Some(1000),
-            messages_max: Some(20),
-            ..brief
-        },
-        "stage.1" | "stage.3" => {
-            QueueOptions { lease_ms: Some(1500), deliveries_max: Some(1000), ..brief }
-        }
-        "keyed" => QueueOptions { priorities: Some(3), ..by_key(None, brief) },
-        "loose" => by_key(Some(OnFailure::Reorder), brief),
-        "ranked" => QueueOptions { lease_ms: Some(900), priorities: Some(3), ..brief },
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }
