@@ -5,6 +5,7 @@ extern crate alloc;
 pub mod broker;
 pub mod cbor;
 pub mod client;
+pub mod cron;
 pub mod error;
 pub mod id;
 #[cfg(all(target_arch = "wasm32", feature = "npm"))]

@@ -31,6 +31,11 @@ pub struct Limits {
     pub queue_messages_max: u32,
     /// Advisories of one second; more are left out, and the next one says how many.
     pub advisories_max: u32,
+    /// Schedules of one log, and the bytes of what they store.
+    pub schedules_max: u32,
+    pub schedules_bytes_max: u32,
+    /// The shortest time from one due time of a schedule to the next.
+    pub schedule_every_ms_min: u64,
     /// Redrives of one client that are under way, or whose count it has not heard.
     pub redrives_max: u32,
     /// Policies of one log.
@@ -122,6 +127,9 @@ impl Limits {
         queues_max: 10_000,
         queue_messages_max: 10_000_000,
         advisories_max: 1000,
+        schedules_max: 1000,
+        schedules_bytes_max: 16 << 20,
+        schedule_every_ms_min: 1000,
         redrives_max: 16,
         policies_max: 100,
         priorities_max: 32,

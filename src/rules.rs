@@ -69,6 +69,8 @@ rules! {
     key_lock,
     /// Of a queue with priorities, a message comes only when none of a higher one is ready.
     higher_first,
+    /// When a schedule is due next is stored with the message of the last time.
+    next_time_with_message,
 }
 
 impl Default for Rules {

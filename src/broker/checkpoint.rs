@@ -3,7 +3,7 @@
 use crate::broker::queue::{Entry, Queue};
 use crate::broker::state::State;
 use crate::broker::tracks::End;
-use crate::id::QueueId;
+use crate::id::{LaneId, QueueId, Sequence};
 use crate::log::{Log, Record};
 use crate::wire::frame::Duplicate;
 
@@ -87,6 +87,12 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             moved: redriving.moved,
             reached: redriving.reached,
         });
+    }
+    for (number, schedule) in state.schedules.iter() {
+        let Some(scheduling) = schedule.order() else { continue };
+        let (lane, sequence) = (LaneId(0), Sequence(0));
+        let (queue, due_at, last) = (schedule.queue, schedule.due_at, schedule.last);
+        write(&Record::Scheduled { queue, number, lane, sequence, scheduling, due_at, last });
     }
     write(&Record::Counters {
         queue: state.next.queue,

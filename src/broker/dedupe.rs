@@ -85,9 +85,11 @@ impl Dedupe {
     }
 
     /// Remembers a message that was stored, if its queue has a window and it has an id. What was
-    /// imported stands outside of this: its time is that of another log.
+    /// imported stands outside of this: its time is that of another log. So does what a schedule
+    /// sends: each of its times is meant.
     pub fn store(&mut self, message: &StoredMessage<'_>, window_ms: Option<u64>) {
-        if window_ms.is_none_or(|window_ms| window_ms == 0) || message.past.is_some() {
+        let outside = message.past.is_some() || message.lane == LaneId(0);
+        if window_ms.is_none_or(|window_ms| window_ms == 0) || outside {
             return;
         }
         if let Some(id) = id_of(message.properties) {

@@ -6,6 +6,7 @@ use crate::broker::commits::Committing;
 use crate::broker::operate::Deleting;
 use crate::broker::sends::Sending;
 use crate::broker::session::Leaving;
+use crate::broker::timetable::Ordering;
 use crate::error::Code;
 use crate::id::{ClientId, ConnId};
 use crate::time::Now;
@@ -180,6 +181,17 @@ impl Broker {
             Frame::Progress { lease, value } => self.on_progress(client, lease, value),
             Frame::Redrive { request, redrive } => {
                 self.on_redrive(now, conn, client, request, &redrive);
+            }
+            Frame::Schedule { sequence, queue, refusals_seen, durability, scheduling } => {
+                let scheduling = &scheduling;
+                let order = Ordering { sequence, refusals_seen, queue, durability, scheduling };
+                self.on_schedule(now, conn, client, order);
+            }
+            Frame::Unschedule { request, queue, number } => {
+                self.on_unschedule(conn, request, queue, number);
+            }
+            Frame::ListSchedules { request, queue, after } => {
+                self.on_list_schedules(conn, request, queue, after);
             }
             Frame::EndRedrive { request } => self.on_end_redrive(client, request),
             Frame::ListQueues { .. }

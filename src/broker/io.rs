@@ -1,11 +1,13 @@
 //! What goes into a broker and what comes out. The host performs outputs; it decides nothing.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::cron::Offsets;
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, Epoch, LogId, OpId};
 use crate::store::{StorageAction, StorageResult};
-use crate::time::Instant;
+use crate::time::{Instant, UnixMillis};
 
 /// One fact for the broker.
 #[derive(Debug)]
@@ -25,6 +27,9 @@ pub enum Input<'a> {
     Present { clients: &'a [ClientId] },
     /// `op` finished.
     Stored { op: OpId, result: StorageResult },
+    /// The offsets that `Output::Zone` asked for, the first from `from` on; none if the host knows
+    /// no such zone.
+    Zone { zone: &'a str, offsets: Offsets<'a> },
     /// Hand over: store what is pending, take nothing new, then emit `Event::Drained`.
     Drain,
 }
@@ -46,6 +51,13 @@ pub enum Output {
     Storage {
         op: OpId,
         action: StorageAction,
+    },
+    /// Tell the offsets of a time zone in this while, the first of them as from `from` on, by
+    /// `Input::Zone`.
+    Zone {
+        zone: String,
+        from: UnixMillis,
+        until: UnixMillis,
     },
     /// Close the connection. A `Hangup` frame was transmitted before.
     Hangup {

@@ -37,12 +37,14 @@ mod queue;
 mod redrive;
 mod results;
 mod roles;
+mod schedules;
 mod senders;
 mod sends;
 mod services;
 mod session;
 mod settling;
 mod state;
+mod timetable;
 mod tracing;
 mod tracks;
 mod unrecorded;
@@ -72,6 +74,7 @@ use crate::broker::session::{Leaving, Session};
 use crate::broker::settling::Settling;
 pub use crate::broker::state::State;
 use crate::broker::state::{Counters, Liveness};
+use crate::broker::timetable::Timetable;
 use crate::broker::unrecorded::Unrecorded;
 pub use crate::broker::volatile::Volatile;
 use crate::broker::watches::Watches;
@@ -143,6 +146,7 @@ pub struct Broker {
     /// When what became of each message is forgotten.
     result_ends: Deadlines<MessageNumber, Instant>,
     redrives: Redrives,
+    timetable: Timetable,
     watches: Watches,
     live: LiveHub,
     published: Map<ConnId, PublishNumber>,
@@ -202,6 +206,7 @@ impl Broker {
             trackers: Trackers::default(),
             result_ends: Deadlines::new(),
             redrives: Redrives::new(&state, now),
+            timetable: Timetable::default(),
             watches: Watches::default(),
             live: LiveHub::new(),
             published: Map::new(),
@@ -231,6 +236,7 @@ impl Broker {
         broker.renew_leases(now);
         broker.rest_all_lanes(now);
         broker.keep_all_results(now);
+        broker.resume_schedules(now);
         broker.watch_all_times();
         let (epoch, log) = (broker.log.epoch(), broker.log.id());
         broker.broadcast(&Frame::Announce { log });
@@ -291,6 +297,7 @@ impl Broker {
                 let event = self.log.handle_stored(op, result);
                 self.on_log_event(event);
             }
+            Input::Zone { zone, offsets } => self.on_zone(now, zone, offsets),
             Input::Drain => self.draining = true,
         }
         self.watches.touch();
@@ -319,6 +326,7 @@ impl Broker {
         self.end_gatherings(now);
         self.end_pauses(now);
         if !self.draining {
+            self.run_schedules(now);
             self.advance_redrives(now);
             self.deliver(now);
             self.dispatch_calls();

@@ -53,6 +53,7 @@ impl Broker {
     pub(super) fn flush_new_numbers(&mut self, record: &Record<'_>) {
         let flushed = match record {
             Record::Message(message) => begins_block(message.number.0),
+            Record::Scheduled { number, .. } => begins_block(number.0),
             Record::Leased { lease, .. } => begins_block(lease.0),
             Record::LaneOpened { .. } => true,
             Record::TermBegan { term, .. } => begins_block(term.0),

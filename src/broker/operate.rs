@@ -193,7 +193,10 @@ impl Broker {
     fn is_used(&self, id: QueueId, queue: &Queue) -> bool {
         match queue.owner {
             Some(owner) => self.sessions.contains_key(&owner),
-            None => queue.messages() > 0 || self.consumers.contains_key(&id),
+            None => {
+                let scheduled = self.state.schedules.of_queue(id, None).next().is_some();
+                scheduled || queue.messages() > 0 || self.consumers.contains_key(&id)
+            }
         }
     }
 }

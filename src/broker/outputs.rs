@@ -3,6 +3,7 @@
 use crate::broker::Broker;
 use crate::broker::io::Output;
 use crate::broker::settling::Settling;
+use crate::broker::timetable::ZoneQuestion;
 use crate::time::{Instant, UnixMillis};
 
 impl Broker {
@@ -17,6 +18,9 @@ impl Broker {
         };
         if let Some((op, action)) = asked {
             return Output::Storage { op, action };
+        }
+        if let Some(ZoneQuestion { zone, from, until }) = self.timetable.take_question() {
+            return Output::Zone { zone, from, until };
         }
         if let Some((conn, code, last)) = self.hangups.pop_front() {
             let Some(bytes) = last else { return Output::Hangup { conn, code } };
@@ -37,6 +41,9 @@ impl Broker {
             |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
         let delayed = self.delayed.first().map(wall);
         let expiries = self.state.expiries.next_at().map(wall);
+        let draining = self.draining;
+        let scheduled = self.timetable.due_at().map(wall).filter(|_| !draining);
+        let held = self.timetable.held_until().filter(|_| !draining);
         let pauses = self.pauses.first().map(wall);
         let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
         let settling = self.settling.as_ref().map(Settling::until);
@@ -50,6 +57,8 @@ impl Broker {
             self.live.wake_at(),
             delayed,
             expiries,
+            scheduled,
+            held,
             pauses,
             housekeeping,
             settling,

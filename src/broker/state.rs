@@ -15,6 +15,7 @@ use crate::broker::operate::Pause;
 use crate::broker::policies::Policies;
 use crate::broker::queue::{Entry, Lease, Queue};
 use crate::broker::redrive::Redriving;
+use crate::broker::schedules::Schedules;
 use crate::broker::senders::Senders;
 use crate::broker::tracks::Tracks;
 use crate::error::Code;
@@ -90,6 +91,7 @@ pub struct State {
     pub dedupe: Dedupe,
     pub marks: Marks,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
+    pub schedules: Schedules,
     pub policies: Policies,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
     pub leaders: Map<String, Leader>,
@@ -114,6 +116,7 @@ impl State {
             dedupe: Dedupe::new(limits.dedupe_ids_max),
             marks: Marks::new(Line::new()),
             redrives: Map::new(),
+            schedules: Schedules::default(),
             policies: Policies::new(),
             settled_lately: Map::new(),
             leaders: Map::new(),
@@ -175,19 +178,17 @@ impl State {
             Record::Redrive { .. } | Record::Redriven { .. } | Record::RedriveForgotten { .. } => {
                 return self.apply_redrive(record);
             }
+            Record::Scheduled { .. } | Record::ScheduleDue { .. } | Record::Unscheduled { .. } => {
+                self.apply_schedule(record)
+            }
             Record::Kept { .. } => return self.apply_kept(record),
             Record::Moved { from, queue, lease, message } => {
                 let stand = Stand { queue: *queue, number: message.number, lease: *lease };
                 return self.relocate(stand, *from, place);
             }
             Record::Counters { queue, lane, message, lease, term } => {
-                self.next = Counters {
-                    queue: *queue,
-                    lane: *lane,
-                    message: *message,
-                    lease: *lease,
-                    term: *term,
-                };
+                let (queue, lane, message) = (*queue, *lane, *message);
+                self.next = Counters { queue, lane, message, lease: *lease, term: *term };
             }
             Record::SettledLately { client, leases } => {
                 self.settled_lately.insert(*client, leases.iter().copied().collect());
@@ -236,6 +237,7 @@ impl State {
         let Some(mut queue) = self.queues.remove(&id) else { return Liveness::Same };
         self.queue_names.remove(&queue.name);
         self.dedupe.drop_queue(id);
+        self.schedules.drop_queue(id);
         let mut taken = queue.take_through(MessageNumber(u64::MAX), &self.marks);
         for lease in queue.leases() {
             let lease = self.leases.remove(&lease);

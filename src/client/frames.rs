@@ -52,6 +52,9 @@ impl Client {
             Frame::Counted { request, count } => self.on_counted(request, count),
             Frame::Browsed { request, messages, more } => self.on_list(request, &messages, more),
             Frame::QueueList { request, queues, more } => self.on_list(request, &queues, more),
+            Frame::ScheduleList { request, schedules, more } => {
+                self.on_list(request, &schedules, more);
+            }
             Frame::PolicyList { request, policies } => self.on_list(request, &policies, false),
             Frame::QueueStats { watch, at, stats, refused } => {
                 self.on_queue_stats(watch, at, stats, refused);

@@ -23,6 +23,7 @@ mod receipts;
 mod redrive;
 mod requests;
 mod resume;
+mod schedules;
 mod sends;
 mod services;
 mod verbs;

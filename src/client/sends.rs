@@ -48,6 +48,7 @@ struct Told {
 pub(super) enum What {
     Send { queue: String, items: Vec<u8> },
     Commit { writes: Vec<u8>, acks: Vec<u8> },
+    Schedule { queue: String, scheduling: Vec<u8> },
 }
 
 impl What {
@@ -55,6 +56,7 @@ impl What {
         match self {
             Self::Send { items, .. } => items.len(),
             Self::Commit { writes, acks } => writes.len() + acks.len(),
+            Self::Schedule { scheduling, .. } => scheduling.len(),
         }
     }
 }
@@ -222,6 +224,11 @@ fn write_send(writer: &mut MessageWriter, send: &Outgoing, sequence: Sequence) {
             let writes = cbor::decode(writes).unwrap_or_default();
             let acks = cbor::decode(acks).unwrap_or_default();
             writer.push(&Frame::Commit { sequence, refusals_seen, durability, writes, acks });
+        }
+        What::Schedule { queue, scheduling } => {
+            let Ok(scheduling) = cbor::decode(scheduling) else { return };
+            let frame = Frame::Schedule { sequence, queue, refusals_seen, durability, scheduling };
+            writer.push(&frame);
         }
     }
 }

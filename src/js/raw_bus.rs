@@ -22,7 +22,10 @@ use crate::js::options;
 use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
-use crate::wire::frame::{Acked, Browse, Item, Outcome, Policy, Redrive, Settlement, Staged};
+use crate::web::zones;
+use crate::wire::frame::{
+    Acked, Browse, Item, Outcome, Policy, Redrive, Scheduling, Settlement, Staged, When,
+};
 
 #[wasm_bindgen]
 pub struct RawBus {
@@ -210,6 +213,36 @@ impl RawBus {
     #[wasm_bindgen(js_name = unwatchQueue)]
     pub fn unwatch_queue(&self, watch: u32) -> Answer<()> {
         self.tell(|client, now| client.unwatch_queue(now, WatchId(watch)))
+    }
+
+    /// `scheduling` is an encoded `Scheduling`. A zone that the runtime does not know is refused.
+    pub fn schedule(
+        &self,
+        queue: &str,
+        scheduling: &[u8],
+        durability: Option<String>,
+    ) -> Answer<u32> {
+        let scheduling: Scheduling<'_> = cbor::decode(scheduling)
+            .map_err(|_| to_error(Refused::new(Code::Invalid, "schedule")))?;
+        if let When::Cron { zone: Some(zone), .. } = scheduling.when
+            && !zones::is_known(zone)
+        {
+            return Err(to_error(Refused::new(Code::Invalid, "timeZone")));
+        }
+        let durability = self.level(durability.as_deref())?;
+        self.ask(|client, now| client.schedule(now, queue, &scheduling, durability))
+            .map(|request| request.0)
+    }
+
+    pub fn unschedule(&self, queue: &str, number: f64) -> Answer<u32> {
+        let number = MessageNumber(options::number(number, "number").map_err(to_error)?);
+        self.ask(|client, now| client.unschedule(now, queue, number)).map(|request| request.0)
+    }
+
+    #[wasm_bindgen(js_name = listSchedules)]
+    pub fn list_schedules(&self, queue: &str, after: Option<String>) -> Answer<u32> {
+        self.ask(|client, now| client.list_schedules(now, queue, after.as_deref()))
+            .map(|request| request.0)
     }
 
     /// `redrive` is an encoded `Redrive`.

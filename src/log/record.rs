@@ -11,7 +11,7 @@ use crate::id::{
 };
 use crate::options::QueueOptions;
 use crate::time::UnixMillis;
-use crate::wire::frame::{Past, Policy, Reason};
+use crate::wire::frame::{Firing, Past, Policy, Reason, Scheduling};
 
 structure! {
     /// Where a record starts: the chunk and the byte inside it.
@@ -236,6 +236,29 @@ variants! {
         40 => Traced {
             queue: QueueId,
             traced: bool,
+        },
+        /// A schedule is there from here on, in the place of an earlier one of its key. Moves its
+        /// lane to `sequence`.
+        27 => Scheduled {
+            queue: QueueId,
+            number: MessageNumber,
+            lane: LaneId,
+            sequence: Sequence,
+            scheduling: Scheduling<'a>,
+            /// When it is due. Absent until the host has told of its zone.
+            due_at: Option<UnixMillis>,
+            last: Option<Firing>,
+        },
+        /// When the schedule is due next. With `fired_at` it was due just now, and its message
+        /// stands before this.
+        28 => ScheduleDue {
+            number: MessageNumber,
+            due_at: Option<UnixMillis>,
+            fired_at: Option<UnixMillis>,
+        },
+        /// The schedule is gone.
+        29 => Unscheduled {
+            number: MessageNumber,
         },
         /// A redrive began, or is over, or (checkpoint) has got this far.
         16 => Redrive {

@@ -3,10 +3,12 @@
 //! it is still the one, and is over when it is not.
 
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::io::{Event, Input, Output};
 use crate::broker::{Broker, BrokerConfig, State, Volatile};
+use crate::cron::{Offset, Offsets};
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, Epoch, LogId, OpId};
 use crate::limits::Limits;
@@ -16,7 +18,7 @@ use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::sorted::Map;
 use crate::store::{StorageAction, StorageFault, StorageResult, Stored};
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, UnixMillis};
 use crate::wire::Message;
 use crate::wire::frame::StorageReport;
 
@@ -90,6 +92,7 @@ enum Held {
     Gone { client: ClientId },
     Present { clients: Vec<ClientId> },
     Stored { op: OpId, result: StorageResult },
+    Zone { zone: String, offsets: Vec<Offset>, until: UnixMillis },
     Drain,
 }
 
@@ -201,6 +204,9 @@ impl Node {
             Input::Gone { client } => Held::Gone { client },
             Input::Present { clients } => Held::Present { clients: clients.to_vec() },
             Input::Stored { op, result } => Held::Stored { op, result },
+            Input::Zone { zone, offsets: Offsets { list, until } } => {
+                Held::Zone { zone: zone.into(), offsets: list.to_vec(), until }
+            }
             Input::Drain => Held::Drain,
         };
         let bytes = match &kept {
@@ -369,6 +375,9 @@ impl Held {
             Self::Gone { client } => Input::Gone { client: *client },
             Self::Present { clients } => Input::Present { clients },
             Self::Stored { op, result } => Input::Stored { op: *op, result: result.clone() },
+            Self::Zone { zone, offsets, until } => {
+                Input::Zone { zone, offsets: Offsets { list: offsets, until: *until } }
+            }
             Self::Drain => Input::Drain,
         }
     }

@@ -7,8 +7,8 @@ use core::fmt;
 
 use crate::client::io::Event;
 use crate::id::{
-    CallId, CandidateId, ClientId, ConsumerId, Epoch, LeaseNumber, PublishNumber, RequestId,
-    ServiceId, SubscriptionId, WatchId,
+    CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, MessageNumber,
+    PublishNumber, RequestId, ServiceId, SubscriptionId, WatchId,
 };
 use crate::log::{Place, Record};
 use crate::options::{Durability, QueueOptions};
@@ -56,6 +56,14 @@ impl Tag {
         let whole =
             body.iter().enumerate().skip(Self::BYTES).all(|(i, byte)| *byte == tag.filler(i));
         whole.then_some(tag)
+    }
+
+    /// The tag of a message in a queue. Those of a schedule have one body and tags of their own.
+    #[must_use]
+    pub fn of_message(body: &[u8], lane: LaneId, number: MessageNumber) -> Option<Self> {
+        let tag = Self::of(body)?;
+        let serial = u32::try_from(number.0).unwrap_or(u32::MAX);
+        Some(if lane == LaneId(0) { Self { process: ProcessId(u32::MAX), serial } } else { tag })
     }
 
     const fn filler(self, index: usize) -> u8 {

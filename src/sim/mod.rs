@@ -26,6 +26,7 @@ mod redriver;
 pub mod run;
 pub mod schedule;
 mod stages;
+mod timetable;
 pub mod user;
 pub mod walls;
 pub mod world;

@@ -19,6 +19,7 @@ use crate::sim::expiry::EXPIRY;
 use crate::sim::fact::{ProcessId, Tag};
 use crate::sim::ids::Ids;
 use crate::sim::keys::key_of;
+use crate::sim::timetable::{Fired, Scheduled};
 use crate::time::UnixMillis;
 use crate::wire::frame::Reason;
 
@@ -146,6 +147,10 @@ pub struct Model {
     /// Every term that began, with its role and its leader.
     pub terms: BTreeMap<Term, (String, ClientId)>,
     pub by_tag: BTreeMap<Tag, MessageNumber>,
+    pub(super) schedules: BTreeMap<MessageNumber, Scheduled>,
+    pub(super) fired: Option<Fired>,
+    /// How often a schedule was fired.
+    pub fired_total: u64,
     /// The newest serial that each process stored in each queue.
     serials: BTreeMap<(ProcessId, QueueId), u32>,
     pub(super) ids: Ids,
@@ -225,6 +230,9 @@ impl Model {
             Record::Redrive { .. } | Record::Redriven { .. } | Record::RedriveForgotten { .. } => {
                 self.redrive(record)
             }
+            Record::Scheduled { .. } | Record::ScheduleDue { .. } | Record::Unscheduled { .. } => {
+                self.schedule(record)
+            }
             Record::Kept { .. }
             | Record::IdKept { .. }
             | Record::Tracked { .. }
@@ -236,7 +244,7 @@ impl Model {
         }
     }
 
-    fn open_lane(&mut self, lane: LaneId) -> Result<&mut Lane, Violation> {
+    pub(super) fn open_lane(&mut self, lane: LaneId) -> Result<&mut Lane, Violation> {
         match self.lanes.get_mut(&lane).filter(|lane| lane.open) {
             Some(lane) => Ok(lane),
             None => violated(RECORDS, format!("lane {} is not open", lane.0)),
@@ -244,7 +252,7 @@ impl Model {
     }
 
     fn store(&mut self, place: Place, stored: &StoredMessage<'_>) -> Result<(), Violation> {
-        let Some(tag) = Tag::of(stored.body) else {
+        let Some(tag) = Tag::of_message(stored.body, stored.lane, stored.number) else {
             return violated(KEPT, format!("message {} has a changed body", stored.number.0));
         };
         if let Some(number) = self.by_tag.get(&tag) {
@@ -258,10 +266,15 @@ impl Model {
         if !self.queues.contains_key(&stored.queue) {
             return violated(RECORDS, format!("queue {} is not declared", stored.queue.0));
         }
-        if !self.is_to_expire(tag, stored) {
+        // A schedule says how long its messages live, not each of them.
+        let sent = Tag::of(stored.body).unwrap_or(tag);
+        if !self.is_to_expire(sent, stored) {
             return violated(EXPIRY, format!("{tag} is to expire at {:?}", stored.expires_at));
         }
-        self.move_lane((stored.lane, stored.sequence, stored.index))?;
+        match stored.lane {
+            LaneId(0) => self.store_fired(stored)?,
+            _ => self.move_lane((stored.lane, stored.sequence, stored.index))?,
+        }
         self.identify(stored)?;
         let newest = self.serials.entry((tag.process, stored.queue)).or_default();
         if *newest >= tag.serial {

@@ -26,7 +26,7 @@ impl Model {
             return violated(MOVED, what);
         }
         let sent = (message.lane, message.sequence, message.index);
-        if Tag::of(moved.body) != Some(message.tag)
+        if Tag::of_message(moved.body, moved.lane, moved.number) != Some(message.tag)
             || sent != (moved.lane, moved.sequence, moved.index)
         {
             return violated(MOVED, format!("message {} is another after its move", number.0));

@@ -74,6 +74,8 @@ totals! {
     stale_settlements,
     /// Messages that a stage of a chain made another of.
     given_on,
+    /// Times at which a schedule was due and fired.
+    fired,
     /// Advisories that were heard.
     advisories,
     /// Dead letters that were moved back.
@@ -118,6 +120,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         redelivered: count(checkers.leases.redelivered()),
         stale_settlements: count(checkers.leases.stale()),
         given_on: count(checkers.chain.given_on()),
+        fired: world.model.fired_total,
         advisories: count(checkers.advisories.told()),
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),

@@ -24,6 +24,7 @@ use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, key_properties, priority, q
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 use crate::sim::stages::{Stages, Step};
+use crate::sim::timetable::Planner;
 use crate::time::{Now, UnixMillis};
 use crate::wire::frame::{Browse, CallKey, Item, Outcome, Past, QueueCounts, Settlement};
 
@@ -90,6 +91,7 @@ pub struct User {
     redriver: Redriver,
     operator: Operator,
     stages: Stages,
+    planner: Planner,
     /// Queues whose state was asked for.
     inspected: Vec<(RequestId, &'static str)>,
     /// Sends whose messages are tracked, until they are confirmed.
@@ -114,6 +116,7 @@ impl User {
             redriver: Redriver::default(),
             operator: Operator::default(),
             stages: Stages::default(),
+            planner: Planner::default(),
             inspected: Vec::new(),
             tracked: Vec::new(),
             values: BTreeMap::new(),
@@ -200,7 +203,7 @@ impl User {
 
     /// One verb, drawn at random.
     fn work(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
-        const WEIGHTS: [u32; 16] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 4, 3, 1];
+        const WEIGHTS: [u32; 17] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 4, 3, 2, 1];
         match self.dice.weighted(&WEIGHTS) {
             0 => self.send(client, now),
             1 => {
@@ -243,6 +246,10 @@ impl User {
             12 => self.change_service(client, now),
             13 => self.redriver.work(&mut self.dice, client, now),
             14 => self.operator.work(&mut self.dice, client, now),
+            15 => {
+                let tag = self.tag();
+                self.planner.work(&mut self.dice, client, now, tag)
+            }
             _ => {
                 let call = take_some(&mut self.calls, &mut self.dice)?;
                 client.cancel_call(now, call);
@@ -422,6 +429,7 @@ impl User {
     /// What the user does because of an event.
     pub fn hear(&mut self, event: &Event, calm: bool) -> Vec<(Micros, Chore)> {
         self.redriver.hear(event);
+        self.planner.hear(event);
         match event {
             Event::Delivery { lease, lease_ms, body, tracked, .. } => {
                 if let Some(tag) = Tag::of(body).filter(|_| *tracked) {

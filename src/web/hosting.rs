@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::broker::io::{Event, Input, Output};
+use crate::cron::Offsets;
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
 use crate::node::{Node, NodeConfig};
@@ -162,6 +163,10 @@ impl Realm {
             Fact::Present { tenure, clients } if tenure == current => {
                 self.node_input(now, Input::Present { clients: &clients });
             }
+            Fact::Zone { tenure, zone, offsets, until } if tenure == current => {
+                let offsets = Offsets { list: &offsets, until };
+                self.node_input(now, Input::Zone { zone: &zone, offsets });
+            }
             Fact::Gone { client } => {
                 self.effects.push(Effect::Unwatch(client));
                 self.hosting.departing.push((now.mono.after_ms(LAST_WORDS_MS), client));
@@ -254,6 +259,9 @@ impl Realm {
                 Output::Broadcast { bytes } => self.broadcast_of_node(now, bytes),
                 Output::Storage { op, action } => {
                     self.effects.push(Effect::Perform { tenure, op, action });
+                }
+                Output::Zone { zone, from, until } => {
+                    self.effects.push(Effect::AskZone { tenure, zone, from, until });
                 }
                 Output::Hangup { conn, .. } => {
                     if let Some(client) = self.hosting.links.remove(conn) {

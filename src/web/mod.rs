@@ -34,3 +34,5 @@ mod session_storage;
 mod timer;
 #[cfg(target_arch = "wasm32")]
 mod transaction;
+#[cfg(target_arch = "wasm32")]
+pub mod zones;

@@ -21,6 +21,7 @@ use crate::web::names::Scope;
 use crate::web::page_lifecycle::PageLifecycle;
 use crate::web::realm::{Effect, Fact};
 use crate::web::session_storage;
+use crate::web::zones;
 use crate::wire::frame::StorageReport;
 
 const IN_MEMORY: StorageReport =
@@ -214,6 +215,10 @@ impl Platform {
             Effect::Watch(client) => self.watch(client),
             Effect::Unwatch(client) => drop(self.watched.remove(&client)),
             Effect::ListPresent(tenure) => self.list_present(tenure),
+            Effect::AskZone { tenure, zone, from, until } => {
+                let offsets = zones::offsets(&zone, from, until).unwrap_or_default();
+                self.inbox.push(Arrival::Fact(Fact::Zone { tenure, zone, offsets, until }));
+            }
             Effect::Keep(keepsake) => session_storage::put(&self.scope, &keepsake),
             Effect::Suspend => self.suspend(),
             Effect::Resume => {

@@ -12,11 +12,12 @@ use alloc::vec::Vec;
 use crate::broker;
 use crate::client::Client;
 use crate::client::io::{Event, Input, Keepsake, Output};
+use crate::cron::Offset;
 use crate::error::Code;
 use crate::id::{ClientId, Epoch, LinkNonce, OpId};
 use crate::limits::Limits;
 use crate::store::{StorageAction, StorageResult};
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, UnixMillis};
 use crate::web::hosting::{Hosting, Tenure};
 use crate::web::trace::{Trace, Way};
 use crate::wire::frame::StorageReport;
@@ -74,6 +75,13 @@ pub enum Fact {
         tenure: Tenure,
         clients: Vec<ClientId>,
     },
+    /// The offsets of a time zone; none if it is not known.
+    Zone {
+        tenure: Tenure,
+        zone: String,
+        offsets: Vec<Offset>,
+        until: UnixMillis,
+    },
     Gone {
         client: ClientId,
     },
@@ -117,6 +125,13 @@ pub enum Effect {
     Watch(ClientId),
     Unwatch(ClientId),
     ListPresent(Tenure),
+    /// Tell the offsets of a time zone. Answer: `Zone`.
+    AskZone {
+        tenure: Tenure,
+        zone: String,
+        from: UnixMillis,
+        until: UnixMillis,
+    },
     /// Leave this for the next page of this tab.
     Keep(Keepsake),
     /// Close channels and give every lock back: the page goes into the cache.

@@ -23,6 +23,7 @@ pub use crate::wire::parts::{
     StorageReport, Tracking, Welcome,
 };
 pub use crate::wire::redrive::{Filter, Identity, Redrive, Task};
+pub use crate::wire::schedule::{Firing, ScheduleEntry, Scheduling, When};
 
 variants! {
     /// Everything that travels. The letter behind each says who sends it: C client, N node.
@@ -315,6 +316,33 @@ variants! {
             request: RequestId,
             queue: &'a str,
             traced: bool,
+        },
+        /// C. Has the node store a message at times. Numbered, answered and refused as a `Send`.
+        78 => Schedule {
+            sequence: Sequence,
+            queue: &'a str,
+            /// As in `Send`.
+            refusals_seen: Sequence,
+            durability: Option<crate::options::Durability>,
+            scheduling: Scheduling<'a>,
+        },
+        /// C. Ends the schedule that had this number in a list. Answered by `Counted`.
+        79 => Unschedule {
+            request: RequestId,
+            queue: &'a str,
+            number: MessageNumber,
+        },
+        /// C. Asks for a page of the schedules of a queue, behind a key.
+        80 => ListSchedules {
+            request: RequestId,
+            queue: &'a str,
+            after: Option<&'a str>,
+        },
+        /// N. The page, in the order of the keys. `more`: there are more behind it.
+        81 => ScheduleList {
+            request: RequestId,
+            schedules: Vec<ScheduleEntry<'a>>,
+            more: bool,
         },
         /// N. One message under one lease. The lease is stored.
         14 => Deliver(Delivery<'a>),

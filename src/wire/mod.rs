@@ -9,6 +9,7 @@ pub mod fragment;
 pub mod frame;
 mod parts;
 mod redrive;
+mod schedule;
 pub mod summary;
 pub mod writer;
 

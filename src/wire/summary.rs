@@ -206,6 +206,24 @@ fn queue(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
             write!(out, "Settle {} {}", lease.0, settlement_name(settlement))
         }
         Frame::Settled { lease, refused } => write!(out, "Settled {} {}", lease.0, text(*refused)),
+        _ => schedule(frame, out),
+    }
+}
+
+fn schedule(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Schedule { sequence, queue, scheduling, .. } => {
+            write!(out, "Schedule {} {queue} {}", sequence.0, scheduling.key)
+        }
+        Frame::Unschedule { request, queue, number } => {
+            write!(out, "Unschedule {} {queue} number={}", request.0, number.0)
+        }
+        Frame::ListSchedules { request, queue, .. } => {
+            write!(out, "ListSchedules {} {queue}", request.0)
+        }
+        Frame::ScheduleList { request, schedules, more } => {
+            write!(out, "ScheduleList {} schedules={} more={more}", request.0, schedules.len())
+        }
         _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tabmq::broker::io::{Event, Input, Output};
+use tabmq::cron::{Offset, Offsets};
 use tabmq::id::{ClientId, ConnId, Epoch, LaneId, LinkNonce, LogId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
@@ -35,6 +36,8 @@ pub struct Bench {
     /// Frames that came with a Welcome.
     after_welcome: BTreeMap<ConnId, Vec<Frame<'static>>>,
     pub broadcasts: Vec<Vec<u8>>,
+    /// The time zones that the host knows: the seconds ahead of UTC from each instant on.
+    pub zones: BTreeMap<&'static str, Vec<(u64, i32)>>,
     pub limits: Limits,
     starts: u8,
 }
@@ -121,6 +124,7 @@ impl Bench {
             inboxes: BTreeMap::new(),
             after_welcome: BTreeMap::new(),
             broadcasts: Vec::new(),
+            zones: BTreeMap::new(),
             limits,
             starts: 1,
         }
@@ -156,11 +160,27 @@ impl Bench {
                         self.perform(op, &action);
                     }
                 }
+                Output::Zone { zone, from, until } => {
+                    let list = self.offsets(&zone, from, until);
+                    let offsets = Offsets { list: &list, until };
+                    self.node.handle_input(self.now, Input::Zone { zone: &zone, offsets });
+                }
                 Output::Hangup { .. } => {}
                 Output::Event(event) => self.events.push(event),
                 Output::Idle { wake_at } => return wake_at,
             }
         }
+    }
+
+    fn offsets(&self, zone: &str, from: UnixMillis, until: UnixMillis) -> Vec<Offset> {
+        let Some(changes) = self.zones.get(zone) else { return Vec::new() };
+        let ahead = |at_s: u64| changes.iter().rev().find(|(from, _)| *from <= at_s).unwrap().1;
+        let mut found = vec![Offset { from, ahead_s: ahead(from.0 / 1000) }];
+        let inside = |at_s: u64| (from.0 + 1..until.0).contains(&(at_s * 1000));
+        for (at_s, ahead_s) in changes.iter().copied().filter(|(at_s, _)| inside(*at_s)) {
+            found.push(Offset { from: UnixMillis(at_s * 1000), ahead_s });
+        }
+        found
     }
 
     fn perform(&mut self, op: tabmq::id::OpId, action: &StorageAction) {

@@ -27,5 +27,6 @@ mod reserve;
 mod results;
 mod rewriting;
 mod roles;
+mod schedules;
 mod senders;
 mod sessions;

@@ -12,6 +12,7 @@ mod link;
 mod live;
 mod liveness;
 mod publish;
+mod schedules;
 mod sends;
 mod services;
 mod system;

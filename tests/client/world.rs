@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tabmq::broker::io as node_io;
 use tabmq::client::io::{Event, Input, Keepsake, Output};
 use tabmq::client::{Client, ClientConfig};
+use tabmq::cron::Offsets;
 use tabmq::id::{ClientId, ConnId, Epoch, LinkNonce, OpId};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
@@ -260,6 +261,11 @@ impl World {
                 }
                 node_io::Output::Event(node_io::Event::Over { code, reason }) => {
                     panic!("the node is over: {code:?} {reason}");
+                }
+                node_io::Output::Zone { zone, until, .. } => {
+                    let offsets = Offsets { list: &[], until };
+                    let input = node_io::Input::Zone { zone: &zone, offsets };
+                    self.node.handle_input(self.now, input);
                 }
                 node_io::Output::Event(_) => {}
                 node_io::Output::Hangup { conn, .. } => self.ways.retain(|_, to| *to != conn),

@@ -10,7 +10,7 @@ use tabmq::log::record::{LeaseEnd, StoredMessage, TrackEnd};
 use tabmq::log::{Place, Record, Removal};
 use tabmq::options::{DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
-use tabmq::wire::frame::Reason;
+use tabmq::wire::frame::{Firing, Item, Reason, Scheduling, When};
 
 const QUEUE: QueueId = QueueId(3);
 const LEASE: LeaseNumber = LeaseNumber(u64::MAX);
@@ -92,6 +92,8 @@ fn messages() -> Vec<Record<'static>> {
 }
 
 fn redrives() -> Vec<Record<'static>> {
+    let (properties, delay_ms, track) = (None, None, None);
+    let item = Item { body: b"body", properties, delay_ms, track, past: None, ttl_ms: Some(9) };
     vec![
         Record::Redrive {
             client: CLIENT,
@@ -111,6 +113,17 @@ fn redrives() -> Vec<Record<'static>> {
         },
         Record::RedriveForgotten { client: CLIENT, request: RequestId(7) },
         Record::TrackForgotten { number: NUMBER },
+        Record::Scheduled {
+            queue: QUEUE,
+            number: NUMBER,
+            lane: LANE,
+            sequence: POSITION,
+            scheduling: Scheduling { key: "k", when: When::Every { every_ms: 1000 }, item },
+            due_at: Some(UnixMillis(9)),
+            last: Some(Firing { due_at: UnixMillis(7), at: UnixMillis(8), count: 1 }),
+        },
+        Record::ScheduleDue { number: NUMBER, due_at: None, fired_at: Some(UnixMillis(9)) },
+        Record::Unscheduled { number: NUMBER },
     ]
 }
 

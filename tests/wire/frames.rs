@@ -295,6 +295,7 @@ impl<'a> Dice<'a> {
             65..=73 => admin_frame(self, tag),
             74 => crate::commits::commit_frame(self),
             75..=77 => publishing_frame(self, tag),
+            78..=81 => return crate::schedules::schedule_frame(self, tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),

@@ -26,7 +26,7 @@ use tabmq::wire::frame::{
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::tags::tag_of;
-use crate::{admin, commits, failure, operate, publishing};
+use crate::{admin, commits, failure, operate, publishing, schedules};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -58,7 +58,8 @@ pub fn frame(name: &str) -> Frame<'static> {
 
 fn goldens() -> Vec<Golden> {
     let operated = [failure::goldens(), operate::goldens(), admin::goldens()].concat();
-    let rest = [operated, commits::goldens(), publishing::goldens(), call(), role()].concat();
+    let timed = [publishing::goldens(), schedules::goldens()].concat();
+    let rest = [operated, commits::goldens(), timed, call(), role()].concat();
     [link(), live(), queue(), delivery(), rest].concat()
 }
 

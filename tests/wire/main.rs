@@ -7,6 +7,7 @@ mod frames;
 mod golden;
 mod operate;
 mod publishing;
+mod schedules;
 mod tags;
 mod transport;
 

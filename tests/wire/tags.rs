@@ -3,7 +3,7 @@
 use tabmq::wire::Frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 77;
+pub const TAG_MAX: u64 = 81;
 
 /// The tag of a frame; zero for one that is not here. Then the comparison with the encoded one
 /// fails.
@@ -92,6 +92,10 @@ const fn queue_tag_of(frame: &Frame<'_>) -> u64 {
         Frame::Duplicates { .. } => 75,
         Frame::Ingest { .. } => 76,
         Frame::Window { .. } => 77,
+        Frame::Schedule { .. } => 78,
+        Frame::Unschedule { .. } => 79,
+        Frame::ListSchedules { .. } => 80,
+        Frame::ScheduleList { .. } => 81,
         _ => 0,
     }
 }

@@ -64,8 +64,10 @@ impl Leases {
         process: ProcessId,
         event: &Event,
     ) -> Result<(), Violation> {
-        let Event::Delivery { lease, number, attempt, body, .. } = event else { return Ok(()) };
-        let Some(tag) = Tag::of(body) else {
+        let Event::Delivery { lease, number, attempt, body, lane, .. } = event else {
+            return Ok(());
+        };
+        let Some(tag) = Tag::of_message(body, *lane, *number) else {
             return violated(ASKED, format!("lease {} brings a changed body", lease.0));
         };
         self.redelivered += usize::from(*attempt > 1);

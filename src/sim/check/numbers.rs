@@ -48,9 +48,12 @@ impl Numbers {
     }
 
     fn delivered(&mut self, process: ProcessId, event: &Event) -> Result<(), Violation> {
-        let Event::Delivery { lease, number, body, sender, .. } = event else { return Ok(()) };
-        let Some(tag) = Tag::of(body) else { return Ok(()) };
-        if sender.as_ref() != self.clients.get(&tag.process) {
+        let Event::Delivery { lease, number, body, lane, sender, .. } = event else {
+            return Ok(());
+        };
+        let Some(tag) = Tag::of_message(body, *lane, *number) else { return Ok(()) };
+        let from = self.clients.get(&tag.process).filter(|_| *lane != LaneId(0));
+        if sender.as_ref() != from {
             return violated(SENDER, format!("{tag} comes from {sender:?}"));
         }
         let client = self.clients.get(&process).copied().unwrap_or_default();

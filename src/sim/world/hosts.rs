@@ -6,6 +6,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use crate::broker::io::{Event, Input, Output};
+use crate::cron::Offsets;
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, LinkNonce, OpId};
 use crate::node::{Node, NodeConfig};
@@ -15,6 +16,7 @@ use crate::sim::fact::{Fact, NodeId, ProcessId};
 use crate::sim::fault::Fault;
 use crate::sim::network::Party;
 use crate::sim::schedule::{MILLI, Micros};
+use crate::sim::timetable;
 use crate::sim::world::mail::{Letter, Socket};
 use crate::sim::world::{Action, IDLE_TICKS_MAX, Timer, World};
 use crate::store::StorageResult;
@@ -310,6 +312,18 @@ impl World {
             Output::Hangup { conn, code } => {
                 self.note(&format!("{node:?} hangs up {} {}", conn.0, code.text()));
                 self.forget_conn(node, conn);
+                Ok(())
+            }
+            Output::Zone { zone, from, until } => {
+                let list = timetable::offsets(&zone, from, until);
+                let offsets = Offsets { list: &list, until };
+                let input = Input::Zone { zone: &zone, offsets };
+                let home = self.nodes.get(&node).map(|host| host.home);
+                let now = home.map(|home| self.host_now(home)).unwrap_or_default();
+                self.inputs += 1;
+                if let Some(host) = self.nodes.get_mut(&node) {
+                    host.node.handle_input(now, input);
+                }
                 Ok(())
             }
             Output::Event(event) => self.node_event(node, event),

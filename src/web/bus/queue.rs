@@ -10,13 +10,15 @@ use futures_core::Stream;
 
 use crate::cbor;
 use crate::client::io::Handle;
-use crate::error::Code;
+use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, Sequence};
 use crate::options::{ConsumeOptions, Durability, QueueOptions};
 use crate::web::bus::routes::Answer;
 use crate::web::bus::{Bus, Error};
+use crate::web::zones;
 use crate::wire::frame::{
-    Acked, Browse, Item, QueueCounts, QueueMessage, Redrive, Settlement, Staged,
+    Acked, Browse, Filter, Item, QueueCounts, QueueMessage, Redrive, ScheduleEntry, Scheduling,
+    Settlement, Staged, Task, When,
 };
 
 /// Bodies a consumer takes before it has settled some.
@@ -200,6 +202,57 @@ impl Queue {
         self.counted(self.bus.request(|client, now| client.redrive(now, &redrive)).await?)
     }
 
+    /// Has the node store a message at times, in the place of an earlier schedule of the same key.
+    ///
+    /// # Errors
+    /// `INVALID` for a time that is none and for a zone that the browser does not know, `FULL` if
+    /// there are too many.
+    pub async fn schedule(&self, scheduling: Scheduling<'_>) -> Result<(), Error> {
+        if let When::Cron { zone: Some(zone), .. } = scheduling.when
+            && !zones::is_known(zone)
+        {
+            return Err(Refused::new(Code::Invalid, "zone").into());
+        }
+        let verb = |client: &mut crate::client::Client, now| {
+            client.schedule(now, &self.name, &scheduling, None)
+        };
+        self.bus.request(verb).await.map(drop)
+    }
+
+    /// Ends the schedule that has this number in a list, and tells whether it was there.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if there is no such queue.
+    pub async fn unschedule(&self, number: MessageNumber) -> Result<bool, Error> {
+        let verb =
+            |client: &mut crate::client::Client, now| client.unschedule(now, &self.name, number);
+        Ok(self.counted(self.bus.request(verb).await?)? > 0)
+    }
+
+    /// A page of the schedules of this queue, behind a key.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if there is no such queue.
+    pub async fn schedules(&self, after: Option<&str>) -> Result<ScheduleList, Error> {
+        let verb =
+            |client: &mut crate::client::Client, now| client.list_schedules(now, &self.name, after);
+        match self.bus.request(verb).await? {
+            Answer::Page { page, more } => Ok(ScheduleList { encoded: page, more }),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    /// Takes back a message that nobody holds, and tells whether it was there.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` if there is no such queue.
+    pub async fn cancel(&self, id: &str) -> Result<bool, Error> {
+        let filter = Some(Filter { ids: Some(Vec::from([id])), ..Filter::default() });
+        let (queue, task, messages_max) = (Some(&*self.name), Some(Task::Cancel), Some(1));
+        let order = Redrive { queue, filter, task, messages_max, ..Redrive::default() };
+        Ok(self.counted(self.bus.request(|client, now| client.redrive(now, &order)).await?)? > 0)
+    }
+
     fn counted(&self, answer: Answer) -> Result<u64, Error> {
         match answer {
             Answer::Counted(count) => Ok(count),
@@ -227,6 +280,23 @@ impl Page {
     /// Its messages, in the order of their numbers.
     #[must_use]
     pub fn messages(&self) -> Vec<QueueMessage<'_>> {
+        // The client encoded them.
+        cbor::decode(&self.encoded).unwrap_or_default()
+    }
+}
+
+/// A page of schedules.
+#[derive(Clone, Debug)]
+pub struct ScheduleList {
+    encoded: Vec<u8>,
+    /// There are more behind it.
+    pub more: bool,
+}
+
+impl ScheduleList {
+    /// In the order of their keys.
+    #[must_use]
+    pub fn schedules(&self) -> Vec<ScheduleEntry<'_>> {
         // The client encoded them.
         cbor::decode(&self.encoded).unwrap_or_default()
     }

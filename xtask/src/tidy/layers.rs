@@ -13,8 +13,9 @@ struct Layer {
 }
 
 /// No order among these: they hold no logic of the broker.
-const BASE: &[&str] =
-    &["time", "id", "limits", "rng", "error", "rules", "store", "options", "cbor", "sorted"];
+const BASE: &[&str] = &[
+    "time", "id", "limits", "rng", "error", "rules", "store", "options", "cbor", "cron", "sorted",
+];
 const CORE: &[&str] = &["wire", "topic", "log"];
 const PARTS: &[&str] = &["broker", "client"];
 
@@ -30,6 +31,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "store", sees: &[BASE] },
     Layer { name: "options", sees: &[BASE] },
     Layer { name: "cbor", sees: &[BASE] },
+    Layer { name: "cron", sees: &[BASE] },
     Layer { name: "sorted", sees: &[BASE] },
     Layer { name: "topic", sees: &[BASE] },
     Layer { name: "wire", sees: &[BASE, &["topic"]] },
