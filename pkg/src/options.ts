@@ -3,6 +3,7 @@ import { type Duration, milliseconds } from "./duration.js";
 import { invalid, unsupported } from "./errors.js";
 import type { Limits } from "./limits.js";
 import type { Patience } from "./pending.js";
+import type { RawWhen } from "./raw.js";
 import type * as T from "./types.js";
 
 /** Checks one option and gives what the rest of the package works with. */
@@ -63,6 +64,10 @@ const lasting: Rule<number> = (value, name) => {
 const abortSignal: Rule<AbortSignal> = (value, name) => {
   if (typeof (value as AbortSignal)?.addEventListener === "function") return value as AbortSignal;
   throw invalid(`${name} must be an AbortSignal`, name);
+};
+const date: Rule<Date> = (value, name) => {
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
+  throw invalid(`${name} must be a Date`, name);
 };
 const oneOf =
   <const V extends readonly string[]>(...values: V): Rule<V[number]> =>
@@ -139,10 +144,7 @@ const SEND = {
   ...MESSAGE,
   ttl: lasting,
   delay: duration,
-  at: (value: unknown, name: string) => {
-    if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
-    throw invalid(`${name} must be a Date`, name);
-  },
+  at: date,
   durability: level,
   priority: ((value, name) => {
     if (natural(value, name) < PRIORITIES_MAX) return value;
@@ -156,6 +158,23 @@ const SEND = {
 };
 export type CheckedSend = Checked<typeof SEND>;
 export const checkSend = (options: unknown): CheckedSend => check("send", options, SEND);
+
+const { id: _own, ...SCHEDULED } = MESSAGE;
+const SCHEDULE = { ...SCHEDULED, ttl: lasting, durability: level };
+export const checkSchedule = (options: unknown) =>
+  check("schedule", options, SCHEDULE, SEND_LATER);
+
+const WHEN = { cron: text, timeZone: text, every: duration, at: date };
+/** When a schedule is due, as it crosses the border. */
+export function checkWhen(when: unknown): RawWhen {
+  const { cron, timeZone, every, at } = check("schedule", when, WHEN);
+  const given = [cron, every, at].filter((value) => value !== undefined);
+  if (given.length !== 1) throw invalid("schedule: one of cron, every and at says when", "when");
+  if (timeZone !== undefined && cron === undefined)
+    throw invalid("schedule: a time zone is for cron", "timeZone");
+  if (cron !== undefined) return [1, cron, timeZone ?? null];
+  return at ? [3, Math.max(0, at.getTime())] : [2, every as number];
+}
 
 const ITEM = { ...SEND, body: (value: unknown) => value };
 export const checkItem = (item: unknown, name: string) => {

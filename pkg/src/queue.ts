@@ -23,14 +23,17 @@ import {
   checkQueue,
   checkReceive,
   checkRedrive,
+  checkSchedule,
   checkSend,
   checkWait,
+  checkWhen,
   patience,
 } from "./options.js";
-import { pages } from "./pages.js";
+import { listed, pages } from "./pages.js";
 import { attempt, type Patience, Pending } from "./pending.js";
 import { encodePick, encodeRedrive, TASK } from "./redrive.js";
-import type { RawBus, RawEventOf } from "./raw.js";
+import type { RawBus, RawEventOf, RawSchedule } from "./raw.js";
+import { checkKey, encodeSchedule, readSchedule } from "./schedules.js";
 import { statsOf } from "./stats.js";
 import type {
   BatchItem,
@@ -50,6 +53,9 @@ import type {
   QueueOptions,
   Receipt,
   RedriveOptions,
+  Schedule,
+  ScheduleOptions,
+  ScheduleTime,
   SendOptions,
   Tracking,
   Wait,
@@ -259,6 +265,67 @@ export class QueueClient implements Queue<unknown, unknown> {
     });
   }
 
+  schedule(
+    key: string,
+    when: ScheduleTime,
+    body: unknown,
+    options?: ScheduleOptions,
+  ): Promise<Schedule> {
+    return attempt(async () => {
+      const checked = checkSchedule(options),
+        rest = this.#rest(checked);
+      const { durability } = checked;
+      const order = encodeSchedule(this.#context, key, checkWhen(when), body, checked);
+      const begin = (raw: RawBus, bytes: Uint8Array) => raw.schedule(this.name, bytes, durability);
+      await this.#ask("schedule", checked, order, begin, () => undefined);
+      for await (const found of this.#schedules("schedule", rest))
+        if (found[0] === key) return readSchedule(found);
+      // It was due already, and once.
+      return { key, when, dueAt: undefined, last: undefined };
+    });
+  }
+
+  unschedule(key: string, options?: Wait): Promise<boolean> {
+    return attempt(async () => {
+      const rest = this.#rest(checkWait("unschedule", options));
+      checkKey("unschedule", key);
+      for await (const [known, number] of this.#schedules("unschedule", rest)) {
+        if (known !== key) continue;
+        const begin = (raw: RawBus) => raw.unschedule(this.name, number);
+        return (await this.#ask("unschedule", rest(), NOTHING, begin, count)) > 0;
+      }
+      return false;
+    });
+  }
+
+  schedules(options?: Wait): Promise<Schedule[]> {
+    return attempt(async () => {
+      const rest = this.#rest(checkWait("schedules", options));
+      const all: Schedule[] = [];
+      for await (const found of this.#schedules("schedules", rest)) all.push(readSchedule(found));
+      return all;
+    });
+  }
+
+  /** Those of this queue; none if there is no such queue. */
+  async *#schedules(verb: string, rest: () => CheckedWait): AsyncGenerator<RawSchedule> {
+    let after: string | undefined;
+    for (let more = true; more; ) {
+      const behind = after;
+      const begin = (raw: RawBus) => raw.listSchedules(this.name, behind);
+      const asked = this.#ask(verb, rest(), NOTHING, begin, listed);
+      const [found, others] = await asked.catch((error) => {
+        if (isTabmqError(error, "NOT_FOUND")) return [[], false] as const;
+        throw error;
+      });
+      for (const schedule of found as readonly RawSchedule[]) {
+        [after] = schedule;
+        yield schedule;
+      }
+      more = others;
+    }
+  }
+
   info(options?: Wait): Promise<QueueInfo> {
     return attempt(() => this.#inspect("info", checkWait("info", options), readInfo));
   }
@@ -398,7 +465,7 @@ export class QueueClient implements Queue<unknown, unknown> {
 }
 
 later(QueueClient.prototype, "queue", {
-  rejects: "prepare schedule unschedule schedules",
+  rejects: "prepare",
   throws: "",
   absent: "",
 });

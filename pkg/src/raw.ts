@@ -37,6 +37,9 @@ export interface RawBus {
   purge(queue: string, through: number): number;
   deleteQueue(queue: string, id: number, ifUnused: boolean, ifEmpty: boolean): number;
   browse(queue: string, page: Uint8Array): number;
+  schedule(queue: string, scheduling: Uint8Array, durability?: string): number;
+  unschedule(queue: string, number: number): number;
+  listSchedules(queue: string, after?: string): number;
   redrive(redrive: Uint8Array): number;
   listQueues(after?: string, filter?: string): number;
   setPolicy(name: string, pattern: string | undefined, priority: number, options: object): number;
@@ -162,6 +165,20 @@ export type RawPolicy = readonly [
   options: readonly unknown[],
 ];
 
+/** When a schedule is due: 1 cron and zone, 2 every so many milliseconds, 3 at a time. */
+export type RawWhen =
+  | readonly [1, cron: string, zone?: string | null]
+  | readonly [2 | 3, ms: number];
+
+/** Absent fields at the end are left out. */
+export type RawSchedule = readonly [
+  key: string,
+  number: number,
+  when: RawWhen,
+  dueAtUnixMs?: number | null,
+  last?: readonly [dueAtUnixMs: number, atUnixMs: number, count: number] | null,
+];
+
 /** The fields of each event behind its kind. */
 interface Fields {
   ready: [epoch: number, lane: number, resumed: boolean];
@@ -182,7 +199,7 @@ interface Fields {
   counted: [request: number, count: number];
   listed: [
     request: number,
-    entries: readonly (RawQueueMessage | RawQueue | RawPolicy)[],
+    entries: readonly (RawQueueMessage | RawQueue | RawPolicy | RawSchedule)[],
     more: boolean,
   ];
   queueStats: [

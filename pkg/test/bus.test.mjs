@@ -330,7 +330,7 @@ test("what a later version brings: is refused by its name", async (t) => {
   }
   await assert.rejects(bus.persist(), { code: "UNSUPPORTED", data: { name: "bus.persist" } });
   const jobs = bus.queue("q");
-  for (const verb of ["schedule", "unschedule"]) {
+  for (const verb of ["prepare"]) {
     await assert.rejects(jobs[verb](), { code: "UNSUPPORTED", data: { name: `queue.${verb}` } });
   }
   assert.throws(() => bus.outbox, { code: "UNSUPPORTED" });

@@ -90,6 +90,42 @@ export interface QueueOptions {
 }
 
 /**
+ * When a schedule is due.
+ *
+ * - `cron`: minute, hour, day of the month, month and day of the week, perhaps with the second
+ *   before them, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. In UTC, or by the clocks
+ *   of `timeZone`: a time that a change of the clocks leaves out is at that change, one that comes
+ *   twice is at its first coming.
+ * - `every`: at least the limit `schedule_every_ms_min` (1 s); the first time after so long.
+ * - `at`: once. A time that is over is now.
+ */
+export type ScheduleTime = { cron: string; timeZone?: string } | { every: Duration } | { at: Date };
+
+export interface ScheduleOptions extends Omit<MessageOptions, "id">, Wait {
+  /** How long each message may wait for a consumer; see `send`. */
+  ttl?: Duration;
+  /** Of the schedule. Its messages are stored as the queue is declared. */
+  durability?: Durability;
+}
+
+export interface Schedule {
+  readonly key: string;
+  readonly when: ScheduleTime;
+  /** Absent if the host does not know the zone, or it was due once and is gone. */
+  readonly dueAt: Date | undefined;
+  readonly last:
+    | {
+        readonly dueAt: Date;
+        readonly firedAt: Date;
+        /** How long after `dueAt` that was, in milliseconds. */
+        readonly late: number;
+        /** How often it was fired. */
+        readonly count: number;
+      }
+    | undefined;
+}
+
+/**
  * How long a failed delivery waits. A duration is always the same wait, a list the waits one by one
  * of which the last repeats; neither has a jitter. `kind` follows from the fields that are given:
  * `step` is linear, `waits` a ladder, and else it is exponential.
@@ -441,6 +477,23 @@ export interface Queue<Body, Result = unknown> {
    * moved stays moved.
    */
   redrive(options?: RedriveOptions): Promise<number>;
+  /**
+   * Has the node send a message by itself, at times that come again or once; a schedule of the
+   * same key is replaced. Resolves once it is stored. The node fires it once for each time,
+   * whichever tab hosts, and not before; of the times at which nobody hosted one is made up for. If
+   * `when` is the same as before, the next time stays. While the queue is full the message is held
+   * back. Rejects with `INVALID` for a time that is none or a zone that is not known.
+   */
+  schedule(
+    key: string,
+    when: ScheduleTime,
+    body: Body,
+    options?: ScheduleOptions,
+  ): Promise<Schedule>;
+  /** Ends a schedule, and tells whether it was there. What it has sent stays. */
+  unschedule(key: string, options?: Wait): Promise<boolean>;
+  /** The schedules of this queue, in the order of their keys. */
+  schedules(options?: Wait): Promise<Schedule[]>;
   info(options?: Wait): Promise<QueueInfo>;
   /**
    * The queue as it changes, for dashboards: told a few times a second at most, and asked for only

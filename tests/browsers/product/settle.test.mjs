@@ -86,6 +86,10 @@ function beginVerbs(timeout) {
     "admin.trace": () => bus.admin.trace("known", false, wait),
     "admin.export": () => bus.admin.export("known", wait).then(() => undefined),
     "admin.import": () => bus.admin.import(globalThis.exported, { into: "filled", ...wait }),
+    "queue.schedule": () =>
+      bus.queue("timed").schedule("k", { every: "1d" }, 1, wait).then(() => undefined),
+    "queue.unschedule": () => bus.queue("timed").unschedule("other", wait),
+    "queue.schedules": () => bus.queue("timed").schedules(wait).then(() => undefined),
     "queue.browse": () => known.browse(wait).next().then(() => undefined),
     "consumer.ready": () => bus.queue("other").process(() => {}).ready(wait),
     "consumer.stop": () => stopping.stop({ drain: true, ...wait }),

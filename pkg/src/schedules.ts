@@ -1,0 +1,45 @@
+import { encodeAll, part, wire } from "./batch.js";
+import { encodeNow } from "./codec/encode.js";
+import type { Context } from "./context.js";
+import type { Encoded } from "./engine.js";
+import { invalid } from "./errors.js";
+import type { checkSchedule } from "./options.js";
+import type { RawSchedule, RawWhen } from "./raw.js";
+import type { Schedule, ScheduleTime } from "./types.js";
+
+export function checkKey(verb: string, key: unknown): void {
+  if (typeof key !== "string" || !key) throw invalid(`${verb}: the key must be a string`, "key");
+}
+
+/** A schedule as it crosses the border. */
+export function encodeSchedule(
+  context: Context,
+  key: string,
+  when: RawWhen,
+  body: unknown,
+  checked: ReturnType<typeof checkSchedule>,
+): Encoded {
+  checkKey("schedule", key);
+  const of = part(context, body, checked, "body");
+  return encodeAll([of.body], ([bytes]) => encodeNow([key, when, wire(of, bytes)]));
+}
+
+export function readSchedule([key, , when, dueAt, last]: RawSchedule): Schedule {
+  return {
+    key,
+    when: readWhen(when),
+    dueAt: typeof dueAt === "number" ? new Date(dueAt) : undefined,
+    last: last ? readFiring(last) : undefined,
+  };
+}
+
+function readFiring([dueAt, firedAt, count]: NonNullable<RawSchedule[4]>): Schedule["last"] {
+  const late = firedAt - dueAt;
+  return { dueAt: new Date(dueAt), firedAt: new Date(firedAt), late, count };
+}
+
+function readWhen(when: RawWhen): ScheduleTime {
+  if (when[0] !== 1) return when[0] === 2 ? { every: when[1] } : { at: new Date(when[1]) };
+  const [, cron, timeZone] = when;
+  return timeZone ? { cron, timeZone } : { cron };
+}
