@@ -160,9 +160,9 @@ export type CheckedSend = Checked<typeof SEND>;
 export const checkSend = (options: unknown): CheckedSend => check("send", options, SEND);
 
 const { id: _own, ...SCHEDULED } = MESSAGE;
-const SCHEDULE = { ...SCHEDULED, ttl: lasting, durability: level };
-export const checkSchedule = (options: unknown) =>
-  check("schedule", options, SCHEDULE, SEND_LATER);
+const { priority } = SEND;
+const SCHEDULE = { ...SCHEDULED, ttl: lasting, durability: level, priority };
+export const checkSchedule = (options: unknown) => check("schedule", options, SCHEDULE);
 
 const WHEN = { cron: text, timeZone: text, every: duration, at: date };
 /** When a schedule is due, as it crosses the border. */

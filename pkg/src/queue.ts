@@ -275,7 +275,7 @@ export class QueueClient implements Queue<unknown, unknown> {
       const checked = checkSchedule(options),
         rest = this.#rest(checked);
       const { durability } = checked;
-      const order = encodeSchedule(this.#context, key, checkWhen(when), body, checked);
+      const order = encodeSchedule(this.#context, this.name, key, checkWhen(when), body, checked);
       const begin = (raw: RawBus, bytes: Uint8Array) => raw.schedule(this.name, bytes, durability);
       await this.#ask("schedule", checked, order, begin, () => undefined);
       for await (const found of this.#schedules("schedule", rest))

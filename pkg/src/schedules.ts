@@ -1,4 +1,4 @@
-import { encodeAll, part, wire } from "./batch.js";
+import { encodeAll, part } from "./batch.js";
 import { encodeNow } from "./codec/encode.js";
 import type { Context } from "./context.js";
 import type { Encoded } from "./engine.js";
@@ -14,14 +14,15 @@ export function checkKey(verb: string, key: unknown): void {
 /** A schedule as it crosses the border. */
 export function encodeSchedule(
   context: Context,
+  queue: string,
   key: string,
   when: RawWhen,
   body: unknown,
   checked: ReturnType<typeof checkSchedule>,
 ): Encoded {
   checkKey("schedule", key);
-  const of = part(context, body, checked, "body");
-  return encodeAll([of.body], ([bytes]) => encodeNow([key, when, wire(of, bytes)]));
+  const { item } = part(context, queue, body, checked, "");
+  return encodeAll([item], ([made]) => encodeNow([key, when, made]));
 }
 
 export function readSchedule([key, , when, dueAt, last]: RawSchedule): Schedule {

@@ -6,5 +6,6 @@ export type * from "./types/ingest.js";
 export type * from "./types/interceptors.js";
 export type * from "./types/messages.js";
 export type * from "./types/queues.js";
+export type * from "./types/schedules.js";
 export type * from "./types/services.js";
 export type * from "./types/transactions.js";

@@ -33,6 +33,24 @@ test("schedule: sends again and again, and tells when it was due and how late", 
   assert.deepEqual(await jobs.schedules(), []);
 });
 
+test("schedule: its messages have a priority, no sender, and passed interceptors", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("q", { priorities: 2, dedupe: "1m" });
+  await jobs.send("before");
+  bus.use({ outgoing: (message) => void (message.headers.by = message.kind) });
+  const over = { at: new Date(1000) };
+  await jobs.schedule("k", over, "first", { priority: 1 });
+  await assert.rejects(jobs.schedule("k", over, "never", { priority: 2 }), { code: "INVALID" });
+  await until(async () => (await jobs.info()).ready === 2);
+  const found = [];
+  jobs.process({ prefetch: 1 }, ({ body, priority, sender, headers }) => {
+    found.push([body, priority, sender, headers.by]);
+  });
+  await until(() => found.length === 2);
+  const sent = ["before", 0, bus.peer.id, undefined];
+  assert.deepEqual(found, [["first", 1, undefined, "send"], sent]);
+});
+
 test("schedule: at a time, once; what is over is now", async (t) => {
   const bus = await connectBus(t);
   const jobs = bus.queue("q");

@@ -8,6 +8,7 @@ mod deaths;
 pub mod dice;
 pub mod difference;
 pub mod disk;
+mod draft;
 mod emptied;
 mod expiry;
 pub mod fact;

@@ -21,7 +21,7 @@ use crate::sim::dice::{Dice, Ratio};
 use crate::sim::expiry::ttl_ms_of;
 use crate::sim::fact::{Ask, Tag};
 use crate::sim::model::{Model, RECORDS};
-use crate::sim::queues::OWN_QUEUES;
+use crate::sim::queues::{OWN_QUEUES, priority};
 use crate::time::{Now, UnixMillis};
 use crate::wire::frame::{Item, ScheduleEntry, Scheduling, When};
 
@@ -96,7 +96,7 @@ impl Planner {
                     track: None,
                     past: None,
                     ttl_ms: ttl_ms_of(tag),
-                    priority: None,
+                    priority: priority(queue, tag),
                 };
                 let scheduling = Scheduling { key, when, item };
                 let request = client.schedule(now, queue, &scheduling, None).ok()?;

@@ -13,20 +13,19 @@ use crate::id::{
     CallId, CandidateId, ConsumerId, LeaseNumber, MessageNumber, RequestId, ServiceId,
     SubscriptionId,
 };
-use crate::options::{ConsumeOptions, Durability};
+use crate::options::ConsumeOptions;
 use crate::sim::check::calls::answer;
 use crate::sim::dice::{Dice, Ratio};
-use crate::sim::expiry::ttl_ms_of;
+use crate::sim::draft::{Draft, body_bytes};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
-use crate::sim::ids::with_id;
 use crate::sim::operator::Operator;
-use crate::sim::queues::{OWN_QUEUES, QUEUES, STAGES, key_properties, priority, queue_options};
+use crate::sim::queues::{OWN_QUEUES, QUEUES, queue_options};
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 use crate::sim::stages::{Stages, Step};
 use crate::sim::timetable::Planner;
-use crate::time::{Now, UnixMillis};
-use crate::wire::frame::{Browse, CallKey, Item, Outcome, Past, QueueCounts, Settlement};
+use crate::time::Now;
+use crate::wire::frame::{Browse, CallKey, Outcome, QueueCounts, Settlement};
 
 /// Something the user does at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,18 +123,11 @@ impl User {
     }
 
     fn tag(&mut self) -> Tag {
-        self.serial += 1;
-        Tag { process: self.process, serial: self.serial }
+        next_tag(self.process, &mut self.serial)
     }
 
     fn one_in(&mut self, denominator: u32) -> bool {
         self.dice.chance(Ratio::one_in(denominator))
-    }
-
-    fn body_bytes(&mut self) -> usize {
-        let bytes =
-            if self.one_in(30) { self.dice.between(1000, 9000) } else { self.dice.between(8, 200) };
-        usize::try_from(bytes).unwrap_or(8)
     }
 
     /// Does a chore. A client that refuses a verb because it is full or closing was not asked.
@@ -259,49 +251,13 @@ impl User {
     }
 
     fn send(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
-        let queue = if self.one_in(5) { STAGES[0] } else { *self.dice.choose(&OWN_QUEUES) };
-        let count = if self.one_in(5) { self.dice.between(2, 6) } else { 1 };
-        let delayed = self.one_in(8);
-        let identify = queue == "once";
-        let track = !identify && self.one_in(4);
-        let past = Past { attempts: 1, stored_at: UnixMillis(1), deaths: None };
-        let past = self.one_in(12).then_some(past);
-        let tags: Vec<Tag> = (0..count).map(|_| self.tag()).collect();
-        // Few ids, so that they come again, from others as well.
-        let ids: Vec<String> = if identify {
-            tags.iter().map(|_| format!("id-{}", self.dice.between(0, 60))).collect()
-        } else {
-            Vec::new()
-        };
-        let bodies: Vec<_> = tags
-            .iter()
-            .enumerate()
-            .map(|(index, tag)| {
-                let delay_ms = delayed.then(|| self.dice.between(1, 3000));
-                let key = key_properties(queue, *tag);
-                let properties = ids.get(index).map(|id| with_id(id)).or(key);
-                (tag.body(self.body_bytes()), delay_ms, properties)
-            })
-            .collect();
-        let items: Vec<Item<'_>> = bodies
-            .iter()
-            .zip(&tags)
-            .map(|((body, delay_ms, properties), tag)| Item {
-                body,
-                properties: properties.as_deref(),
-                delay_ms: *delay_ms,
-                track: track.then_some(true),
-                past,
-                ttl_ms: ttl_ms_of(*tag),
-                priority: priority(queue, *tag),
-            })
-            .collect();
-        let durability = self.one_in(10).then_some(Durability::Strict);
-        let request = client.send(now, queue, &items, durability).ok()?;
-        if track {
-            self.tracked.push((request, queue, tags.clone()));
+        let (process, serial) = (self.process, &mut self.serial);
+        let draft = Draft::draw(&mut self.dice, || next_tag(process, serial));
+        let request = draft.send(client, now)?;
+        if draft.track {
+            self.tracked.push((request, draft.queue, draft.tags.clone()));
         }
-        Some(Ask::Send { request, queue: queue.to_owned(), tags, ids, durability })
+        Some(draft.ask(request))
     }
 
     /// Does something to a queue, or looks into it, as its state was found a moment ago.
@@ -334,7 +290,7 @@ impl User {
 
     fn publish(&mut self, client: &mut Client, now: Now, topic: &str) -> Option<Ask> {
         let tag = self.tag();
-        let body = tag.body(self.body_bytes());
+        let body = tag.body(body_bytes(&mut self.dice));
         let request = client.publish(now, topic, &body, None).ok()?;
         Some(Ask::Publish { request, topic: topic.to_owned(), tag })
     }
@@ -343,7 +299,7 @@ impl User {
         let tag = self.tag();
         let service = *self.dice.choose(&SERVICES);
         let timeout_ms = self.dice.between(100, 5000);
-        let arguments = tag.body(self.body_bytes());
+        let arguments = tag.body(body_bytes(&mut self.dice));
         let call = client.call(now, service, "run", &arguments, timeout_ms).ok()?;
         self.calls.push(call);
         Some(Ask::Call { call, tag, timeout_ms })
@@ -496,6 +452,11 @@ impl User {
         };
         vec![(after, Chore::Reply { key, tag, threw })]
     }
+}
+
+const fn next_tag(process: ProcessId, serial: &mut u32) -> Tag {
+    *serial += 1;
+    Tag { process, serial: *serial }
 }
 
 fn take_some<T>(items: &mut Vec<T>, dice: &mut Dice) -> Option<T> {

@@ -93,7 +93,15 @@ fn messages() -> Vec<Record<'static>> {
 
 fn redrives() -> Vec<Record<'static>> {
     let (properties, delay_ms, track) = (None, None, None);
-    let item = Item { body: b"body", properties, delay_ms, track, past: None, ttl_ms: Some(9) };
+    let item = Item {
+        body: b"body",
+        properties,
+        delay_ms,
+        track,
+        past: None,
+        ttl_ms: Some(9),
+        priority: Some(2),
+    };
     vec![
         Record::Redrive {
             client: CLIENT,

@@ -3,6 +3,7 @@ import type { Watch } from "../watch.js";
 import type { Durability, Live, MessageHeaders, Wait } from "./common.js";
 import type { Ingested, IngestOptions, IngestStream } from "./ingest.js";
 import type { Message, MessageOptions } from "./messages.js";
+import type { Schedule, ScheduleOptions, ScheduleTime } from "./schedules.js";
 import type { Transaction } from "./transactions.js";
 
 export interface QueueOptions {
@@ -87,42 +88,6 @@ export interface QueueOptions {
    * not the queue itself. Default: they are discarded.
    */
   expired?: string;
-}
-
-/**
- * When a schedule is due.
- *
- * - `cron`: minute, hour, day of the month, month and day of the week, perhaps with the second
- *   before them, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. In UTC, or by the clocks
- *   of `timeZone`: a time that a change of the clocks leaves out is at that change, one that comes
- *   twice is at its first coming.
- * - `every`: at least the limit `schedule_every_ms_min` (1 s); the first time after so long.
- * - `at`: once. A time that is over is now.
- */
-export type ScheduleTime = { cron: string; timeZone?: string } | { every: Duration } | { at: Date };
-
-export interface ScheduleOptions extends Omit<MessageOptions, "id">, Wait {
-  /** How long each message may wait for a consumer; see `send`. */
-  ttl?: Duration;
-  /** Of the schedule. Its messages are stored as the queue is declared. */
-  durability?: Durability;
-}
-
-export interface Schedule {
-  readonly key: string;
-  readonly when: ScheduleTime;
-  /** Absent if the host does not know the zone, or it was due once and is gone. */
-  readonly dueAt: Date | undefined;
-  readonly last:
-    | {
-        readonly dueAt: Date;
-        readonly firedAt: Date;
-        /** How long after `dueAt` that was, in milliseconds. */
-        readonly late: number;
-        /** How often it was fired. */
-        readonly count: number;
-      }
-    | undefined;
 }
 
 /**
