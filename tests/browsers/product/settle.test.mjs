@@ -44,6 +44,29 @@ async function prepare() {
   globalThis.exported = await bus.admin.export("held");
 }
 
+/** In the page: the verbs of an operator, for the others to be begun with. */
+function offerAdminVerbs() {
+  globalThis.adminVerbs = (admin, wait) => ({
+    "admin.list": () => admin.list(undefined, wait).next().then(() => undefined),
+    "admin.declare": () => admin.declare("declared", undefined, wait).then(() => undefined),
+    "admin.info": () => admin.info("known", wait).then(() => undefined),
+    "admin.peek": () => admin.peek("known", wait).next().then(() => undefined),
+    "admin.move": () => admin.move("known", "paused", wait),
+    "admin.deleteMessage": () => admin.deleteMessage("known", 1, wait),
+    "admin.purge": () => admin.purge("purged", wait),
+    "admin.redrive": () => admin.redrive("known", wait),
+    "admin.pause": () => admin.pause("paused", wait),
+    "admin.resume": () => admin.resume("paused", wait),
+    "admin.delete": () => admin.delete("gone", wait),
+    "admin.policy": () => admin.policy("p", "none.*", { lease: "9s" }, wait),
+    "admin.removePolicy": () => admin.removePolicy("q", wait),
+    "admin.policies": () => admin.policies(wait).then(() => undefined),
+    "admin.trace": () => admin.trace("known", false, wait),
+    "admin.export": () => admin.export("known", wait).then(() => undefined),
+    "admin.import": () => admin.import(globalThis.exported, { into: "filled", ...wait }),
+  });
+}
+
 /** In the page: begins each verb and notes how and after how long it settles. */
 function beginVerbs(timeout) {
   const { bus, held, stopping, service } = globalThis;
@@ -69,23 +92,7 @@ function beginVerbs(timeout) {
     "queue.cancel": () => bus.queue("known").cancel("nobody's", wait),
     "queue.purge": () => bus.queue("purged").purge(wait),
     "queue.delete": () => bus.queue("deleted").delete(wait),
-    "admin.list": () => bus.admin.list(undefined, wait).next().then(() => undefined),
-    "admin.declare": () => bus.admin.declare("declared", undefined, wait).then(() => undefined),
-    "admin.info": () => bus.admin.info("known", wait).then(() => undefined),
-    "admin.peek": () => bus.admin.peek("known", wait).next().then(() => undefined),
-    "admin.move": () => bus.admin.move("known", "paused", wait),
-    "admin.deleteMessage": () => bus.admin.deleteMessage("known", 1, wait),
-    "admin.purge": () => bus.admin.purge("purged", wait),
-    "admin.redrive": () => bus.admin.redrive("known", wait),
-    "admin.pause": () => bus.admin.pause("paused", wait),
-    "admin.resume": () => bus.admin.resume("paused", wait),
-    "admin.delete": () => bus.admin.delete("gone", wait),
-    "admin.policy": () => bus.admin.policy("p", "none.*", { lease: "9s" }, wait),
-    "admin.removePolicy": () => bus.admin.removePolicy("q", wait),
-    "admin.policies": () => bus.admin.policies(wait).then(() => undefined),
-    "admin.trace": () => bus.admin.trace("known", false, wait),
-    "admin.export": () => bus.admin.export("known", wait).then(() => undefined),
-    "admin.import": () => bus.admin.import(globalThis.exported, { into: "filled", ...wait }),
+    ...globalThis.adminVerbs(bus.admin, wait),
     "queue.schedule": () =>
       bus.queue("timed").schedule("k", { every: "1d" }, 1, wait).then(() => undefined),
     "queue.unschedule": () => bus.queue("timed").unschedule("other", wait),
@@ -143,6 +150,7 @@ async function settleThrough(t, { signals = false, before, fault }) {
   const closer = await openBus(t, "closer");
   await peer.evaluate(serve);
   await actor.evaluate(prepare);
+  await actor.evaluate(offerAdminVerbs);
   const owners = signals ? await t.browser.requireOwnProcesses() : undefined;
   const tabs = { host, peer, actor, closer, owners };
   await before?.(tabs);
