@@ -241,6 +241,7 @@ export class LeasedDelivery implements Delivery<unknown> {
 
   /** Keeps the lease for as long as the delivery is not over. */
   renew(): void {
+    if (this.over) return;
     this.#renewNoMore = setAlarm(this.lease_ms / 2, () => {
       if (this.over) return;
       this.#send("extend", { timeout: this.lease_ms }).then(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { connectBus, deferred, events, take, until } from "./helpers.mjs";
+import { connectBus, deferred, events, runScript, take, until } from "./helpers.mjs";
 
 const bodies = (messages) => messages.map(({ body }) => body);
 
@@ -64,6 +64,20 @@ test("consume: with ack before a message is handled at most once", async (t) => 
   const [delivery] = await take(bus.queue("other").consume({ ack: "before" }), 1);
   assert.equal(delivery.body, "one");
   assert.equal((await bus.queue("other").info()).ackedTotal, 1);
+});
+
+test("process: with ack before no lease is renewed, and no timer is left", () => {
+  // A timer would keep the process for half a lease.
+  const output = runScript(`
+    import { connect } from "tabmq";
+    const bus = await connect("ack-before");
+    const jobs = bus.queue("q", { lease: "10m" });
+    const handled = new Promise((resolve) => jobs.process({ ack: "before" }, resolve));
+    await jobs.send(1);
+    await handled;
+    await bus.close();
+    console.log("over");`);
+  assert.equal(output, "over\n");
 });
 
 test("consume: a higher priority is served first while it has credit", async (t) => {
