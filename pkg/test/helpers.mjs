@@ -34,7 +34,7 @@ export function checkTypes(files) {
   const strict = ["--ignoreConfig", "--noEmit", "--strict"];
   const target = ["--module", "nodenext", "--target", "es2022"];
   const libraries = ["--lib", "es2022,dom,dom.iterable,dom.asynciterable,esnext.disposable"];
-  const options = [...strict, ...target, ...libraries];
+  const options = [...strict, ...target, ...libraries, "--types", "node"];
   const { status, stdout } = spawnSync(process.execPath, [compiler, ...options, ...files], {
     encoding: "utf8",
   });
