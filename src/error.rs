@@ -95,7 +95,7 @@ codes! {
     NotAuthorized = 13, "NOT_AUTHORIZED";
     /// The value can't travel; `data.path` names the part.
     Unencodable = 14, "UNENCODABLE";
-    /// The message, name or batch is over a limit; `data.limit` names it.
+    /// The message, name or batch is over a limit; `data.reason` names it.
     TooLarge = 15, "TOO_LARGE";
     /// The deadline passed. `maybeExecuted` says whether the operation may have happened.
     Timeout = 16, "TIMEOUT";

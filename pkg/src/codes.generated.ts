@@ -36,7 +36,7 @@ export const CODES = {
   NOT_AUTHORIZED: 13,
   /** The value can't travel; `data.path` names the part. */
   UNENCODABLE: 14,
-  /** The message, name or batch is over a limit; `data.limit` names it. */
+  /** The message, name or batch is over a limit; `data.reason` names it. */
   TOO_LARGE: 15,
   /** The deadline passed. `maybeExecuted` says whether the operation may have happened. */
   TIMEOUT: 16,
