@@ -134,7 +134,7 @@ export class Engine {
       (bytes) =>
         this.run((raw) => {
           if (pending.settled) return;
-          id = begin(raw, bytes, pending.left_ms);
+          id = this.#try(() => begin(raw, bytes, pending.left_ms), patience.verb);
           answers.set(id, { pending: pending as Pending<unknown>, read, progress });
         }, fail),
       fail,
@@ -305,13 +305,13 @@ export class Engine {
   }
 
   /** What the border throws becomes one of our errors. */
-  #try<T>(step: () => T): T {
+  #try<T>(step: () => T, what = `bus "${this.name}"`): T {
     try {
       return step();
     } catch (error) {
       if (isTabmqError(error)) throw error;
       const { code, reason } = Object(error) as { code?: unknown; reason?: unknown };
-      if (typeof code === "number") throw failed(`bus "${this.name}"`, code, reason);
+      if (typeof code === "number") throw failed(what, code, reason);
       throw new TabmqError("INTERNAL", "the wasm module failed", {
         cause: error,
         maybeExecuted: true,

@@ -349,3 +349,15 @@ test("defineBus: gives the queues the options of their definition", async (t) =>
   assert.equal(bus.queue("upload").deadLetters.name, "graveyard");
   assert.equal(bus.queue("log").deadLetters.name, "log.dead");
 });
+
+test("errors: what is refused at once names the verb and what it was asked of", async (t) => {
+  const bus = await connectBus(t);
+  const large = new Uint8Array(2 << 20);
+  for (const [verb, message] of [
+    [() => bus.publish("a..b", 1), 'publish "a..b": INVALID (topic)'],
+    [() => bus.publish("t", large), 'publish "t": TOO_LARGE (body_bytes_max)'],
+    [() => bus.queue("").info(), 'queue "": info: INVALID (name)'],
+    [() => bus.client("s").m(large), 'call "s.m": TOO_LARGE (body_bytes_max)'],
+  ])
+    await assert.rejects(verb(), { message });
+});
