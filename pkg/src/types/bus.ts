@@ -48,7 +48,11 @@ export interface BusEvents {
   status: Status;
   host: Host;
   peer: { readonly change: "joined" | "left" | "changed"; readonly peer: Peer };
-  /** The storage failed, is full, or has lost messages it had confirmed. */
+  /**
+   * The storage failed or is full, or lost what it had confirmed. By `reason`: `quota` (`number` is
+   * 1 while it is full, and 0 when there is room again), `blocked` (another tab keeps it from being
+   * opened) or `rolled-back` (`number` of the confirmed sends of this client are gone).
+   */
   storage: { readonly code: Code; readonly reason: string; readonly number: number };
   /** What no promise could tell: a handler threw, messages are lost, a live handle was refused. */
   error: TabmqError | Error;
