@@ -131,7 +131,7 @@ fn run_step(step: &Step, plan: &Plan, run: &Run, account: &mut Account) -> Resul
     let success = ending == Ending::Exited { success: true };
     let mut counts = Counts::of_step(step.counting, &text, success);
     if counts.failed > 0 {
-        report::print_tail(&text);
+        report::print_excerpt(&text);
         println!("{} failed; the whole log is in {}", step.name, log.display());
     }
     for process in leftovers::end_processes(&run.id, leftovers::GRACE) {

@@ -8,6 +8,8 @@ use super::group::Ending;
 
 /// Lines of the log shown for a step that failed.
 const LOG_TAIL_LINES: usize = 60;
+/// Of the log of a browser, from its first failed case on.
+const FAILED_CASE_LINES: usize = 400;
 
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -83,16 +85,41 @@ impl Account {
     }
 }
 
-pub fn print_tail(log: &str) {
-    let lines: Vec<&str> = log.lines().collect();
-    for line in &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..] {
+/// Prints what tells why a step failed.
+pub fn print_excerpt(log: &str) {
+    for line in excerpt(log) {
         println!("    {line}");
     }
+}
+
+/// From the first failed browser case on: what is printed of its tabs is more than the tail, and
+/// most is told by the first of them. Of any other log the tail.
+fn excerpt(log: &str) -> Vec<&str> {
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = lines.len().saturating_sub(LOG_TAIL_LINES);
+    let Some(failed) = lines.iter().position(|line| line.starts_with("FAILED ")) else {
+        return lines[tail..].to_vec();
+    };
+    let end = lines.len().min(failed + FAILED_CASE_LINES);
+    [&lines[failed..end], &lines[tail.max(end)..]].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_browser_case_is_shown_from_its_beginning() {
+        let mut lines = vec!["ok     webkit: one".to_owned(), "FAILED webkit: two".to_owned()];
+        lines.extend((0..1000).map(|number| format!("frame {number}")));
+        let log = lines.join("\n");
+        let shown = excerpt(&log);
+        assert_eq!(shown[0], "FAILED webkit: two");
+        assert_eq!(shown.len(), FAILED_CASE_LINES + LOG_TAIL_LINES);
+        assert_eq!(shown.last(), Some(&"frame 999"));
+        assert_eq!(excerpt("one\ntwo"), ["one", "two"]);
+        assert_eq!(excerpt("FAILED one\ntwo\n1 failed"), ["FAILED one", "two", "1 failed"]);
+    }
 
     #[test]
     fn the_slowest_step_is_named() {
