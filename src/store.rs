@@ -49,6 +49,14 @@ pub enum StorageAction {
     ReadFence,
 }
 
+impl StorageAction {
+    /// How many bytes it writes.
+    pub fn bytes(&self) -> usize {
+        let Self::Commit { puts, .. } = self else { return 0 };
+        puts.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+}
+
 /// The answer to an action that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Stored {

@@ -130,7 +130,8 @@ impl Client {
         if self.is_served() && self.silence.idle_check_at(&self.limits) <= now {
             self.check_node();
         }
-        let waits = self.has_work() || self.silence.checking;
+        // Whoever opened a bus waits for it, even if nothing was asked of it so far.
+        let waits = self.has_work() || self.silence.checking || self.fresh;
         if !waits || matches!(self.link, Link::Parked | Link::Closed) {
             return self.silence.restart();
         }

@@ -215,7 +215,7 @@ impl Driver {
         Ok(self.shared.core()?.realm.client_id())
     }
 
-    /// The last transport messages of this realm, oldest first.
+    /// The last transport messages of this realm and what its storage was asked, oldest first.
     pub fn trace(&self) -> Result<Vec<String>, Refused> {
         Ok(self.shared.core()?.realm.trace_lines())
     }

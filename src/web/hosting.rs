@@ -13,6 +13,7 @@ use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::time::{Instant, Now};
 use crate::web::links::Links;
+use crate::web::overdue::Overdue;
 use crate::web::realm::{Effect, Fact, Notice, Realm};
 use crate::web::trace::Way;
 use crate::wire::Message;
@@ -38,6 +39,7 @@ pub struct Hosting {
     links: Links,
     rng: Rng,
     failures: Vec<Instant>,
+    overdue: Overdue,
     /// When a hidden host looks for a visible realm.
     look_at: Option<Instant>,
     /// Clients whose locks are free, and until when their last words may come.
@@ -82,6 +84,7 @@ impl Hosting {
             links: Links::default(),
             rng: Rng::new(seed),
             failures: Vec::new(),
+            overdue: Overdue::default(),
             look_at: None,
             departing: Vec::new(),
         }
@@ -142,6 +145,7 @@ impl Realm {
             Fact::LockGranted if self.hosting.is_waiting() => {
                 self.hosting.tenure.0 += 1;
                 self.hosting.state = State::Opening;
+                self.hosting.overdue.asked(now);
                 self.effects.push(Effect::BeginHosting(self.hosting.tenure));
             }
             Fact::LockLost => {
@@ -154,10 +158,19 @@ impl Realm {
                 self.hosting.state = State::Excluded;
             }
             Fact::StorageOpened { tenure, report } if tenure == current => self.run(now, report),
+            Fact::StorageBlocked => {
+                // It waits for somebody else, and may.
+                self.hosting.overdue.clear();
+                self.tell(Notice::StorageBlocked);
+            }
             Fact::StorageFailed { tenure, code, reason } if tenure == current => {
                 self.hosting_failed(now, code, reason);
             }
             Fact::Stored { tenure, op, result } if tenure == current => {
+                self.hosting.overdue.answered(now);
+                let failed = result.is_err();
+                let way = if failed { Way::StorageFailed } else { Way::StorageAnswered };
+                self.trace.record_storage(now, way, op, 0);
                 self.node_input(now, Input::Stored { op, result });
             }
             Fact::Present { tenure, clients } if tenure == current => {
@@ -186,6 +199,7 @@ impl Realm {
         if !matches!(self.hosting.state, State::Opening) {
             return;
         }
+        self.hosting.overdue.answered(now);
         let config = NodeConfig {
             limits: self.config.limits.clone(),
             rules: Rules::ON,
@@ -258,6 +272,8 @@ impl Realm {
                 Output::Transmit { conn, bytes } => self.transmit_of_node(now, conn, bytes),
                 Output::Broadcast { bytes } => self.broadcast_of_node(now, bytes),
                 Output::Storage { op, action } => {
+                    self.hosting.overdue.asked(now);
+                    self.trace.record_storage(now, Way::StorageAsked, op, action.bytes());
                     self.effects.push(Effect::Perform { tenure, op, action });
                 }
                 Output::Zone { zone, from, until } => {
@@ -399,6 +415,7 @@ impl Realm {
             self.hosting.rest();
             self.hosting.links.clear();
             self.hosting.departing.clear();
+            self.hosting.overdue.clear();
             self.effects.push(Effect::EndHosting);
         }
     }
@@ -409,6 +426,10 @@ impl Realm {
         {
             self.hosting.state = State::Resting;
             self.request_lock(false);
+        }
+        if self.hosting.overdue.is_overdue(now, self.config.limits.pause_ms_max) {
+            // Whoever is next opens the storage anew.
+            return self.hosting_failed(now, Code::Storage, "silent");
         }
         self.node_input(now, Input::Tick);
         let drain = self.hosting.running().map(|running| running.drain);
@@ -436,6 +457,7 @@ impl Realm {
         let pause_ms_max = self.config.limits.pause_ms_max;
         match &self.hosting.state {
             State::Failed { until } => Some(*until),
+            State::Opening => self.hosting.overdue.look_at(now, pause_ms_max),
             State::Running(running) => {
                 // A node without ticks would take its own idleness for a pause.
                 let beat = now.mono.after_ms(pause_ms_max / 2);
@@ -446,7 +468,8 @@ impl Realm {
                     Drain::No | Drain::Done => None,
                 };
                 let departing = self.hosting.departing.iter().map(|(until, _)| *until).min();
-                [beat, look, drain, departing].into_iter().flatten().min()
+                let overdue = self.hosting.overdue.look_at(now, pause_ms_max);
+                [beat, look, drain, departing, overdue].into_iter().flatten().min()
             }
             _ => None,
         }

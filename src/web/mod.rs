@@ -5,6 +5,7 @@
 pub mod hosting;
 pub mod links;
 pub mod names;
+mod overdue;
 pub mod realm;
 pub mod trace;
 

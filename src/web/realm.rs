@@ -266,7 +266,6 @@ impl Realm {
                 self.client.unpark(now);
                 self.request_lock(false);
             }
-            Fact::StorageBlocked => self.tell(Notice::StorageBlocked),
             fact => self.handle_hosting(now, fact),
         }
     }

@@ -2,7 +2,7 @@ use tabmq::client::io::{Event, Input};
 use tabmq::options::ConsumeOptions;
 use tabmq::wire::Frame;
 
-use crate::harness::{Tab, config, epoch, first_welcome, resumed_at};
+use crate::harness::{LOG, Tab, config, epoch, first_welcome, resumed_at};
 
 fn pings(tab: &mut Tab) -> usize {
     tab.frames().iter().filter(|frame| matches!(frame, Frame::Ping { .. })).count()
@@ -132,6 +132,30 @@ fn a_node_that_answers_no_hello_is_silent_too() {
     tab.ask(|client, now| client.inspect(now, "q")).expect("asked");
     tab.pass_ms(6000);
     assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(1) }]);
+}
+
+#[test]
+fn a_client_that_no_node_has_answered_yet_waits_for_one() {
+    let mut tab = Tab::dialing(config());
+    tab.input(Input::Tick);
+    tab.pass_ms(5999);
+    assert_eq!(tab.events(), []);
+    tab.pass_ms(1);
+    assert_eq!(tab.events(), [Event::NodeSilent { epoch: epoch(0) }]);
+    tab.welcome(first_welcome());
+    tab.forget();
+    assert_eq!(tab.wake_at, None);
+}
+
+#[test]
+fn a_node_that_is_announced_and_answers_no_hello_is_silent_too() {
+    let mut tab = Tab::dialing(config());
+    tab.pass_ms(5000);
+    tab.hear_node(epoch(1), Frame::Announce { log: LOG });
+    tab.pass_ms(5999);
+    assert_eq!(alarms(&mut tab), 0);
+    tab.pass_ms(1);
+    assert_eq!(alarms(&mut tab), 1);
 }
 
 #[test]

@@ -157,7 +157,10 @@ export interface Admin {
   kill(): void;
   /** For tests: does so to the node, wherever it runs. */
   killHost(): void;
-  /** The last frames of this realm as short text, the newest last. */
+  /**
+   * The last frames of this realm as short text, and in the realm that hosts what the storage was
+   * asked and answered, the newest last.
+   */
   frames(): readonly string[];
 }
 

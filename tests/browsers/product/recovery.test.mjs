@@ -1,7 +1,7 @@
 // The host dies in every way a tab can; what was confirmed before is processed after it.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
-import { folders, hostOf, openBus } from "./bus.mjs";
+import { folders, hostOf, joinBus, openBus, openPage, openPrepared } from "./bus.mjs";
 
 const COUNT = 200;
 const RECOVERY_MS = 30_000;
@@ -105,4 +105,47 @@ test("the lock of the host is stolen", { folders }, async (t) => {
 
 test("the host drops its driver on request", { folders }, async (t) => {
   await survive(t, ({ producer }) => producer.evaluate(() => globalThis.bus.admin.killHost()));
+});
+
+/** In the page: from `globalThis.mute()` on, nothing is heard of the end of a transaction. */
+function prepareMuteStorage() {
+  let muted = false;
+  globalThis.mute = () => {
+    muted = true;
+  };
+  const { transaction } = IDBDatabase.prototype;
+  IDBDatabase.prototype.transaction = function begin(...parameters) {
+    const begun = transaction.apply(this, parameters);
+    const swallow = (event) => {
+      if (muted) event.stopImmediatePropagation();
+    };
+    for (const type of ["complete", "abort"]) begun.addEventListener(type, swallow);
+    return begun;
+  };
+}
+
+test("a host whose storage answers no more gives way", { folders }, async (t) => {
+  const host = await openPrepared(t, "host", prepareMuteStorage);
+  await joinBus(host);
+  const producer = await openBus(t, "producer");
+  const before = await hostOf(producer);
+  assert.equal((await hostOf(host)).here, true, "the first tab hosts");
+  await host.evaluate(() => globalThis.mute());
+  await producer.evaluate(startSending, 0, 3);
+  // Opened meanwhile, so that it has no link that a node could answer on.
+  const late = await openPage(t, "late");
+  await joinBus(late);
+  const sent = () => globalThis.confirmed.length === 3;
+  await producer.waitFor(sent, { deadline_ms: RECOVERY_MS, what: "every send is confirmed" });
+  assert.ok((await hostOf(producer)).epoch > before.epoch, "another node has taken over");
+  await late.evaluate(startWork);
+  await late.waitFor(() => globalThis.done.length === 3, { what: "every message is processed" });
+  assert.deepEqual(await producer.evaluate(() => globalThis.inbox), []);
+});
+
+test("a tab opened while the host is stopped is served", { folders, kills: true }, async (t) => {
+  const host = await openBus(t, "host");
+  const late = await openPage(t, "late");
+  await host.stop(await t.browser.requireOwnProcesses());
+  assert.equal((await joinBus(late)).here, true, "nobody else is there");
 });
