@@ -4,9 +4,12 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::broker::Broker;
 use crate::id::{ChunkNumber, ConnId, LeaseNumber, Sequence};
 use crate::sorted::Map;
 use crate::time::Instant;
+use crate::wire::Frame;
+use crate::wire::envelope::encode_frame;
 
 /// Something that may leave once its chunk is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,5 +72,50 @@ impl Gate {
             !positions.is_empty()
         });
         released
+    }
+}
+
+impl Broker {
+    /// Sends a frame once everything that was appended so far is stored.
+    pub(super) fn gated(&mut self, conn: ConnId, frame: &Frame<'_>) {
+        if self.may_leave() && self.gate.is_empty() {
+            self.links.push(conn, frame);
+            return;
+        }
+        let mut bytes = Vec::new();
+        encode_frame(frame, &mut bytes);
+        self.hold(conn, Gated::Frame(bytes));
+    }
+
+    /// The same for a frame that was encoded because it borrows from here.
+    pub(super) fn gated_encoded(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        if self.may_leave() && self.gate.is_empty() {
+            self.links.push_encoded(conn, &bytes);
+        } else {
+            self.hold(conn, Gated::Frame(bytes));
+        }
+    }
+
+    pub(super) fn hold(&mut self, conn: ConnId, gated: Gated) {
+        self.gate.hold(self.log.appended(), conn, gated);
+    }
+
+    pub(super) fn may_leave(&self) -> bool {
+        self.log.appended() <= self.log.durable() || !self.rules.confirm_after_store()
+    }
+
+    pub(super) fn release_gate(&mut self) {
+        let durable =
+            if self.rules.confirm_after_store() { self.log.durable() } else { self.log.appended() };
+        for (conn, gated) in self.gate.release(durable) {
+            match gated {
+                Gated::Frame(bytes) => self.links.push_encoded(conn, &bytes),
+                Gated::Deliver(lease) => self.transmit_delivery(conn, lease),
+                Gated::Sent(position, since) => {
+                    self.links.push(conn, &Frame::Sent { position });
+                    self.measure(conn, since);
+                }
+            }
+        }
     }
 }

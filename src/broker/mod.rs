@@ -15,6 +15,7 @@ mod deaths;
 mod declare;
 mod dedupe;
 mod deliver;
+mod endings;
 mod expiries;
 mod flow;
 mod frames;
@@ -60,7 +61,7 @@ use crate::broker::calls::PendingCall;
 use crate::broker::consumers::Consumers;
 use crate::broker::deadline::Deadlines;
 use crate::broker::fullness::Fullness;
-use crate::broker::gate::{Gate, Gated};
+use crate::broker::gate::Gate;
 use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
@@ -80,8 +81,8 @@ pub use crate::broker::volatile::Volatile;
 use crate::broker::watches::Watches;
 use crate::error::Code;
 use crate::id::{
-    ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, LinkNonce, MessageNumber,
-    PublishNumber, QueueId,
+    ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, MessageNumber, PublishNumber,
+    QueueId,
 };
 use crate::limits::Limits;
 use crate::log::{Log, LogEvent, Place, Record};
@@ -90,8 +91,8 @@ use crate::rules::Rules;
 use crate::sorted::{Line, Map, Set};
 use crate::store::StorageFault;
 use crate::time::{Instant, Now, UnixMillis};
+use crate::wire::Frame;
 use crate::wire::frame::{CallKey, StorageReport};
-use crate::wire::{Envelope, Frame, MessageWriter};
 
 /// What a broker is made with.
 #[derive(Clone, Debug)]
@@ -397,91 +398,6 @@ impl Broker {
         let place = self.log.append(record);
         self.flush_new_numbers(record);
         apply(&mut self.state, &mut self.log, place, record);
-    }
-
-    /// Sends a frame once everything that was appended so far is stored.
-    fn gated(&mut self, conn: ConnId, frame: &Frame<'_>) {
-        if self.may_leave() && self.gate.is_empty() {
-            self.links.push(conn, frame);
-            return;
-        }
-        let mut bytes = Vec::new();
-        crate::wire::envelope::encode_frame(frame, &mut bytes);
-        self.hold(conn, Gated::Frame(bytes));
-    }
-
-    /// The same for a frame that was encoded because it borrows from here.
-    fn gated_encoded(&mut self, conn: ConnId, bytes: Vec<u8>) {
-        if self.may_leave() && self.gate.is_empty() {
-            self.links.push_encoded(conn, &bytes);
-        } else {
-            self.hold(conn, Gated::Frame(bytes));
-        }
-    }
-
-    fn hold(&mut self, conn: ConnId, gated: Gated) {
-        self.gate.hold(self.log.appended(), conn, gated);
-    }
-
-    fn may_leave(&self) -> bool {
-        self.log.appended() <= self.log.durable() || !self.rules.confirm_after_store()
-    }
-
-    fn release_gate(&mut self) {
-        let durable =
-            if self.rules.confirm_after_store() { self.log.durable() } else { self.log.appended() };
-        for (conn, gated) in self.gate.release(durable) {
-            match gated {
-                Gated::Frame(bytes) => self.links.push_encoded(conn, &bytes),
-                Gated::Deliver(lease) => self.transmit_delivery(conn, lease),
-                Gated::Sent(position, since) => {
-                    self.links.push(conn, &Frame::Sent { position });
-                    self.measure(conn, since);
-                }
-            }
-        }
-    }
-
-    fn finish_drain(&mut self) {
-        if self.draining && self.log.appended() <= self.log.durable() && self.gate.is_empty() {
-            self.over = true;
-            for conn in self.links.all() {
-                self.links.push(conn, &Frame::Hangup { code: Code::Unavailable });
-            }
-            self.events.push_back(Event::Drained);
-        }
-    }
-
-    fn broadcast(&mut self, frame: &Frame<'_>) {
-        let mut writer = MessageWriter::new(self.limits.fragment_bytes_max as usize);
-        writer.push(frame);
-        let epoch = self.log.epoch();
-        let head = || Envelope {
-            epoch,
-            client: ClientId::default(),
-            link: LinkNonce::default(),
-            position: 0,
-        };
-        while let Some(bytes) = writer.take_message(head) {
-            self.broadcasts.push_back(bytes);
-        }
-    }
-
-    /// Ends a connection for something its peer did.
-    fn hang_up(&mut self, now: Now, conn: ConnId, code: Code) {
-        self.links.push(conn, &Frame::Hangup { code });
-        let last = self.links.take_message_of(conn);
-        self.detach(now, conn);
-        self.hangups.push_back((conn, code, last));
-    }
-
-    /// Ends a connection without a word.
-    fn close_conn(&mut self, conn: ConnId, code: Code) {
-        self.drop_trackers_of(conn);
-        self.gate.drop_conn(conn);
-        self.stalled.remove(&conn);
-        self.links.remove(conn);
-        self.hangups.push_back((conn, code, None));
     }
 }
 

@@ -1,10 +1,13 @@
 //! What leaves the broker, and in which order: events, storage, last words, messages.
 
 use crate::broker::Broker;
-use crate::broker::io::Output;
+use crate::broker::io::{Event, Output};
 use crate::broker::settling::Settling;
 use crate::broker::timetable::ZoneQuestion;
-use crate::time::{Instant, UnixMillis};
+use crate::error::Code;
+use crate::id::{ClientId, ConnId, LinkNonce};
+use crate::time::{Instant, Now, UnixMillis};
+use crate::wire::{Envelope, Frame, MessageWriter};
 
 impl Broker {
     /// The next thing for the host to do; `Idle` when there is none.
@@ -70,5 +73,47 @@ impl Broker {
         .min()
         .map(|at| at.max(self.now.mono))
         .filter(|_| !self.over)
+    }
+
+    pub(super) fn finish_drain(&mut self) {
+        if self.draining && self.log.appended() <= self.log.durable() && self.gate.is_empty() {
+            self.over = true;
+            for conn in self.links.all() {
+                self.links.push(conn, &Frame::Hangup { code: Code::Unavailable });
+            }
+            self.events.push_back(Event::Drained);
+        }
+    }
+
+    pub(super) fn broadcast(&mut self, frame: &Frame<'_>) {
+        let mut writer = MessageWriter::new(self.limits.fragment_bytes_max as usize);
+        writer.push(frame);
+        let epoch = self.log.epoch();
+        let head = || Envelope {
+            epoch,
+            client: ClientId::default(),
+            link: LinkNonce::default(),
+            position: 0,
+        };
+        while let Some(bytes) = writer.take_message(head) {
+            self.broadcasts.push_back(bytes);
+        }
+    }
+
+    /// Ends a connection for something its peer did.
+    pub(super) fn hang_up(&mut self, now: Now, conn: ConnId, code: Code) {
+        self.links.push(conn, &Frame::Hangup { code });
+        let last = self.links.take_message_of(conn);
+        self.detach(now, conn);
+        self.hangups.push_back((conn, code, last));
+    }
+
+    /// Ends a connection without a word.
+    pub(super) fn close_conn(&mut self, conn: ConnId, code: Code) {
+        self.drop_trackers_of(conn);
+        self.gate.drop_conn(conn);
+        self.stalled.remove(&conn);
+        self.links.remove(conn);
+        self.hangups.push_back((conn, code, None));
     }
 }
