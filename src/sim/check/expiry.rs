@@ -28,7 +28,8 @@ impl Expiry {
     }
 }
 
-const fn expires(removal: &Removal<'_>) -> bool {
+/// Whether a message left for it outlived its time.
+pub const fn expires(removal: &Removal<'_>) -> bool {
     match removal {
         Removal::Expired { .. } => true,
         Removal::DeadLettered { reason, .. } => matches!(reason, Reason::Expired),

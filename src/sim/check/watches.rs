@@ -8,6 +8,7 @@ use alloc::string::String;
 use crate::client::io::Event;
 use crate::id::{LaneId, WatchId};
 use crate::log::{Place, Record};
+use crate::sim::check::expiry::expires;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, ProcessId};
 use crate::sim::model::{Model, Whereabouts};
@@ -98,8 +99,10 @@ impl Checker for Watches {
                 self.watched.retain(|(watcher, _), _| watcher != process);
             }
             Fact::Stored { records, .. } => {
+                // Nobody did it: time did.
                 let fired = |(_, record): &(Place, Record<'_>)| match record {
                     Record::Message(message) => message.lane == LaneId(0),
+                    Record::Removed { removal, .. } => expires(removal),
                     _ => false,
                 };
                 if records.iter().any(fired) {
