@@ -155,6 +155,20 @@ variants! {
 }
 
 structure! {
+    /// How often something may happen: a bucket that gets `limit` tokens per `per_ms`, one by one,
+    /// and holds `burst` of them. In any while of `per_ms` there are at most `burst + limit`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Rate {
+        /// At least 1.
+        pub limit: u32,
+        /// At least 1.
+        pub per_ms: u64,
+        /// At least 1, which spreads them evenly. Default: the limit.
+        pub burst: Option<u32>,
+    }
+}
+
+structure! {
     /// What a declaration of a queue says. An absent option is not compared with the queue that
     /// exists and takes its default on a new one.
     #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -210,6 +224,15 @@ structure! {
         /// From 1, the default, to the limit `priorities_max`. With the order by key, a key has the
         /// priority of its first message.
         pub priorities: Option<u32>,
+        /// Structural. A message with a key takes the place of every one of that key that nobody
+        /// holds, and is delivered only when the one that is held is done. What is replaced is
+        /// discarded, whatever the overflow policy says. Default: no.
+        pub last_value: Option<bool>,
+        /// Messages with one key. Counted, and let go, as the overflow policy says of
+        /// `messages_max`. At least 1. Default: no limit. Not with `last_value`.
+        pub messages_per_key_max: Option<u64>,
+        /// How often a message is delivered. Default: as fast as it goes.
+        pub rate: Option<Rate>,
     }
 }
 
@@ -234,12 +257,15 @@ impl QueueOptions {
             dedupe_ms: own.dedupe_ms.or(others.dedupe_ms),
             on_failure: own.on_failure.or(others.on_failure),
             priorities: own.priorities.or(others.priorities),
+            messages_per_key_max: own.messages_per_key_max.or(others.messages_per_key_max),
+            rate: own.rate.or(others.rate),
             durability: own.durability,
             dead_letter: own.dead_letter,
             version: own.version,
             single_active: own.single_active,
             exclusive: own.exclusive,
             order: own.order,
+            last_value: own.last_value,
         }
     }
 }

@@ -69,6 +69,10 @@ rules! {
     key_lock,
     /// Of a queue with priorities, a message comes only when none of a higher one is ready.
     higher_first,
+    /// What a queue keeps of each key is refused or let go where it is more than its bound.
+    few_per_key,
+    /// A queue with a rate is served no more often.
+    rate_limit,
     /// When a schedule is due next is stored with the message of the last time.
     next_time_with_message,
 }

@@ -9,7 +9,7 @@ const FAILURES = ["block-key", "skip", "reorder"] as const;
 /** The options of a queue as they cross the border. */
 export function declaration(options: CheckedQueue): object {
   const { lease, maxDeliver, maxLength, maxBytes, autoDelete, keepResults, ...others } = options;
-  const { dedupe, waitForConsumers, waitForConsumersMax, ttl, ...same } = others;
+  const { dedupe, waitForConsumers, waitForConsumersMax, ttl, maxPerKey, ...same } = others;
   return {
     ...same,
     leaseMs: lease,
@@ -22,6 +22,7 @@ export function declaration(options: CheckedQueue): object {
     resultKeepMs: keepResults,
     ttlMs: ttl,
     dedupeMs: dedupe,
+    messagesPerKeyMax: maxPerKey,
   };
 }
 
@@ -60,6 +61,9 @@ const READ = [
   ["order", ([tag]: Variant) => ORDERS[tag - 1]],
   ["onFailure", ([tag]: Variant) => FAILURES[tag - 1]],
   ["priorities", same],
+  ["lastValue", same],
+  ["maxPerKey", same],
+  ["rate", readRate],
 ] as const satisfies (readonly [keyof QueueOptions, (value: never) => unknown])[];
 
 /** The options of a queue as the node gives them. */
@@ -69,6 +73,10 @@ export function readOptions(options: readonly unknown[]): QueueOptions {
     return value === undefined ? [] : [[name, read(value as never)]];
   });
   return Object.fromEntries(given) as QueueOptions;
+}
+
+function readRate([limit, per, burst]: [limit: number, per: number, burst?: number | null]) {
+  return burst ? { limit, per, burst } : { limit, per };
 }
 
 function readBackoff([first, factor, max, percent, step, waits]: RawBackoff): Backoff {

@@ -11,6 +11,8 @@ export interface ErrorData {
   readonly path?: string;
   /** `UNSUPPORTED` and `INVALID`: the option or verb. */
   readonly name?: string;
+  /** `FULL` for `maxPerKey`: a key for which there is no room. */
+  readonly key?: string;
   readonly [key: string]: unknown;
 }
 
@@ -150,6 +152,14 @@ export function failed(
   const text = codeOf(code);
   return new TabmqError(text, `${what}: ${text}${reason ? ` (${String(reason)})` : ""}`, {
     maybeExecuted,
-    data: reason ? { reason: String(reason) } : {},
+    data: reason ? detailsOf(text, String(reason)) : {},
   });
+}
+
+/** A queue that bounds what it keeps of each key names the one for which there is no room. */
+const PER_KEY = "messages_per_key_max:";
+
+function detailsOf(code: Code, reason: string): ErrorData {
+  if (code !== "FULL" || !reason.startsWith(PER_KEY)) return { reason };
+  return { reason: PER_KEY.slice(0, -1), key: reason.slice(PER_KEY.length) };
 }

@@ -295,6 +295,17 @@ const backoff: Rule<object> = (value, name) => {
     ...(ladderMs && { ladderMs }),
   };
 };
+const whole32: Rule<number> = (value, name) => {
+  if (count(value, name) < 2 ** 32) return value as number;
+  throw invalid(`${name} must be below 2 ** 32`, name);
+};
+const RATE = { limit: whole32, per: lasting, burst: whole32 };
+const rate: Rule<object> = (value, name) => {
+  const { limit, per, burst } = check(name, object(value, name), RATE);
+  if (limit === undefined || per === undefined)
+    throw invalid(`${name} must have a limit and a time, { limit, per }`, name);
+  return { limit, perMs: per, ...(burst !== undefined && { burst }) };
+};
 const QUEUE = {
   durability: level,
   version: natural,
@@ -307,6 +318,9 @@ const QUEUE = {
   order: oneOf("fifo", "key"),
   onFailure: oneOf("block-key", "skip", "reorder"),
   priorities: count,
+  lastValue: flag,
+  maxPerKey: count,
+  rate,
   singleActive: flag,
   waitForConsumers: count,
   waitForConsumersMax: duration,
@@ -320,9 +334,7 @@ const QUEUE = {
     string | false
   >,
 };
-const QUEUE_LATER =
-  "lastValue rate "
-  + "offlineLease schema";
+const QUEUE_LATER = "offlineLease schema";
 export type CheckedQueue = Checked<typeof QUEUE>;
 export const checkQueue = (options: unknown): CheckedQueue =>
   check("queue", options, QUEUE, QUEUE_LATER);

@@ -337,7 +337,7 @@ test("what a later version brings: is refused by its name", async (t) => {
   assert.throws(() => bus.client("s").$durable, { code: "UNSUPPORTED" });
   await assert.rejects(bus.publish("t", 1, { retain: true }), { code: "UNSUPPORTED" });
   assert.throws(() => bus.subscribe("t", { durable: "d" }), { code: "UNSUPPORTED" });
-  assert.throws(() => bus.queue("q", { lastValue: true }), { code: "UNSUPPORTED" });
+  assert.throws(() => bus.queue("q", { schema: {} }), { code: "UNSUPPORTED" });
 });
 
 test("defineBus: gives the queues the options of their definition", async (t) => {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::broker::Broker;
 use crate::broker::gate::Gated;
-use crate::broker::overflow::Load;
+use crate::broker::overflow::{Load, Turned};
 use crate::broker::sends::Storing;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, LaneId, QueueId, Sequence};
@@ -48,20 +48,20 @@ impl Broker {
 
     /// Whether all of it may be done, and in which queue each write goes. Nothing is changed
     /// before everything was looked at.
-    fn admit_commit(
+    fn admit_commit<'a>(
         &mut self,
         now: Now,
         client: ClientId,
-        commit: &Committing<'_>,
-    ) -> Result<Vec<QueueId>, Refused> {
+        commit: &Committing<'a>,
+    ) -> Result<Vec<QueueId>, Turned<'a>> {
         let count = commit.writes.iter().map(|staged| staged.items.len()).sum::<usize>();
         if count.max(commit.acks.len()) > self.limits.batch_items_max as usize {
-            return Err(Refused::new(Code::TooLarge, "batch_items_max"));
+            return Err(Refused::new(Code::TooLarge, "batch_items_max").into());
         }
         if self.is_out_of_room() {
             // What was refused without a record must not be covered by one, not even by an
             // acknowledgement alone.
-            return Err(Refused::new(Code::Storage, "quota"));
+            return Err(Refused::new(Code::Storage, "quota").into());
         }
         self.admit_acks(client, commit.acks)?;
         for Staged { queue, items } in commit.writes {
@@ -73,7 +73,7 @@ impl Broker {
             Some(queue) => Ok(queue),
             None => self.declare(client, staged.queue, &QueueOptions::default()),
         };
-        commit.writes.iter().map(queue).collect()
+        Ok(commit.writes.iter().map(queue).collect::<Result<_, Refused>>()?)
     }
 
     /// Whether the client holds every lease.
@@ -94,30 +94,34 @@ impl Broker {
     }
 
     /// Whether every queue has room for what comes to it, once what is acknowledged has left.
-    fn admit_loads(&mut self, now: Now, commit: &Committing<'_>) -> Result<(), Refused> {
+    fn admit_loads<'a>(&mut self, now: Now, commit: &Committing<'a>) -> Result<(), Turned<'a>> {
         let mut absent = 0;
         for (index, Staged { queue, .. }) in commit.writes.iter().enumerate() {
             if commit.writes.iter().take(index).any(|other| other.queue == *queue) {
                 continue;
             }
             let of_queue = commit.writes.iter().filter(|other| other.queue == *queue);
-            let items: Vec<Item<'_>> = of_queue.flat_map(|staged| &staged.items).copied().collect();
+            let items: Vec<Item<'a>> = of_queue.flat_map(|staged| &staged.items).copied().collect();
             if let Some(queue) = self.state.queue_named(queue) {
                 let fresh = self.fresh_items(now, queue, &items)?;
                 let load = load_of(fresh.iter().map(|item| item.body.len()));
                 let leases = commit.acks.iter().filter_map(|ack| self.state.leases.get(&ack.lease));
                 let freed = leases.filter(|lease| lease.queue == queue);
                 let freed = load_of(freed.map(|lease| lease.entry.body_bytes as usize));
-                self.admit_load(queue, load, freed)?;
+                let acked: Vec<_> = commit.acks.iter().map(|ack| ack.lease).collect();
+                let replaced = self.admit_keys(queue, &fresh, &acked).inspect_err(|turned| {
+                    self.advise_full(queue, turned.refused.reason);
+                })?;
+                self.admit_load(queue, load, freed.plus(replaced))?;
                 continue;
             }
             absent += 1;
             if items.len() > self.limits.queue_messages_max as usize {
-                return Err(Refused::new(Code::Full, "messages_max"));
+                return Err(Refused::new(Code::Full, "messages_max").into());
             }
         }
         if absent > 0 && self.state.queues.len() + absent > self.limits.queues_max as usize {
-            return Err(Refused::new(Code::Full, "queues_max"));
+            return Err(Refused::new(Code::Full, "queues_max").into());
         }
         Ok(())
     }

@@ -109,9 +109,13 @@ impl Broker {
     /// Whether these options have a meaning, whatever queue they are for.
     pub(super) fn check_tunables(&self, options: &QueueOptions) -> Result<(), Refused> {
         options.check_expiry(&self.limits)?;
+        options.check_rate()?;
         let waits_max = self.limits.backoff_waits_max;
         if options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
             return Err(Refused::new(Code::Invalid, "backoff"));
+        }
+        if options.messages_per_key_max == Some(0) {
+            return Err(Refused::new(Code::Invalid, "messages_per_key_max"));
         }
         let priorities_max = self.limits.priorities_max.min(PRIORITIES_MAX);
         if options.priorities.is_some_and(|count| count == 0 || count > priorities_max) {
@@ -123,6 +127,7 @@ impl Broker {
     /// Does at once what the options of a queue say that changed.
     pub(super) fn follow_options(&mut self, id: QueueId) {
         self.make_room(id);
+        self.follow_rate(id);
         self.gather(id);
         self.elect_active(id, None);
         self.dirty_queues.insert(id);
@@ -158,6 +163,13 @@ fn check_order(options: &QueueOptions) -> Result<(), Refused> {
     if options.on_failure.is_some() && options.order != Some(Order::Key) {
         return Err(Refused::new(Code::Invalid, "on_failure"));
     }
+    // A last value is one message of a key, and its key takes turns.
+    if options.last_value == Some(true) && options.messages_per_key_max.is_some() {
+        return Err(Refused::new(Code::Invalid, "messages_per_key_max"));
+    }
+    if options.last_value == Some(true) && options.order == Some(Order::Fifo) {
+        return Err(Refused::new(Code::Invalid, "order"));
+    }
     Ok(())
 }
 
@@ -183,6 +195,9 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
     if declared.order.is_some() && declared.order != existing.order {
         return Err(Refused::new(Code::DuplicateDeclare, "order"));
     }
+    if declared.last_value.is_some() && declared.last_value != existing.last_value {
+        return Err(Refused::new(Code::DuplicateDeclare, "last_value"));
+    }
     if declared.version.unwrap_or(0) < existing.version.unwrap_or(0) {
         return Ok(existing.clone());
     }
@@ -193,6 +208,7 @@ fn merge(existing: &QueueOptions, declared: &QueueOptions) -> Result<QueueOption
         single_active: existing.single_active,
         exclusive: existing.exclusive,
         order: existing.order,
+        last_value: existing.last_value,
         version: declared.version.or(existing.version),
         ..merged
     })

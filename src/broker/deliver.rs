@@ -32,6 +32,9 @@ impl Broker {
             return false;
         }
         let Some((number, entry)) = self.first_in_turn(source) else { return false };
+        if !self.rate_allows(now, queue) {
+            return false;
+        }
         let Some((client, consumer)) = self.next_consumer(queue, entry.body_bytes) else {
             return false;
         };
@@ -72,6 +75,7 @@ impl Broker {
         let attempt = entry.attempts.saturating_add(1);
         self.commit(&Record::Leased { lease, queue, number, client, lease_ms, attempt, consumer });
         self.lease_ends.set(lease, now.mono.after_ms(lease_ms));
+        self.count_for_rate(now, queue);
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if let Some(consumer) = session.consumers.get_mut(&consumer) {
             consumer.in_flight += 1;

@@ -22,6 +22,39 @@ pub type KeyHash = u64;
 /// Maps over which the keys of a queue are spread.
 const PARTS: u64 = 64;
 
+/// The key that its sender gave a message.
+pub fn key_of(properties: Option<&[u8]>) -> Option<&str> {
+    cbor::decode::<Properties<'_>>(properties?).ok()?.key
+}
+
+pub fn hash_of(key: &str) -> KeyHash {
+    // As long as a mark has room for it. Zero is no key.
+    (xxh64(key.as_bytes(), 0) >> 8).max(1)
+}
+
+/// Something for each key. Keys have no order, and a change in the middle of one long map costs
+/// more than one in many short ones.
+#[derive(Debug)]
+pub struct KeyMap<V>(Vec<Map<KeyHash, V>>);
+
+impl<V: Default> KeyMap<V> {
+    pub fn new() -> Self {
+        Self((0..PARTS).map(|_| Map::new()).collect())
+    }
+
+    pub fn get(&self, key: KeyHash) -> Option<&V> {
+        self.0.get((key % PARTS) as usize)?.get(&key)
+    }
+
+    pub fn get_or_default(&mut self, key: KeyHash) -> &mut V {
+        self.0[(key % PARTS) as usize].get_or_default(key)
+    }
+
+    pub fn remove(&mut self, key: KeyHash) {
+        self.0[(key % PARTS) as usize].remove(&key);
+    }
+}
+
 /// As many fit into a mark.
 pub const PRIORITIES_MAX: u32 = 256;
 
@@ -38,10 +71,7 @@ impl Mark {
 
     /// As the sender gave it.
     pub fn of(message: &StoredMessage<'_>) -> Self {
-        let properties = message.properties.and_then(|bytes| cbor::decode(bytes).ok());
-        let key = properties.and_then(|properties: Properties<'_>| properties.key);
-        // Zero is no key.
-        let key = key.map(|key| (xxh64(key.as_bytes(), 0) >> 8).max(1));
+        let key = key_of(message.properties).map(hash_of);
         Self::new(key, message.priority)
     }
 
@@ -118,7 +148,8 @@ struct Plan {
 
 impl Plan {
     fn of(options: &QueueOptions) -> Option<Self> {
-        let by_key = options.order == Some(Order::Key);
+        // Two values of one key that are out at a time could end in the wrong order.
+        let by_key = options.order == Some(Order::Key) || options.last_value == Some(true);
         let blocks = matches!(options.on_failure, None | Some(OnFailure::BlockKey));
         let priorities = options.priorities.unwrap_or(1);
         (by_key || priorities > 1).then_some(Self { by_key, blocks, priorities })
@@ -132,16 +163,13 @@ pub struct Groups {
     /// Ready messages that may be delivered: those without a key, and the first of each key that is
     /// not locked. A line for each priority, the highest first.
     heads: Vec<LineSet<MessageNumber>>,
-    /// By the rest of its hash. Keys have no order, and a change in the middle of one long map
-    /// costs more.
-    groups: Vec<Map<KeyHash, Group>>,
+    groups: KeyMap<Group>,
 }
 
 impl Groups {
     fn new(plan: Plan) -> Self {
         let heads = (0..plan.priorities.max(1)).map(|_| LineSet::new()).collect();
-        let parts = if plan.by_key { PARTS } else { 0 };
-        Self { plan, heads, groups: (0..parts).map(|_| Map::new()).collect() }
+        Self { plan, heads, groups: KeyMap::new() }
     }
 
     pub const fn is_by_key(&self) -> bool {
@@ -189,10 +217,7 @@ impl Groups {
         number: MessageNumber,
         change: Change,
     ) -> (Option<MessageNumber>, Option<MessageNumber>) {
-        let Some(groups) = self.groups.get_mut((key % PARTS) as usize) else {
-            return (None, None);
-        };
-        let group = groups.get_or_default(key);
+        let group = self.groups.get_or_default(key);
         let before = group.head();
         match change {
             Change::Ready => drop(group.ready.insert(number)),
@@ -202,7 +227,7 @@ impl Groups {
         }
         let after = group.head();
         if group.locks == 0 && group.ready.is_empty() {
-            groups.remove(&key);
+            self.groups.remove(key);
         }
         (before, after)
     }

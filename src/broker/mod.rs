@@ -33,8 +33,10 @@ mod operate;
 mod outputs;
 mod overflow;
 mod peers;
+mod per_key;
 mod policies;
 mod queue;
+mod rate;
 mod redrive;
 mod results;
 mod roles;
@@ -67,6 +69,7 @@ use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
 use crate::broker::moving::Moves;
 use crate::broker::queue::Queue;
+use crate::broker::rate::Rates;
 use crate::broker::redrive::Redrives;
 use crate::broker::results::Trackers;
 use crate::broker::roles::Roles;
@@ -147,6 +150,7 @@ pub struct Broker {
     /// When what became of each message is forgotten.
     result_ends: Deadlines<MessageNumber, Instant>,
     redrives: Redrives,
+    rates: Rates,
     timetable: Timetable,
     watches: Watches,
     live: LiveHub,
@@ -207,6 +211,7 @@ impl Broker {
             trackers: Trackers::default(),
             result_ends: Deadlines::new(),
             redrives: Redrives::new(&state, now),
+            rates: Rates::new(&state, now),
             timetable: Timetable::default(),
             watches: Watches::default(),
             live: LiveHub::new(),
@@ -237,8 +242,7 @@ impl Broker {
         broker.renew_leases(now);
         broker.rest_all_lanes(now);
         broker.keep_all_results(now);
-        broker.resume_schedules(now);
-        broker.watch_all_times();
+        broker.watch_all_times(now);
         let (epoch, log) = (broker.log.epoch(), broker.log.id());
         broker.broadcast(&Frame::Announce { log });
         broker.events.push_back(Event::Ready { epoch, log });
@@ -322,6 +326,7 @@ impl Broker {
         }
         self.settle_down(now);
         self.wake_delayed(now);
+        self.wake_rated(now);
         // What came back in this turn.
         self.expire_messages(now);
         self.end_gatherings(now);
@@ -354,7 +359,8 @@ impl Broker {
     }
 
     /// Of a log that was recovered.
-    fn watch_all_times(&mut self) {
+    fn watch_all_times(&mut self, now: Now) {
+        self.resume_schedules(now);
         for queue in self.dirty_queues.clone() {
             self.watch_delayed(queue);
             self.watch_pause(queue);

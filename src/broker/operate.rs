@@ -130,6 +130,7 @@ impl Broker {
             runtime.remove(id);
         }
         self.gatherings.remove(id);
+        self.rates.remove(id);
         self.dirty_queues.remove(&id);
         self.idle_queues.remove(&id);
         self.end_consumers_of(id);

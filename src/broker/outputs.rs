@@ -53,6 +53,7 @@ impl Broker {
         [
             self.lease_ends.first(),
             self.redrive_at(),
+            self.rates.wake_at(),
             self.watches.wake_at(),
             self.gatherings.first(),
             self.result_ends.first(),

@@ -1,9 +1,11 @@
 //! The limits of a queue: whether a send fits, and who leaves when it does not.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
 use crate::broker::advisories::Died;
+use crate::broker::per_key::REPLACED;
 use crate::error::{Code, Refused};
 use crate::id::{MessageNumber, QueueId};
 use crate::log::{Record, Removal};
@@ -18,6 +20,50 @@ const CIRCLE: &str = "circle";
 pub struct Load {
     pub messages: u64,
     pub bytes: u64,
+}
+
+impl Load {
+    pub const fn plus(self, other: Self) -> Self {
+        Self { messages: self.messages + other.messages, bytes: self.bytes + other.bytes }
+    }
+}
+
+/// Why a send is refused, and the key for which there is no room if that is why.
+#[derive(Clone, Copy, Debug)]
+pub struct Turned<'a> {
+    pub refused: Refused,
+    pub key: Option<&'a str>,
+}
+
+impl Turned<'_> {
+    /// What its client is told: the reason, and behind a colon the key.
+    pub fn reason(&self) -> String {
+        let mut reason = String::from(self.refused.reason);
+        if let Some(key) = self.key {
+            reason.push(':');
+            reason.push_str(key);
+        }
+        reason
+    }
+}
+
+impl From<Refused> for Turned<'_> {
+    fn from(refused: Refused) -> Self {
+        Self { refused, key: None }
+    }
+}
+
+impl From<Code> for Turned<'_> {
+    fn from(code: Code) -> Self {
+        Refused::from(code).into()
+    }
+}
+
+/// Who leaves, and why.
+#[derive(Clone, Copy, Debug)]
+struct Leaver {
+    number: MessageNumber,
+    replaced: bool,
 }
 
 impl Broker {
@@ -46,25 +92,30 @@ impl Broker {
         while let Some(queue) = over.last().copied() {
             match self.next_to_leave(queue) {
                 None => drop(over.pop()),
-                Some(number) => over.extend(self.leave_full_queue(queue, number)),
+                Some(leaver) => over.extend(self.leave_full_queue(queue, leaver)),
             }
         }
     }
 
-    fn next_to_leave(&self, queue: QueueId) -> Option<MessageNumber> {
+    fn next_to_leave(&self, queue: QueueId) -> Option<Leaver> {
         let queue = self.state.queues.get(&queue)?;
+        let of_key = queue.next_of_key_to_leave().filter(|_| self.rules.few_per_key());
+        if let Some((number, replaced)) = of_key {
+            return Some(Leaver { number, replaced });
+        }
         let settings = &queue.settings;
         let over =
             queue.waiting() > settings.messages_max || queue.waiting_bytes() > settings.bytes_max;
         if settings.overflow == Overflow::Reject || !over {
             return None;
         }
-        queue.oldest_waiting()
+        queue.oldest_waiting().map(|number| Leaver { number, replaced: false })
     }
 
     /// Gives the queue to which the message went.
-    fn leave_full_queue(&mut self, queue: QueueId, number: MessageNumber) -> Option<QueueId> {
-        let grave = self.grave_of_overflow(queue, number);
+    fn leave_full_queue(&mut self, queue: QueueId, leaver: Leaver) -> Option<QueueId> {
+        let Leaver { number, replaced } = leaver;
+        let grave = if replaced { Err(REPLACED) } else { self.grave_of_overflow(queue, number) };
         let removal = match grave {
             Ok(into) => Removal::DeadLettered { into, reason: Reason::Overflow, at: self.now.unix },
             Err(reason) => Removal::Discarded { reason },

@@ -70,6 +70,7 @@ impl State {
         queue.policy = first.map(|(name, _)| name.clone());
         queue.settings = Settings::new(&queue.options, messages_max);
         self.regroup(id);
+        self.count_keys(id);
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::broker::groups::{Change, Groups, Marks};
 use crate::broker::operate::Pause;
+use crate::broker::per_key::PerKey;
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
 use crate::options::{Backoff, DeadLetter, OnFailure, Order, Overflow, QueueOptions};
@@ -108,6 +109,8 @@ pub struct Queue {
     pub traced: bool,
     /// There if it orders by key or priority.
     pub(super) groups: Option<Groups>,
+    /// There if it bounds what it keeps of each key.
+    pub(super) per_key: Option<PerKey>,
     ready: Line<MessageNumber, Entry>,
     delayed: Line<MessageNumber, (UnixMillis, Entry)>,
     due: LineSet<(UnixMillis, MessageNumber)>,
@@ -132,6 +135,7 @@ impl Queue {
             paused: None,
             traced: false,
             groups: None,
+            per_key: None,
             ready: Line::new(),
             delayed: Line::new(),
             due: LineSet::new(),
@@ -183,6 +187,9 @@ impl Queue {
         marks: &Marks,
     ) {
         self.waiting_bytes += u64::from(entry.body_bytes);
+        if let Some(per_key) = &mut self.per_key {
+            per_key.put(number, due_at, marks);
+        }
         let Some(due_at) = due_at else {
             self.change_group(number, Change::Ready, marks);
             self.ready.insert(number, entry);
@@ -210,6 +217,9 @@ impl Queue {
     pub fn take(&mut self, number: MessageNumber, marks: &Marks) -> Option<Entry> {
         let entry = match self.ready.remove(&number) {
             Some(entry) => {
+                if let Some(per_key) = &mut self.per_key {
+                    per_key.take(number, None, marks);
+                }
                 self.change_group(number, Change::Gone, marks);
                 entry
             }
@@ -221,6 +231,9 @@ impl Queue {
 
     /// Notes that a message which was taken is leased.
     pub fn hold(&mut self, lease: LeaseNumber, number: MessageNumber, entry: Entry, marks: &Marks) {
+        if let Some(per_key) = &mut self.per_key {
+            per_key.hold(number, marks);
+        }
         self.change_group(number, Change::Lock, marks);
         self.leased.insert(lease);
         self.leased_bytes += u64::from(entry.body_bytes);
@@ -229,6 +242,9 @@ impl Queue {
     /// Notes that its lease ended.
     pub fn let_go(&mut self, number: LeaseNumber, lease: &Lease, marks: &Marks) {
         if self.leased.remove(&number) {
+            if let Some(per_key) = &mut self.per_key {
+                per_key.let_go(lease.number, marks);
+            }
             self.change_group(lease.number, Change::Unlock, marks);
             self.leased_bytes -= u64::from(lease.entry.body_bytes);
         }
@@ -237,6 +253,9 @@ impl Queue {
     fn take_delayed(&mut self, number: MessageNumber, marks: &Marks) -> Option<Entry> {
         let (due_at, entry) = self.delayed.remove(&number)?;
         self.due.remove(&(due_at, number));
+        if let Some(per_key) = &mut self.per_key {
+            per_key.take(number, Some(due_at), marks);
+        }
         if let Some(groups) = &mut self.groups {
             groups.change_delayed(number, entry.attempts, Change::Unlock, marks);
         }
@@ -253,6 +272,9 @@ impl Queue {
     pub fn wake(&mut self, unix: UnixMillis, marks: &Marks) {
         while let Some((_, number)) = self.due.first().copied().filter(|(due, _)| *due <= unix) {
             if let Some(entry) = self.take_delayed(number, marks) {
+                if let Some(per_key) = &mut self.per_key {
+                    per_key.put(number, None, marks);
+                }
                 self.change_group(number, Change::Ready, marks);
                 self.ready.insert(number, entry);
             }

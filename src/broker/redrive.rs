@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::broker::Broker;
 use crate::broker::queue::{Entry, Queue};
+use crate::broker::rate::Bucket;
 use crate::broker::state::{Liveness, State};
 use crate::cbor;
 use crate::error::{Code, Refused};
@@ -24,7 +25,7 @@ const CANCELLED: &str = "cancelled";
 /// Messages that one redrive looks at in one turn.
 const TURN_MESSAGES: u32 = 512;
 /// One that is behind its rate, for its timers were late, may make up for so much.
-const LATE_MS_MAX: u64 = 1000;
+const LATE_US_MAX: u64 = 1_000_000;
 
 /// A redrive is named by its client and that one's number for it.
 pub type Key = (ClientId, RequestId);
@@ -45,11 +46,17 @@ struct Pace {
     key: Key,
     /// The last message it looked at.
     seen: MessageNumber,
-    next_at: Instant,
+    bucket: Bucket,
     /// It needs a message of this chunk.
     awaits: Option<ChunkNumber>,
     /// It only takes away, so it goes on though the disk is full.
     discards: bool,
+}
+
+impl Pace {
+    fn next_at(&self) -> Instant {
+        self.bucket.next_at(LATE_US_MAX)
+    }
 }
 
 /// There are few.
@@ -72,7 +79,8 @@ impl Redrives {
 
     fn begin(&mut self, key: Key, redrive: &Redrive<'_>, seen: MessageNumber, now: Now) {
         let discards = redrive.task.is_some_and(Task::takes_away);
-        self.under_way.push(Pace { key, seen, next_at: now.mono, awaits: None, discards });
+        let bucket = Bucket::empty(now.mono, LATE_US_MAX);
+        self.under_way.push(Pace { key, seen, bucket, awaits: None, discards });
     }
 
     fn end(&mut self, key: Key) {
@@ -82,7 +90,7 @@ impl Redrives {
     /// When one has something to do.
     pub fn wake_at(&self, full: bool) -> Option<Instant> {
         let awake = self.under_way.iter().filter(|pace| pace.awaits.is_none());
-        awake.filter(|pace| pace.discards || !full).map(|pace| pace.next_at).min()
+        awake.filter(|pace| pace.discards || !full).map(Pace::next_at).min()
     }
 
     pub fn chunk_loaded(&mut self, chunk: ChunkNumber) {
@@ -249,7 +257,7 @@ impl Broker {
     pub(super) fn advance_redrives(&mut self, now: Now) {
         let full = self.is_full();
         let due = |pace: &&Pace| {
-            pace.next_at <= now.mono && pace.awaits.is_none() && (pace.discards || !full)
+            pace.next_at() <= now.mono && pace.awaits.is_none() && (pace.discards || !full)
         };
         let due: Vec<Pace> = self.redrives.under_way.iter().filter(due).copied().collect();
         if due.is_empty() {
@@ -272,7 +280,7 @@ impl Broker {
         let redrive: Redrive<'_> = cbor::decode(&order).unwrap_or_default();
         let source = self.state.source_of(&redrive).ok().flatten();
         for _ in 0..TURN_MESSAGES {
-            if pace.next_at > now.mono {
+            if pace.next_at() > now.mono {
                 return true;
             }
             let next = source.and_then(|source| self.next_letter(&redrive, source, pace.seen));
@@ -290,9 +298,8 @@ impl Broker {
                 Judged::Stays => {}
                 Judged::Leaves { into } => {
                     moved += 1;
-                    let earliest = Instant(now.mono.0.saturating_sub(LATE_MS_MAX * 1000));
                     let every_us = redrive.every_us.unwrap_or(0);
-                    pace.next_at = Instant(pace.next_at.max(earliest).0.saturating_add(every_us));
+                    pace.bucket.take(now.mono, every_us);
                     self.take_letter(pace.key, &redrive, queue, number, into);
                 }
             }
@@ -388,7 +395,7 @@ impl Broker {
         let into = redrive.into.or(death.map(|death| death.queue));
         let into = into.and_then(|into| self.state.queue_named(into));
         let target = into.filter(|into| *into != source).and_then(|into| {
-            self.state.queues.get(&into).filter(|queue| queue.has_room_for(entry)).map(|_| into)
+            Some(into).filter(|into| self.state.has_room_for(*into, number, entry))
         });
         target.map_or(Judged::Stays, |into| Judged::Leaves { into: Some(into) })
     }
@@ -424,7 +431,7 @@ fn reason_of(cancelled: Option<bool>) -> &'static str {
 
 impl Queue {
     /// Whether one more message is within the limits, whoever would have to leave for it.
-    fn has_room_for(&self, entry: Entry) -> bool {
+    pub(super) fn has_room_for(&self, entry: Entry) -> bool {
         let bytes = self.bytes() + u64::from(entry.body_bytes);
         self.messages() < self.settings.messages_max && bytes <= self.settings.bytes_max
     }

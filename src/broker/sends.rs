@@ -4,7 +4,7 @@ use alloc::string::ToString;
 
 use crate::broker::Broker;
 use crate::broker::gate::Gated;
-use crate::broker::overflow::Load;
+use crate::broker::overflow::{Load, Turned};
 use crate::cbor;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, LaneId, QueueId, Sequence};
@@ -44,13 +44,13 @@ impl Broker {
                 self.store(now, storing, queue, send.durability, send.items);
                 self.tell_duplicates(conn, lane, send.sequence);
             }
-            Err(refused) => {
+            Err(turned) => {
                 // Later sends to this queue are refused, so that order holds when the client tries
                 // again.
                 if let Some(session) = self.sessions.get_mut(&client) {
                     session.blocked.get_or_insert_with(send.queue.to_string(), || send.sequence);
                 }
-                self.refuse_number(conn, lane, send.sequence, refused);
+                self.refuse_number(conn, lane, send.sequence, turned);
             }
         }
         self.hold(conn, Gated::Sent(send.sequence, now.mono));
@@ -92,12 +92,12 @@ impl Broker {
     }
 
     /// Whether the send may be stored, and in which queue.
-    fn admit(
+    fn admit<'a>(
         &mut self,
         now: Now,
         client: ClientId,
-        send: &Sending<'_>,
-    ) -> Result<QueueId, Refused> {
+        send: &Sending<'a>,
+    ) -> Result<QueueId, Turned<'a>> {
         self.admit_to(client, send.queue, send.durability, send.items)?;
         // Anyone may send to an exclusive queue, as to a temporary one of JMS.
         let queue = match self.state.queue_named(send.queue) {
@@ -107,7 +107,10 @@ impl Broker {
         let fresh = self.fresh_items(now, queue, send.items)?;
         let bytes = fresh.iter().map(|item| item.body.len() as u64).sum();
         let load = Load { messages: fresh.len() as u64, bytes };
-        self.admit_load(queue, load, Load::default())?;
+        let replaced = self.admit_keys(queue, &fresh, &[]).inspect_err(|turned| {
+            self.advise_full(queue, turned.refused.reason);
+        })?;
+        self.admit_load(queue, load, replaced)?;
         Ok(queue)
     }
 
@@ -234,8 +237,9 @@ impl Broker {
         conn: ConnId,
         lane: LaneId,
         sequence: Sequence,
-        refused: Refused,
+        turned: Turned<'_>,
     ) {
+        let refused = turned.refused;
         if self.is_out_of_room() {
             // The void can't be stored. The client's floor carries it over to the next node.
             self.unrecorded.refuse(lane, sequence, refused.code);
@@ -243,7 +247,7 @@ impl Broker {
             let refused = Some(refused.code);
             self.commit(&Record::LaneVoid { lane, position: sequence, refused });
         }
-        let (code, reason) = (refused.code, refused.reason);
+        let (code, reason) = (refused.code, &*turned.reason());
         self.gated(conn, &Frame::SendRefused { sequence, code, reason });
     }
 

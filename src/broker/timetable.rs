@@ -166,7 +166,7 @@ impl Broker {
         let Some(lane) = turn else { return };
         match self.admit_order(client, &order) {
             Ok(queue) => self.store_schedule(now, lane, queue, &order),
-            Err(refused) => self.refuse_number(conn, lane, order.sequence, refused),
+            Err(refused) => self.refuse_number(conn, lane, order.sequence, refused.into()),
         }
         self.hold(conn, Gated::Sent(order.sequence, now.mono));
     }

@@ -9,7 +9,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::{Code, Refused};
 use crate::limits::Limits;
-use crate::options::{Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions};
+use crate::options::{
+    Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate,
+};
 use crate::web::driver::{DriverOptions, HostChoice};
 
 /// The first number that a JavaScript number can't tell from its neighbor.
@@ -237,35 +239,39 @@ limits! {
     newest_repeat_ms,
 }
 
+const QUEUE_OPTIONS: [&str; 24] = [
+    "durability",
+    "leaseMs",
+    "deliveriesMax",
+    "backoff",
+    "deadLetter",
+    "messagesMax",
+    "version",
+    "bytesMax",
+    "overflow",
+    "singleActive",
+    "consumersMin",
+    "consumersWaitMs",
+    "exclusive",
+    "idleMsMax",
+    "resultKeepMs",
+    "ttlMs",
+    "expired",
+    "dedupeMs",
+    "order",
+    "onFailure",
+    "priorities",
+    "lastValue",
+    "messagesPerKeyMax",
+    "rate",
+];
+
 /// The options of a queue.
 ///
 /// # Errors
 /// `INVALID` with the name of the option.
 pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
-    let names = [
-        "durability",
-        "leaseMs",
-        "deliveriesMax",
-        "backoff",
-        "deadLetter",
-        "messagesMax",
-        "version",
-        "bytesMax",
-        "overflow",
-        "singleActive",
-        "consumersMin",
-        "consumersWaitMs",
-        "exclusive",
-        "idleMsMax",
-        "resultKeepMs",
-        "ttlMs",
-        "expired",
-        "dedupeMs",
-        "order",
-        "onFailure",
-        "priorities",
-    ];
-    let fields = Fields::of(object, &names, "options");
+    let fields = Fields::of(object, &QUEUE_OPTIONS, "options");
     let dead_letter = fields.read("deadLetter", |value| {
         if *value == false {
             return Some(DeadLetter::Discard);
@@ -309,6 +315,18 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
             _ => None,
         }),
         priorities: fields.small("priorities"),
+        last_value: fields.flag("lastValue"),
+        messages_per_key_max: fields.long("messagesPerKeyMax"),
+        rate: fields.get("rate").map(|value| rate(&value)).transpose()?,
+    })
+}
+
+fn rate(object: &JsValue) -> Result<Rate, Refused> {
+    let fields = Fields::of(object, &["limit", "perMs", "burst"], "rate");
+    fields.check(Rate {
+        limit: fields.required("limit", fields.small("limit")),
+        per_ms: fields.required("perMs", fields.long("perMs")),
+        burst: fields.small("burst"),
     })
 }
 

@@ -11,6 +11,7 @@ use crate::log::{Record, Removal};
 use crate::options::Overflow;
 use crate::sim::check::{Violation, violated};
 use crate::sim::model::{KEPT, Message, Model, RECORDS, Whereabouts};
+use crate::sim::per_key::REPLACED;
 use crate::time::UnixMillis;
 use crate::wire::frame::{self, History, Reason, Redrive, Task};
 
@@ -83,6 +84,10 @@ impl Model {
         {
             return self.expire(id, number, removal);
         }
+        if let Removal::Discarded { reason: REPLACED } = removal {
+            return self.replace(id, number);
+        }
+        let too_many_of_key = self.leaves_its_key(id, number);
         let waiting = self.messages.iter().filter(|(_, message)| {
             message.queue == id && matches!(message.whereabouts, Whereabouts::Waiting { .. })
         });
@@ -100,7 +105,8 @@ impl Model {
             || options.bytes_max.is_some_and(|max| bytes > max);
         let declared =
             matches!(options.overflow, Some(Overflow::DropOldest | Overflow::DeadLetter));
-        if !over || !declared || message.queue != id || oldest.is_some_and(|first| first < number) {
+        let over = over && oldest.is_none_or(|first| first >= number);
+        if !(over || too_many_of_key) || !declared || message.queue != id {
             return violated(KEPT, format!("{} leaves a queue that has room for it", message.tag));
         }
         let wanted = queue.dead_letters().filter(|name| *name != queue.name);
@@ -168,8 +174,11 @@ impl Model {
         else {
             return Ok(());
         };
-        let room = |bytes| into.is_none_or(|into| self.has_room(into, bytes));
-        let room = self.messages.get(number).is_some_and(|message| room(message.body_bytes));
+        let room = |message: &Message| {
+            let fits = |into| self.has_room(into, message.body_bytes);
+            into.as_ref().is_none_or(|into| fits(*into) && self.has_room_of_key(*into, message))
+        };
+        let room = self.messages.get(number).is_some_and(room);
         let source = self.queues.get(from).map(|queue| &queue.name);
         let target = into.as_ref().and_then(|into| self.queues.get(into)).map(|queue| &*queue.name);
         let (Some(redriving), Some(message), Some(source)) = (

@@ -9,7 +9,7 @@ use core::cmp::Ordering;
 use crate::cbor;
 use crate::id::{MessageNumber, QueueId};
 use crate::log::record::StoredMessage;
-use crate::options::{OnFailure, Order};
+use crate::options::{OnFailure, Order, QueueOptions};
 use crate::sim::check::{Violation, violated};
 use crate::sim::model::{Message, Model, ORDER, Whereabouts};
 use crate::wire::frame::Properties;
@@ -26,7 +26,10 @@ pub fn key_of(stored: &StoredMessage<'_>) -> Option<String> {
 impl Model {
     /// Whether the queue orders by key.
     pub(super) fn orders_by_key(&self, queue: QueueId) -> bool {
-        self.queues.get(&queue).is_some_and(|queue| queue.options.order == Some(Order::Key))
+        let by_key = |options: &QueueOptions| {
+            options.order == Some(Order::Key) || options.last_value == Some(true)
+        };
+        self.queues.get(&queue).is_some_and(|queue| by_key(&queue.options))
     }
 
     /// No other message with the key of one that is leased is out, and none waits before it: one

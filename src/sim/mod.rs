@@ -20,6 +20,7 @@ pub mod model;
 mod moves;
 pub mod network;
 mod operator;
+pub mod per_key;
 pub mod plan;
 mod policies;
 mod queues;

@@ -4,11 +4,13 @@ use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 use crate::cbor;
-use crate::options::{Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions};
+use crate::options::{
+    Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate,
+};
 use crate::sim::fact::Tag;
 use crate::wire::frame::Properties;
 
-pub const QUEUES: [&str; 17] = [
+pub const QUEUES: [&str; 21] = [
     "once",
     "plain",
     "brief",
@@ -23,14 +25,18 @@ pub const QUEUES: [&str; 17] = [
     "keyed",
     "loose",
     "ranked",
+    "state",
+    "few",
+    "scarce",
+    "paced",
     "brief.dead",
     "spills.dead",
     "faded",
 ];
 /// Those that are declared and sent to.
-pub const OWN_QUEUES: [&str; 14] = [
+pub const OWN_QUEUES: [&str; 18] = [
     "once", "plain", "brief", "discards", "strict", "small", "ring", "spills", "single", "round",
-    "fades", "keyed", "loose", "ranked",
+    "fades", "keyed", "loose", "ranked", "state", "few", "scarce", "paced",
 ];
 
 /// Each message of one of them becomes one of the next.
@@ -45,11 +51,12 @@ const BACKOFF: Backoff = Backoff {
     ladder_ms: None,
 };
 
-/// Properties with a key that other messages have as well. Only queues that order by key have such
-/// messages, and others beside them.
+/// Properties with a key that other messages have as well. Only queues to which keys mean something
+/// have such messages, and others beside them.
 #[must_use]
 pub fn key_properties(queue: &str, tag: Tag) -> Option<Vec<u8>> {
-    if !["keyed", "loose"].contains(&queue) || tag.serial.is_multiple_of(4) {
+    let keyed = ["keyed", "loose", "state", "few", "scarce"].contains(&queue);
+    if !keyed || tag.serial.is_multiple_of(4) {
         return None;
     }
     let keys = ["red", "green", "blue"];
@@ -99,6 +106,12 @@ pub fn queue_options(name: &str) -> QueueOptions {
         "keyed" => QueueOptions { priorities: Some(3), ..by_key(None, brief) },
         "loose" => by_key(Some(OnFailure::Reorder), brief),
         "ranked" => QueueOptions { lease_ms: Some(900), priorities: Some(3), ..brief },
+        "state" => QueueOptions { lease_ms: Some(900), last_value: Some(true), ..brief },
+        "paced" => QueueOptions {
+            lease_ms: Some(900),
+            rate: Some(Rate { limit: 10, per_ms: 1000, burst: Some(2) }),
+            ..brief
+        },
         _ => shedding_options(name, brief),
     }
 }
@@ -141,6 +154,13 @@ fn shedding_options(name: &str, brief: QueueOptions) -> QueueOptions {
             dead_letter: Some(DeadLetter::Queue("brief.dead".to_owned())),
             ..QueueOptions::default()
         },
+        "few" => QueueOptions {
+            lease_ms: Some(1500),
+            messages_per_key_max: Some(2),
+            overflow: Some(Overflow::DropOldest),
+            ..brief
+        },
+        "scarce" => QueueOptions { lease_ms: Some(1500), messages_per_key_max: Some(2), ..brief },
         "small" => QueueOptions { lease_ms: Some(1500), messages_max: Some(15), ..brief },
         _ => QueueOptions::default(),
     }

@@ -84,6 +84,8 @@ totals! {
     circles,
     /// Messages that outlived their time.
     expired,
+    /// Deliveries of queues with a rate.
+    rated,
     /// Counts that were told to those who watch.
     watched,
     /// Requests and calls that were settled.
@@ -125,6 +127,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),
         expired: count(checkers.expiry.expired()),
+        rated: count(checkers.flow.judged()),
         watched: count(checkers.watches.told()),
         settled: count(checkers.requests.settled()),
         calls_ended: count(checkers.calls.ended()),

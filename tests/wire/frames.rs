@@ -6,7 +6,7 @@ use tabmq::id::{
     PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use tabmq::options::{
-    Backoff, ConsumeOptions, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions,
+    Backoff, ConsumeOptions, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate,
 };
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
@@ -183,6 +183,13 @@ impl<'a> Dice<'a> {
                 false => OnFailure::Reorder,
             }),
             priorities: self.maybe(Self::short),
+            last_value: self.maybe(Self::flag),
+            messages_per_key_max: self.maybe(Self::number),
+            rate: self.maybe(|dice| Rate {
+                limit: dice.short(),
+                per_ms: dice.number(),
+                burst: dice.maybe(Self::short),
+            }),
         }
     }
 

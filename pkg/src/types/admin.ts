@@ -38,7 +38,7 @@ export interface Policy {
 /** What a policy may give: whatever does not decide what kind of queue it is. */
 export type PolicyOptions = Omit<
   QueueOptions,
-  "durability" | "version" | "deadLetter" | "singleActive" | "exclusive"
+  "durability" | "version" | "deadLetter" | "singleActive" | "exclusive" | "lastValue"
 >;
 
 export interface MoveOptions extends Wait {

@@ -24,6 +24,29 @@ export interface QueueOptions {
   /** Their bodies, encoded, in bytes. */
   maxBytes?: number;
   /**
+   * Messages of one `key`, at least 1. Counted, and let go, as `overflow` says of `maxLength`: a
+   * send that is refused rejects with `FULL`, and `data.key` names a key for which there is no
+   * room; else the oldest message of the key makes room. Messages without a key are not counted.
+   * Default: no limit. Not with `lastValue`.
+   */
+  maxPerKey?: number;
+  /**
+   * Structural. A message takes the place of every earlier one with its `key` that nobody holds,
+   * ready, delayed or waiting for its next attempt; it stands at the end, as what comes last does.
+   * One that is held is finished: the newer one comes when it is settled, and a value that is given
+   * back or fails when a newer one waits is gone. What is replaced is discarded with the reason
+   * `replaced`, whatever `overflow` says. Messages without a key are never replaced. The key takes
+   * turns as with `order: "key"`; `order: "fifo"` beside it is refused with `INVALID`.
+   */
+  lastValue?: boolean;
+  /**
+   * How often a message is delivered, the same one again included: `limit` per `per`, at an
+   * even pace, and up to `burst` (default `limit`) at once after a time in which fewer came. So in
+   * any while of `per` there are at most `burst + limit`; with `burst: 1` they come one by one. By
+   * the running clock of the host. Another host begins without a burst. Default: no limit.
+   */
+  rate?: { limit: number; per: Duration; burst?: number };
+  /**
    * What happens at `maxLength` and `maxBytes`. `reject` (the default): a send or batch that does
    * not fit rejects with `FULL`; ready, delayed and leased messages count. `drop-oldest`: the
    * oldest are discarded until the rest fits, as in a ring. `dead-letter`: they go to the

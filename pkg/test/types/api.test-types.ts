@@ -83,6 +83,9 @@ export async function operating(): Promise<void> {
   expect<Equal<typeof sentPerSecond, number>>();
   expect<Equal<typeof oldestAt, Date | undefined>>();
   await bus.admin.policy("p", "a.*", { maxLength: 5, lease: "5s" }, { priority: 2 });
+  await bus.admin.policy("p", "a.*", { maxPerKey: 5, rate: { limit: 5, per: "1s", burst: 1 } });
+  // @ts-expect-error an option that decides what kind of queue it is
+  await bus.admin.policy("p", "a.*", { lastValue: true });
   // @ts-expect-error an option that decides what kind of queue it is
   await bus.admin.policy("p", "a.*", { deadLetter: false });
   await bus.admin.move("a", "b", { where: { numbers: [1], ids: ["x"] }, rate: 5, max: 9 });

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod chain;
 pub mod epochs;
 pub mod expiry;
+pub mod flow;
 pub mod leases;
 pub mod live;
 pub mod numbers;
@@ -79,6 +80,7 @@ macro_rules! checkers {
 checkers! {
     epochs: epochs::Epochs,
     expiry: expiry::Expiry,
+    flow: flow::Flow,
     stored: stored::Stored,
     sends: sends::Sends,
     leases: leases::Leases,
