@@ -42,6 +42,7 @@ fn send(body: &[u8]) -> Frame<'_> {
             past: None,
             ttl_ms: None,
             priority: None,
+            prepare: None,
         }],
     }
 }

@@ -87,7 +87,7 @@ codes! {
     Expired = 9, "EXPIRED";
     /// The message went to the dead-letter queue.
     DeadLettered = 10, "DEAD_LETTERED";
-    /// Overflow, purge, cancel or discard took the message; `data.reason` says which.
+    /// Overflow, purge, cancel, discard or rollback took the message; `data.reason` says which.
     Discarded = 11, "DISCARDED";
     /// This runtime, host kind, storage or version can't do what was asked.
     Unsupported = 12, "UNSUPPORTED";

@@ -115,6 +115,10 @@ number! {
     ConsumerId(u32)
 }
 number! {
+    /// A client's readiness to decide about the prepared messages of one queue.
+    CheckerId(u32)
+}
+number! {
     /// A service that one client serves.
     ServiceId(u32)
 }

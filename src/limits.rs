@@ -49,6 +49,15 @@ pub struct Limits {
     pub deaths_max: u32,
     /// Message ids that one queue remembers; the oldest are forgotten, though their window is open.
     pub dedupe_ids_max: u32,
+    /// A prepared message that nobody decided about for so long is asked about, and again after as
+    /// long, unless it was prepared with another time.
+    pub prepared_check_after_ms: u64,
+    /// So often at most. If that does not help either, it is rolled back.
+    pub prepared_checks_max: u32,
+    /// A prepared message older than this is rolled back, whether somebody was asked or not.
+    pub prepared_age_ms_max: u64,
+    /// Decisions about prepared messages that are remembered; the oldest are forgotten.
+    pub decisions_max: u32,
     /// Lanes that were let go of whose client is remembered as the sender of what it left behind;
     /// the oldest are forgotten.
     pub senders_max: u32,
@@ -136,6 +145,10 @@ impl Limits {
         backoff_waits_max: 100,
         deaths_max: 16,
         dedupe_ids_max: 20_000,
+        prepared_check_after_ms: 60_000,
+        prepared_checks_max: 15,
+        prepared_age_ms_max: 4 * 3600 * 1000,
+        decisions_max: 10_000,
         senders_max: 10_000,
         ingest_items_max: 10_000,
         lanes_max: 10_000,

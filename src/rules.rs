@@ -75,6 +75,8 @@ rules! {
     rate_limit,
     /// When a schedule is due next is stored with the message of the last time.
     next_time_with_message,
+    /// A prepared message stands in no line before it is committed.
+    prepared_hidden,
 }
 
 impl Default for Rules {

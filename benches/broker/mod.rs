@@ -87,6 +87,7 @@ impl Bench {
                     past: None,
                     ttl_ms: None,
                     priority: None,
+                    prepare: None,
                 }],
             };
             let batch = BATCH.min(messages - sent);

@@ -28,7 +28,7 @@ export const CODES = {
   EXPIRED: 9,
   /** The message went to the dead-letter queue. */
   DEAD_LETTERED: 10,
-  /** Overflow, purge, cancel or discard took the message; `data.reason` says which. */
+  /** Overflow, purge, cancel, discard or rollback took the message; `data.reason` says which. */
   DISCARDED: 11,
   /** This runtime, host kind, storage or version can't do what was asked. */
   UNSUPPORTED: 12,

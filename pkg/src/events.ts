@@ -78,7 +78,7 @@ export class Events {
   readonly #requests = new Map<number, Answer>();
   readonly #calls = new Map<number, Answer>();
   readonly #lives = new Set<LiveHandle>();
-  readonly #handles = [1, 2, 3, 4, 5].map(() => new Map<number, LiveHandle>());
+  readonly #handles = [1, 2, 3, 4, 5, 6].map(() => new Map<number, LiveHandle>());
   readonly #waiting = new Set<Pending<void>>();
 
   constructor(engine: Engine) {
@@ -250,6 +250,8 @@ export class Events {
         return this.#of(4).get(event[1])?.take(event);
       case EVENT.queueStats:
         return this.#of(5).get(event[1])?.take(event);
+      case EVENT.check:
+        return this.#of(6).get(event[1])?.take(event);
       case EVENT.handleRefused:
         return this.#of(event[1])
           .get(event[2])

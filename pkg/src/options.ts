@@ -159,6 +159,11 @@ const SEND = {
 export type CheckedSend = Checked<typeof SEND>;
 export const checkSend = (options: unknown): CheckedSend => check("send", options, SEND);
 
+const PREPARE = { ...SEND, checkAfter: lasting };
+export const checkPrepare = (options: unknown) => check("prepare", options, PREPARE);
+export const checkOnCheck = (options: unknown) =>
+  check("onCheck", options, { signal: abortSignal });
+
 const { id: _own, ...SCHEDULED } = MESSAGE;
 const { priority } = SEND;
 const SCHEDULE = { ...SCHEDULED, ttl: lasting, durability: level, priority };

@@ -7,7 +7,7 @@ import { type Declared, type Encoded, NOTHING } from "./engine.js";
 import { encodeNow } from "./codec/encode.js";
 import { invalid, isTabmqError } from "./errors.js";
 import { sendAll, writable } from "./ingest.js";
-import { later } from "./later.js";
+import { type Asking, type CheckHandler, onCheck, prepare, prepared } from "./prepared.js";
 import { SendReceipt, TrackedMessage } from "./receipt.js";
 import { queuedMessage } from "./message.js";
 import type { Duration } from "./duration.js";
@@ -39,6 +39,7 @@ import type {
   BatchItem,
   BatchOptions,
   BrowseOptions,
+  Checker,
   Consumer,
   ConsumeOptions,
   Delivery,
@@ -46,6 +47,8 @@ import type {
   Ingested,
   IngestOptions,
   IngestStream,
+  Prepared,
+  PrepareOptions,
   Queue,
   QueueInfo,
   QueueStats,
@@ -72,6 +75,8 @@ export class QueueClient implements Queue<unknown, unknown> {
   readonly #wire: object;
   readonly #isDeadLetters: boolean;
   #stats: Watch<QueueStats> | undefined;
+  /** For the verbs of prepared messages. */
+  readonly #asking: Asking;
 
   constructor(
     context: Context,
@@ -84,6 +89,12 @@ export class QueueClient implements Queue<unknown, unknown> {
     this.#context = context;
     this.#options = checkQueue(options);
     this.#wire = declaration(this.#options);
+    this.#asking = {
+      context,
+      name,
+      ask: (...question) => this.#ask(...question),
+      receipts: (durability) => this.receipts(durability),
+    };
   }
 
   get deadLetters(): Queue<unknown, unknown> {
@@ -166,6 +177,18 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   readonly #sendBatch = (items: readonly BatchItem<unknown>[], options: object) =>
     this.sendBatch(items, options);
+
+  prepare(body: unknown, options?: PrepareOptions): Promise<Prepared> {
+    return attempt(() => prepare(this.#asking, body, options));
+  }
+
+  prepared(id: string): Prepared {
+    return prepared(this.#asking, id);
+  }
+
+  onCheck(handler: CheckHandler, options?: { signal?: AbortSignal }): Checker {
+    return onCheck(this.#asking, handler, options);
+  }
 
   receipt(id: string): Tracking {
     if (typeof id !== "string" || !id) throw invalid("receipt: the id must be a string", "id");
@@ -463,12 +486,6 @@ export class QueueClient implements Queue<unknown, unknown> {
     };
   }
 }
-
-later(QueueClient.prototype, "queue", {
-  rejects: "prepare",
-  throws: "",
-  absent: "",
-});
 
 const count = ([, , counted]: RawEventOf<"counted">) => counted;
 

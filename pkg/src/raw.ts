@@ -37,6 +37,9 @@ export interface RawBus {
   purge(queue: string, through: number): number;
   deleteQueue(queue: string, id: number, ifUnused: boolean, ifEmpty: boolean): number;
   browse(queue: string, page: Uint8Array): number;
+  decide(queue: string, id: string, commit: boolean, durability?: string): number;
+  check(queue: string): number;
+  endCheck(checker: number): void;
   schedule(queue: string, scheduling: Uint8Array, durability?: string): number;
   unschedule(queue: string, number: number): number;
   listSchedules(queue: string, after?: string): number;
@@ -122,6 +125,7 @@ export const EVENT = {
   progress: 33,
   queueStats: 34,
   window: 35,
+  check: 36,
 } as const;
 
 type Bytes = Uint8Array;
@@ -207,6 +211,7 @@ interface Fields {
     atUnixMs: number,
     stats: readonly [counts: Counts, bytes: number, oldestAtUnixMs?: number | null] | null,
   ];
+  check: [checker: number, message: RawQueueMessage | null];
   queueDeleted: [queue: string];
   tracked: [request: number, value: Bytes | null];
   progress: [request: number, value: Bytes];
@@ -272,8 +277,8 @@ interface Fields {
   error: [code: number, reason: string];
 }
 
-/** 1 subscription, 2 consumer, 3 service, 4 candidate, 5 watch of a queue. */
-export type HandleKind = 1 | 2 | 3 | 4 | 5;
+/** 1 subscription, 2 consumer, 3 service, 4 candidate, 5 watch of a queue, 6 checker. */
+export type HandleKind = 1 | 2 | 3 | 4 | 5 | 6;
 
 export type RawEventOf<K extends keyof Fields> = {
   [N in K]: readonly [kind: (typeof EVENT)[N], ...fields: Fields[N]];
@@ -293,5 +298,6 @@ export type HandleEvent = RawEventOf<
   | "dispatch"
   | "leading"
   | "queueStats"
+  | "check"
   | "deposed"
 >;

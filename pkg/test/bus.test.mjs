@@ -329,10 +329,6 @@ test("what a later version brings: is refused by its name", async (t) => {
     );
   }
   await assert.rejects(bus.persist(), { code: "UNSUPPORTED", data: { name: "bus.persist" } });
-  const jobs = bus.queue("q");
-  for (const verb of ["prepare"]) {
-    await assert.rejects(jobs[verb](), { code: "UNSUPPORTED", data: { name: `queue.${verb}` } });
-  }
   assert.throws(() => bus.outbox, { code: "UNSUPPORTED" });
   assert.throws(() => bus.client("s").$durable, { code: "UNSUPPORTED" });
   await assert.rejects(bus.publish("t", 1, { retain: true }), { code: "UNSUPPORTED" });

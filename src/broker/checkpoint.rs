@@ -5,6 +5,7 @@ use crate::broker::state::State;
 use crate::broker::tracks::End;
 use crate::id::{LaneId, QueueId, Sequence};
 use crate::log::{Log, Record};
+use crate::time::UnixMillis;
 use crate::wire::frame::Duplicate;
 
 /// Writes a checkpoint of `state`.
@@ -94,6 +95,7 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
         let (queue, due_at, last) = (schedule.queue, schedule.due_at, schedule.last);
         write(&Record::Scheduled { queue, number, lane, sequence, scheduling, due_at, last });
     }
+    write_prepared(state, write);
     write(&Record::Counters {
         queue: state.next.queue,
         lane: state.next.lane,
@@ -129,6 +131,34 @@ fn write_queue(state: &State, id: QueueId, queue: &Queue, write: &mut dyn FnMut(
             key: state.marks.of(number).key(),
             priority: state.marks.of(number).priority(),
         });
+    }
+}
+
+/// Prepared messages, then what was decided lately about others.
+fn write_prepared(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
+    for (number, prepared) in state.prepared.iter() {
+        let entry = &prepared.entry;
+        write(&Record::PreparedKept {
+            queue: prepared.queue,
+            number,
+            id: &prepared.id,
+            own_id: prepared.own_id,
+            place: entry.place,
+            body_bytes: entry.body_bytes,
+            properties_bytes: entry.properties_bytes,
+            prepared_at: prepared.prepared_at,
+            tracked: prepared.tracked,
+            checks: prepared.checks,
+            check_after_ms: prepared.check_after_ms,
+            due_at: prepared.due_at,
+            expires_at: prepared.expires_at,
+            key: prepared.mark.key(),
+            priority: prepared.mark.priority(),
+        });
+    }
+    for (number, (queue, id), decision) in state.prepared.decisions() {
+        let (queue, id, at) = (*queue, Some(&**id), UnixMillis(0));
+        write(&Record::Decided { queue, number, id, decision, at });
     }
 }
 

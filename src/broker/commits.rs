@@ -67,6 +67,9 @@ impl Broker {
         for Staged { queue, items } in commit.writes {
             Name::parse(queue, &self.limits)?;
             self.admit_to(client, queue, commit.durability, items)?;
+            if items.iter().any(|item| item.prepare.is_some()) {
+                return Err(Refused::new(Code::Invalid, "prepare").into());
+            }
         }
         self.admit_loads(now, commit)?;
         let queue = |staged: &Staged<'_>| match self.state.queue_named(staged.queue) {

@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
+use crate::broker::prepared::Prepared;
 use crate::broker::state::State;
 use crate::cbor;
 use crate::error::{Code, Refused};
@@ -150,10 +151,13 @@ impl State {
 
     /// The message that this one repeats, if it has an id that its queue remembers.
     fn original(&self, now: Now, queue: QueueId, item: &Item<'_>) -> Option<MessageNumber> {
-        let ids = self.dedupe.queues.get(&queue)?;
-        let original = ids.originals.get(id_of(item.properties)?)?;
-        let holds = original.holds(now.unix, self.window_ms(queue)) && item.past.is_none();
-        holds.then_some(original.number)
+        let id = id_of(item.properties).filter(|_| item.past.is_none())?;
+        self.original_of_id(now, queue, id)
+    }
+
+    fn original_of_id(&self, now: Now, queue: QueueId, id: &str) -> Option<MessageNumber> {
+        let original = self.dedupe.queues.get(&queue)?.originals.get(id)?;
+        original.holds(now.unix, self.window_ms(queue)).then_some(original.number)
     }
 
     pub(super) fn apply_ids(&mut self, record: &Record<'_>) {
@@ -186,12 +190,16 @@ impl Broker {
         queue: QueueId,
         items: &[Item<'a>],
     ) -> Result<Vec<Item<'a>>, Refused> {
-        if self.state.window_ms(queue) == 0 {
+        if self.state.window_ms(queue) == 0 && items.iter().all(|item| item.prepare.is_none()) {
             return Ok(items.to_vec());
         }
         let mut seen = Set::new();
         let mut fresh = Vec::new();
         for item in items {
+            if item.prepare.is_some() {
+                fresh.extend(self.is_unprepared(queue, item)?.then_some(*item));
+                continue;
+            }
             let id = id_of(item.properties).filter(|_| item.past.is_none());
             if id.is_some_and(|id| id.len() > self.limits.name_bytes_max as usize) {
                 return Err(Refused::new(Code::TooLarge, "id"));
@@ -202,6 +210,21 @@ impl Broker {
             }
         }
         Ok(fresh)
+    }
+
+    /// Whether a message that is to be prepared is not prepared yet.
+    fn is_unprepared(&self, queue: QueueId, item: &Item<'_>) -> Result<bool, Refused> {
+        let Some(id) = id_of(item.properties) else { return Ok(true) };
+        if id.len() > self.limits.name_bytes_max as usize {
+            return Err(Refused::new(Code::TooLarge, "id"));
+        }
+        Ok(self.state.prepared.find(queue, id).is_none())
+    }
+
+    /// The message whose id a prepared one has that is to be sent now.
+    pub(super) fn original_of(&self, now: Now, prepared: &Prepared) -> Option<MessageNumber> {
+        let original = self.state.original_of_id(now, prepared.queue, &prepared.id);
+        original.filter(|_| prepared.own_id && self.rules.id_dedupe())
     }
 
     /// The message that this one repeats.
@@ -236,6 +259,6 @@ impl Broker {
 }
 
 /// The id that its producer gave it.
-fn id_of(properties: Option<&[u8]>) -> Option<&str> {
+pub(super) fn id_of(properties: Option<&[u8]>) -> Option<&str> {
     cbor::decode::<Properties<'_>>(properties?).ok()?.id
 }

@@ -137,6 +137,7 @@ impl Broker {
     /// A chunk was read back: what waited for it goes on.
     pub(super) fn chunk_loaded(&mut self, chunk: ChunkNumber) {
         self.redrives.chunk_loaded(chunk);
+        self.questions.chunk_loaded(self.now.mono, chunk);
         self.dirty_queues.extend(self.awaiting_chunk.remove(&chunk).unwrap_or_default());
         self.show_pages_of(chunk);
         for (conn, waiting) in core::mem::take(&mut self.stalled) {

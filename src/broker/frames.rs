@@ -193,6 +193,9 @@ impl Broker {
             Frame::ListSchedules { request, queue, after } => {
                 self.on_list_schedules(conn, request, queue, after);
             }
+            Frame::Decide { .. } | Frame::Checker { .. } => {
+                self.on_decision_frame(now, conn, client, &frame);
+            }
             Frame::EndRedrive { request } => self.on_end_redrive(client, request),
             Frame::ListQueues { .. }
             | Frame::WatchQueue { .. }

@@ -12,8 +12,10 @@ mod commits;
 mod consumers;
 mod deadline;
 mod deaths;
+mod decisions;
 mod declare;
 mod dedupe;
+mod delayed;
 mod deliver;
 mod endings;
 mod expiries;
@@ -35,6 +37,7 @@ mod overflow;
 mod peers;
 mod per_key;
 mod policies;
+mod prepared;
 mod queue;
 mod rate;
 mod redrive;
@@ -62,13 +65,13 @@ use crate::broker::browse::Browsing;
 use crate::broker::calls::PendingCall;
 use crate::broker::consumers::Consumers;
 use crate::broker::deadline::Deadlines;
+use crate::broker::decisions::Questions;
 use crate::broker::fullness::Fullness;
 use crate::broker::gate::Gate;
 use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
 use crate::broker::moving::Moves;
-use crate::broker::queue::Queue;
 use crate::broker::rate::Rates;
 use crate::broker::redrive::Redrives;
 use crate::broker::results::Trackers;
@@ -152,6 +155,7 @@ pub struct Broker {
     redrives: Redrives,
     rates: Rates,
     timetable: Timetable,
+    questions: Questions,
     watches: Watches,
     live: LiveHub,
     published: Map<ConnId, PublishNumber>,
@@ -213,6 +217,7 @@ impl Broker {
             redrives: Redrives::new(&state, now),
             rates: Rates::new(&state, now),
             timetable: Timetable::default(),
+            questions: Questions::default(),
             watches: Watches::default(),
             live: LiveHub::new(),
             published: Map::new(),
@@ -333,6 +338,7 @@ impl Broker {
         self.end_pauses(now);
         if !self.draining {
             self.run_schedules(now);
+            self.ask_questions(now);
             self.advance_redrives(now);
             self.deliver(now);
             self.dispatch_calls();
@@ -345,32 +351,6 @@ impl Broker {
         self.release_gate();
         self.tell_peers();
         self.finish_drain();
-    }
-
-    /// Makes delayed messages ready whose time has come.
-    fn wake_delayed(&mut self, now: Now) {
-        while let Some(id) = self.delayed.pop_due(now.unix) {
-            if let Some(queue) = self.state.queues.get_mut(&id) {
-                queue.wake(now.unix, &self.state.marks);
-            }
-            self.dirty_queues.insert(id);
-            self.watch_delayed(id);
-        }
-    }
-
-    /// Of a log that was recovered.
-    fn watch_all_times(&mut self, now: Now) {
-        self.resume_schedules(now);
-        for queue in self.dirty_queues.clone() {
-            self.watch_delayed(queue);
-            self.watch_pause(queue);
-        }
-    }
-
-    fn watch_delayed(&mut self, id: QueueId) {
-        if let Some(due_at) = self.state.queues.get(&id).and_then(Queue::due_at) {
-            self.delayed.set(id, due_at);
-        }
     }
 
     fn on_log_event(&mut self, event: LogEvent) {

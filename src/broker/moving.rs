@@ -17,7 +17,7 @@ use crate::sorted::{Map, Set};
 /// Chunks that are read back for moves at a time. Deliveries read, too, and have the other turns.
 const READS_MAX: usize = 4;
 
-/// Where a live message stands: in its queue, or under a lease.
+/// Where a live message stands: in its queue, under a lease, or prepared.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Stand {
     pub queue: QueueId,
@@ -88,14 +88,20 @@ impl State {
             let stand = Stand { queue: lease.queue, number: lease.number, lease: Some(*number) };
             (stand, lease.entry)
         });
-        waiting.chain(leased)
+        let prepared = self.prepared.iter().map(|(number, prepared)| {
+            (Stand { queue: prepared.queue, number, lease: None }, prepared.entry)
+        });
+        waiting.chain(leased).chain(prepared)
     }
 
     /// The entry of a message, if it stands there and its record is at `place`.
     fn entry_mut(&mut self, stand: Stand, place: Place) -> Option<&mut Entry> {
         let entry = match stand.lease {
             Some(lease) => &mut self.leases.get_mut(&lease)?.entry,
-            None => self.queues.get_mut(&stand.queue)?.entry_mut(stand.number)?,
+            None => {
+                let waiting = self.queues.get_mut(&stand.queue)?.entry_mut(stand.number);
+                waiting.or_else(|| self.prepared.entry_mut(stand))?
+            }
         };
         (entry.place == place).then_some(entry)
     }
@@ -136,6 +142,8 @@ impl Broker {
             let Ok(message) = cbor::decode::<StoredMessage<'_>>(&bytes) else { continue };
             if self.state.entry_mut(stand, from).is_some() {
                 let (queue, lease) = (stand.queue, stand.lease);
+                // One that was prepared was stored under another number.
+                let message = StoredMessage { number: stand.number, ..message };
                 self.commit(&Record::Moved { from, queue, lease, message });
             }
         }

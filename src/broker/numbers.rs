@@ -11,6 +11,7 @@ use crate::broker::Broker;
 use crate::broker::state::Counters;
 use crate::id::{LeaseNumber, MessageNumber, Term};
 use crate::log::Record;
+use crate::log::record::Decision;
 
 /// Numbers in a block. One flush each; at most so many are left out at a start.
 const BLOCK: u64 = 4096;
@@ -53,6 +54,10 @@ impl Broker {
     pub(super) fn flush_new_numbers(&mut self, record: &Record<'_>) {
         let flushed = match record {
             Record::Message(message) => begins_block(message.number.0),
+            Record::Prepared { message, .. } => begins_block(message.number.0),
+            Record::Decided { decision: Decision::Committed { number }, .. } => {
+                begins_block(number.0)
+            }
             Record::Scheduled { number, .. } => begins_block(number.0),
             Record::Leased { lease, .. } => begins_block(lease.0),
             Record::LaneOpened { .. } => true,

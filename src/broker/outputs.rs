@@ -47,6 +47,8 @@ impl Broker {
         let draining = self.draining;
         let scheduled = self.timetable.due_at().map(wall).filter(|_| !draining);
         let held = self.timetable.held_until().filter(|_| !draining);
+        let settles = self.settling.is_some();
+        let questions = self.questions.wake_at().filter(|_| !draining && !settles);
         let pauses = self.pauses.first().map(wall);
         let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
         let settling = self.settling.as_ref().map(Settling::until);
@@ -63,6 +65,7 @@ impl Broker {
             expiries,
             scheduled,
             held,
+            questions,
             pauses,
             housekeeping,
             settling,

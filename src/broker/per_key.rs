@@ -1,12 +1,13 @@
 //! What a queue keeps of each key: so many messages, or the last value alone. A message that came
 //! takes the place at the end that is its own; what it replaces leaves by a record of the same
 //! batch, so nobody sees both or neither. What a consumer holds is never replaced: it is finished,
-//! and given back it is the older one, which goes. Messages without a key are not counted.
+//! and given back it is the older one, which goes. So is one that is prepared: it has its room, and takes
+//! the place of others when it is sent. Messages without a key are not counted.
 
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
-use crate::broker::groups::{KeyHash, KeyMap, Marks, hash_of, key_of};
+use crate::broker::groups::{KeyHash, KeyMap, Mark, Marks, hash_of, key_of};
 use crate::broker::overflow::{Load, Turned};
 use crate::broker::queue::{Entry, Queue};
 use crate::broker::state::State;
@@ -44,7 +45,8 @@ impl Bound {
 struct Crowd {
     ready: LineSet<MessageNumber>,
     delayed: LineSet<(UnixMillis, MessageNumber)>,
-    leased: u64,
+    /// Leased or prepared.
+    held: u64,
 }
 
 impl Crowd {
@@ -53,7 +55,7 @@ impl Crowd {
     }
 
     fn messages(&self) -> u64 {
-        self.waiting() + self.leased
+        self.waiting() + self.held
     }
 
     fn numbers(&self) -> impl Iterator<Item = MessageNumber> + '_ {
@@ -87,29 +89,29 @@ impl PerKey {
     }
 
     pub fn put(&mut self, number: MessageNumber, due_at: Option<UnixMillis>, marks: &Marks) {
-        self.change(number, marks, |crowd| match due_at {
+        self.change(marks.of(number), |crowd| match due_at {
             Some(due_at) => drop(crowd.delayed.insert((due_at, number))),
             None => drop(crowd.ready.insert(number)),
         });
     }
 
     pub fn take(&mut self, number: MessageNumber, due_at: Option<UnixMillis>, marks: &Marks) {
-        self.change(number, marks, |crowd| match due_at {
+        self.change(marks.of(number), |crowd| match due_at {
             Some(due_at) => drop(crowd.delayed.remove(&(due_at, number))),
             None => drop(crowd.ready.remove(&number)),
         });
     }
 
-    pub fn hold(&mut self, number: MessageNumber, marks: &Marks) {
-        self.change(number, marks, |crowd| crowd.leased += 1);
+    pub fn hold(&mut self, mark: Mark) {
+        self.change(mark, |crowd| crowd.held += 1);
     }
 
-    pub fn let_go(&mut self, number: MessageNumber, marks: &Marks) {
-        self.change(number, marks, |crowd| crowd.leased = crowd.leased.saturating_sub(1));
+    pub fn let_go(&mut self, mark: Mark) {
+        self.change(mark, |crowd| crowd.held = crowd.held.saturating_sub(1));
     }
 
-    fn change(&mut self, number: MessageNumber, marks: &Marks, change: impl FnOnce(&mut Crowd)) {
-        let Some(key) = marks.of(number).key() else { return };
+    fn change(&mut self, mark: Mark, change: impl FnOnce(&mut Crowd)) {
+        let Some(key) = mark.key() else { return };
         let crowd = self.crowds.get_or_default(key);
         change(crowd);
         if crowd.waiting() > self.bound.messages_max {
@@ -175,7 +177,7 @@ impl Queue {
             return load;
         };
         let mut newest = Map::<KeyHash, u64>::new();
-        for item in items {
+        for item in items.iter().filter(|item| item.prepare.is_none()) {
             let Some(hash) = key_of(item.properties).map(hash_of) else { continue };
             let known = newest.insert(hash, item.body.len() as u64);
             let stored = per_key.crowds.get(hash).filter(|_| known.is_none());
@@ -207,7 +209,11 @@ impl State {
                 per_key.put(number, Some(due_at), &self.marks);
             }
             for lease in queue.leases().filter_map(|lease| self.leases.get(&lease)) {
-                per_key.hold(lease.number, &self.marks);
+                per_key.hold(self.marks.of(lease.number));
+            }
+            let prepared = self.prepared.iter().filter(|(_, prepared)| prepared.queue == id);
+            for (_, prepared) in prepared {
+                per_key.hold(prepared.mark);
             }
         }
         queue.per_key = per_key;

@@ -4,11 +4,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::broker::groups::{Change, Groups, Marks};
+use crate::broker::groups::{Change, Groups, Mark, Marks};
 use crate::broker::operate::Pause;
 use crate::broker::per_key::PerKey;
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
+use crate::log::record::StoredMessage;
 use crate::options::{Backoff, DeadLetter, OnFailure, Order, Overflow, QueueOptions};
 use crate::rng::Rng;
 use crate::sorted::{Line, LineSet};
@@ -26,6 +27,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Of a message that was never delivered.
+    pub fn of(place: Place, message: &StoredMessage<'_>) -> Self {
+        let bytes_of = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let body_bytes = bytes_of(message.body);
+        let properties_bytes = message.properties.map_or(0, bytes_of);
+        Self { place, body_bytes, properties_bytes, attempts: 0 }
+    }
+
     /// Of its body and properties.
     pub const fn message_bytes(&self) -> u32 {
         self.body_bytes.saturating_add(self.properties_bytes)
@@ -118,6 +127,9 @@ pub struct Queue {
     waiting_bytes: u64,
     leased: LineSet<LeaseNumber>,
     leased_bytes: u64,
+    /// Messages that nobody decided about yet, and their bodies.
+    prepared: u64,
+    prepared_bytes: u64,
     /// Totals since the log began; the momentary numbers in it are not kept up.
     pub totals: QueueCounts,
 }
@@ -142,6 +154,8 @@ impl Queue {
             waiting_bytes: 0,
             leased: LineSet::new(),
             leased_bytes: 0,
+            prepared: 0,
+            prepared_bytes: 0,
             totals: QueueCounts::default(),
         }
     }
@@ -159,9 +173,32 @@ impl Queue {
         }
     }
 
-    /// Ready, delayed and leased messages.
+    /// Ready, delayed, leased and prepared messages.
     pub fn messages(&self) -> u64 {
-        self.waiting() + self.leased.len() as u64
+        self.waiting() + self.leased.len() as u64 + self.prepared
+    }
+
+    /// Prepared messages, and their bodies.
+    pub const fn prepared(&self) -> (u64, u64) {
+        (self.prepared, self.prepared_bytes)
+    }
+
+    /// Counts a message that is prepared.
+    pub fn prepare(&mut self, entry: &Entry, mark: Mark) {
+        self.prepared += 1;
+        self.prepared_bytes += u64::from(entry.body_bytes);
+        if let Some(per_key) = &mut self.per_key {
+            per_key.hold(mark);
+        }
+    }
+
+    /// Counts it no more.
+    pub fn unprepare(&mut self, entry: &Entry, mark: Mark) {
+        self.prepared -= 1;
+        self.prepared_bytes -= u64::from(entry.body_bytes);
+        if let Some(per_key) = &mut self.per_key {
+            per_key.let_go(mark);
+        }
     }
 
     /// Ready and delayed messages.
@@ -174,9 +211,9 @@ impl Queue {
         self.waiting_bytes
     }
 
-    /// Bodies of ready, delayed and leased messages.
+    /// Bodies of ready, delayed, leased and prepared messages.
     pub const fn bytes(&self) -> u64 {
-        self.waiting_bytes + self.leased_bytes
+        self.waiting_bytes + self.leased_bytes + self.prepared_bytes
     }
 
     pub fn put(
@@ -232,7 +269,7 @@ impl Queue {
     /// Notes that a message which was taken is leased.
     pub fn hold(&mut self, lease: LeaseNumber, number: MessageNumber, entry: Entry, marks: &Marks) {
         if let Some(per_key) = &mut self.per_key {
-            per_key.hold(number, marks);
+            per_key.hold(marks.of(number));
         }
         self.change_group(number, Change::Lock, marks);
         self.leased.insert(lease);
@@ -243,7 +280,7 @@ impl Queue {
     pub fn let_go(&mut self, number: LeaseNumber, lease: &Lease, marks: &Marks) {
         if self.leased.remove(&number) {
             if let Some(per_key) = &mut self.per_key {
-                per_key.let_go(lease.number, marks);
+                per_key.let_go(marks.of(lease.number));
             }
             self.change_group(lease.number, Change::Unlock, marks);
             self.leased_bytes -= u64::from(lease.entry.body_bytes);
@@ -352,6 +389,7 @@ impl Queue {
             ready: self.ready.len() as u64,
             delayed: self.delayed.len() as u64,
             leased: self.leased.len() as u64,
+            prepared: Some(self.prepared).filter(|count| *count > 0),
             ..self.totals
         }
     }

@@ -111,6 +111,7 @@ impl Broker {
             self.advise_full(queue, turned.refused.reason);
         })?;
         self.admit_load(queue, load, replaced)?;
+        self.admit_prepared(queue, &fresh)?;
         Ok(queue)
     }
 
@@ -172,8 +173,11 @@ impl Broker {
             if item.ttl_ms == Some(0) {
                 return Err(Refused::new(Code::Invalid, "ttl"));
             }
-            if item.past.is_some_and(|past| !self.is_possible(&past)) {
+            if item.past.is_some_and(|past| item.prepare.is_some() || !self.is_possible(&past)) {
                 return Err(Refused::new(Code::Invalid, "past"));
+            }
+            if item.prepare.is_some_and(|prepare| prepare.check_after_ms == Some(0)) {
+                return Err(Refused::new(Code::Invalid, "check_after"));
             }
         }
         Ok(())
@@ -202,14 +206,19 @@ impl Broker {
             self.log.require_strict();
         }
         for (index, item) in (first..).zip(items) {
-            if let Some(number) = self.original(now, queue, item) {
+            let prepare = item.prepare.filter(|_| self.rules.prepared_hidden());
+            let repeated = match prepare {
+                Some(_) => self.prepared_before(queue, item),
+                None => self.original(now, queue, item),
+            };
+            if let Some(number) = repeated {
                 self.commit(&Record::Duplicate { lane, sequence, index, number });
                 continue;
             }
             let due_at = item.delay_ms.filter(|delay_ms| *delay_ms > 0);
             let due_at = due_at.map(|delay_ms| UnixMillis(now.unix.0.saturating_add(delay_ms)));
             let number = self.next_message();
-            self.commit(&Record::Message(StoredMessage {
+            let message = StoredMessage {
                 queue,
                 number,
                 lane,
@@ -223,8 +232,14 @@ impl Broker {
                 past: item.past,
                 expires_at: self.state.expiry_of(queue, item, now),
                 priority: item.priority.filter(|priority| *priority > 0),
-            }));
-            self.trace_sent(queue, number);
+            };
+            match prepare {
+                Some(prepare) => self.prepare(now, message, prepare),
+                None => {
+                    self.commit(&Record::Message(message));
+                    self.trace_sent(queue, number);
+                }
+            }
         }
         self.make_room(queue);
         self.dirty_queues.insert(queue);

@@ -216,6 +216,7 @@ impl Broker {
     /// Forgets what the client declares again on each link.
     fn clear_declared(&mut self, client: ClientId) {
         self.watches.drop_client(client);
+        self.questions.drop_client(client);
         let Some(session) = self.sessions.get_mut(&client) else { return };
         let consumers = core::mem::take(&mut session.consumers);
         let groups = core::mem::take(&mut session.groups);

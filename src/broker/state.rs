@@ -13,6 +13,7 @@ use crate::broker::groups::{Mark, Marks};
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::policies::Policies;
+use crate::broker::prepared::PreparedMessages;
 use crate::broker::queue::{Entry, Lease, Queue};
 use crate::broker::redrive::Redriving;
 use crate::broker::schedules::Schedules;
@@ -83,6 +84,7 @@ pub struct State {
     pub marks: Marks,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
     pub schedules: Schedules,
+    pub prepared: PreparedMessages,
     pub policies: Policies,
     pub settled_lately: Map<ClientId, VecDeque<LeaseNumber>>,
     pub leaders: Map<String, Leader>,
@@ -108,6 +110,7 @@ impl State {
             marks: Marks::new(Line::new()),
             redrives: Map::new(),
             schedules: Schedules::default(),
+            prepared: PreparedMessages::new(limits.decisions_max),
             policies: Policies::new(),
             settled_lately: Map::new(),
             leaders: Map::new(),
@@ -172,6 +175,10 @@ impl State {
             Record::Scheduled { .. } | Record::ScheduleDue { .. } | Record::Unscheduled { .. } => {
                 self.apply_schedule(record)
             }
+            Record::Prepared { .. }
+            | Record::PreparedKept { .. }
+            | Record::Checked { .. }
+            | Record::Decided { .. } => return self.apply_preparation(place, record),
             Record::Kept { .. } => return self.apply_kept(record),
             Record::Moved { from, queue, lease, message } => {
                 let stand = Stand { queue: *queue, number: message.number, lease: *lease };
@@ -229,7 +236,8 @@ impl State {
         self.queue_names.remove(&queue.name);
         self.dedupe.drop_queue(id);
         self.schedules.drop_queue(id);
-        let mut taken = queue.take_through(MessageNumber(u64::MAX), &self.marks);
+        let mut taken = self.prepared.drop_queue(id);
+        taken.extend(queue.take_through(MessageNumber(u64::MAX), &self.marks));
         for lease in queue.leases() {
             let lease = self.leases.remove(&lease);
             taken.extend(lease.map(|lease| (lease.number, lease.entry)));
@@ -260,11 +268,8 @@ impl State {
         self.move_lane(message.lane, message.sequence);
         self.next.message = self.next.message.max(MessageNumber(message.number.0 + 1));
         let Some(queue) = self.queues.get_mut(&message.queue) else { return Liveness::Same };
-        let bytes_of = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let body_bytes = bytes_of(message.body);
-        let properties_bytes = message.properties.map_or(0, bytes_of);
         let attempts = message.past.map_or(0, |past| past.attempts);
-        let entry = Entry { place, body_bytes, properties_bytes, attempts };
+        let entry = Entry { attempts, ..Entry::of(place, message) };
         if let Some(deaths) = message.past.and_then(|past| past.deaths) {
             self.deaths.keep(message.number, deaths);
         }

@@ -118,7 +118,8 @@ impl State {
             _ => {}
         }
         let item = &order.item;
-        if item.delay_ms.is_some() || item.track == Some(true) || item.past.is_some() {
+        let other = item.past.is_some() || item.prepare.is_some();
+        if item.delay_ms.is_some() || item.track == Some(true) || other {
             return invalid("item");
         }
         Ok(())

@@ -59,6 +59,9 @@ impl Client {
             Frame::QueueStats { watch, at, stats, refused } => {
                 self.on_queue_stats(watch, at, stats, refused);
             }
+            Frame::Check { checker, message, refused } => {
+                self.on_check(checker, message.as_ref(), refused);
+            }
             Frame::QueueDeleted { queue } => self.on_queue_deleted(queue),
             Frame::RequestRefused { request, code, reason } => {
                 self.on_request_refused(request, code, reason);

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use crate::cbor::structure;
 use crate::error::Code;
 use crate::id::{
-    CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
-    MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term, WatchId,
+    CallId, CandidateId, CheckerId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce,
+    LogId, MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    WatchId,
 };
 use crate::time::{Instant, UnixMillis};
 use crate::wire::frame::{CallKey, Duplicate, QueueCounts, QueueStats, StorageReport};
@@ -87,7 +88,8 @@ pub enum Event {
     /// Answers `declare` and `inspect`. The policy is the one that some of its options come from.
     QueueState { request: RequestId, state: QueueCounts, policy: Option<String> },
     /// Answers `purge` and `delete_queue`: how many messages went. After a resume it may count
-    /// fewer, because they went before.
+    /// fewer, because they went before. Answers `decide` with the number of the message that the
+    /// committed one repeats, or 0.
     Counted { request: RequestId, count: u64 },
     /// Answers `browse`, `list_queues` and `list_policies`: an encoded list of `QueueMessage`, of
     /// `QueueEntry` or of `Policy`, and whether there may be more.
@@ -99,6 +101,9 @@ pub enum Event {
     Progress { request: RequestId, value: Vec<u8> },
     /// The counts of a watched queue; none if it does not exist.
     QueueStats { watch: WatchId, at: UnixMillis, stats: Option<QueueStats> },
+    /// Decide about the message, an encoded `QueueMessage`, or leave it for the next time. Without
+    /// one the checker takes effect.
+    Check { checker: CheckerId, message: Option<Vec<u8>> },
     /// The queue is gone. A send makes another of that name, with the default options.
     QueueDeleted { queue: String },
     /// The items are stored. Item `i` has the id (lane, sequence, i), but for duplicates: their
@@ -179,6 +184,7 @@ pub enum Handle {
     Service(ServiceId),
     Candidate(CandidateId),
     Watch(WatchId),
+    Checker(CheckerId),
 }
 
 /// What became of a tracked message.

@@ -18,6 +18,7 @@ mod link;
 mod live;
 mod liveness;
 mod operate;
+mod prepared;
 mod publish;
 mod receipts;
 mod redrive;
@@ -40,6 +41,7 @@ use crate::client::leadership::Roles;
 use crate::client::link::{Link, Open};
 use crate::client::live::LiveMessages;
 use crate::client::liveness::Silence;
+use crate::client::prepared::Checkers;
 use crate::client::publish::Publishing;
 use crate::client::receipts::Receipts;
 use crate::client::redrive::Redrives;
@@ -102,6 +104,7 @@ pub struct Client {
     commits: Commits,
     redrives: Redrives,
     watches: Watches,
+    checkers: Checkers,
     live: LiveMessages,
     publishing: Publishing,
     consumers: Consumers,
@@ -146,6 +149,7 @@ impl Client {
             commits: Commits::default(),
             redrives: Redrives::default(),
             watches: Watches::default(),
+            checkers: Checkers::default(),
             live: LiveMessages::default(),
             publishing: Publishing::new(now.unix, published),
             consumers: Consumers::default(),

@@ -72,6 +72,7 @@ impl Client {
         self.ask_receipts_again();
         self.declare_consumers();
         self.declare_watches();
+        self.declare_checkers();
         self.resume_live(&welcome.newest);
         self.resume_publishing(&welcome.newest, first);
         self.tell_calls_done();

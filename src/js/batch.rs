@@ -122,6 +122,13 @@ impl Batch<'_> {
             Event::Progress { request, value } => {
                 self.event(33, 2)?.u32(request.0)?.bytes(value)?;
             }
+            Event::Check { checker, message } => {
+                let event = self.event(36, 2)?.u32(checker.0)?;
+                match message {
+                    Some(message) => event.writer_mut().extend_from_slice(message),
+                    None => drop(event.null()?),
+                }
+            }
             Event::QueueDeleted { queue } => drop(self.event(31, 1)?.str(queue)?),
             Event::Sent { request, lane, sequence, duplicates } => {
                 let event = self.event(9, 4)?.u32(request.0)?.u64(lane.0)?.u64(sequence.0)?;
@@ -179,6 +186,7 @@ impl Batch<'_> {
                     Handle::Service(id) => (3, id.0),
                     Handle::Candidate(id) => (4, id.0),
                     Handle::Watch(id) => (5, id.0),
+                    Handle::Checker(id) => (6, id.0),
                 };
                 self.event(21, 3)?.u8(kind)?.u32(id)?.u8(code.number())?;
             }

@@ -13,8 +13,8 @@ use crate::cbor;
 use crate::client::Client;
 use crate::error::{Code, Refused};
 use crate::id::{
-    CallId, CandidateId, ConsumerId, LeaseNumber, MessageNumber, QueueId, RequestId, ServiceId,
-    SubscriptionId, WatchId,
+    CallId, CandidateId, CheckerId, ConsumerId, LeaseNumber, MessageNumber, QueueId, RequestId,
+    ServiceId, SubscriptionId, WatchId,
 };
 use crate::js::batch;
 use crate::js::dispatches::Dispatches;
@@ -105,8 +105,16 @@ impl RawBus {
         track: Option<bool>,
     ) -> Answer<u32> {
         let (properties, delay_ms) = (properties.as_deref(), millis(delay_ms, "delay")?);
-        let item =
-            Item { body, properties, delay_ms, track, past: None, ttl_ms: None, priority: None };
+        let item = Item {
+            body,
+            properties,
+            delay_ms,
+            track,
+            past: None,
+            ttl_ms: None,
+            priority: None,
+            prepare: None,
+        };
         self.send_items(queue, &[item], durability.as_deref())
     }
 
@@ -243,6 +251,27 @@ impl RawBus {
     pub fn list_schedules(&self, queue: &str, after: Option<String>) -> Answer<u32> {
         self.ask(|client, now| client.list_schedules(now, queue, after.as_deref()))
             .map(|request| request.0)
+    }
+
+    pub fn decide(
+        &self,
+        queue: &str,
+        id: &str,
+        commit: bool,
+        durability: Option<String>,
+    ) -> Answer<u32> {
+        let durability = self.level(durability.as_deref())?;
+        self.ask(|client, now| client.decide(now, queue, id, commit, durability))
+            .map(|request| request.0)
+    }
+
+    pub fn check(&self, queue: &str) -> Answer<u32> {
+        self.ask(|client, now| client.check(now, queue)).map(|checker| checker.0)
+    }
+
+    #[wasm_bindgen(js_name = endCheck)]
+    pub fn end_check(&self, checker: u32) -> Answer<()> {
+        self.tell(|client, now| client.end_check(now, CheckerId(checker)))
     }
 
     /// `redrive` is an encoded `Redrive`.

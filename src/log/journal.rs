@@ -484,10 +484,7 @@ impl Log {
     pub fn message(&self, place: Place) -> Option<StoredMessage<'_>> {
         let filling = place.chunk.0 == self.last.0 + 1;
         let bytes = if filling { &self.filling.bytes } else { self.chunks.bytes(place.chunk)? };
-        match chunk::record_at(bytes, place.offset)? {
-            Record::Message(message) | Record::Moved { message, .. } => Some(message),
-            _ => None,
-        }
+        chunk::record_at(bytes, place.offset)?.stored()
     }
 
     /// Reads a chunk back. Asking twice reads once.

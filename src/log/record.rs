@@ -73,6 +73,27 @@ variants! {
 }
 
 variants! {
+    /// What became of a prepared message.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Decision {
+        /// It is sent, under this number.
+        1 => Committed {
+            number: MessageNumber,
+        },
+        /// It was to be sent, and its queue remembers its id from this message. It is gone.
+        2 => Repeated {
+            original: MessageNumber,
+        },
+        /// It is gone, as was asked for.
+        3 => RolledBack,
+        /// It is gone: whoever was asked about it gave no answer, time after time.
+        4 => Unanswered,
+        /// It is gone: nobody decided for too long.
+        5 => TooOld,
+    }
+}
+
+variants! {
     /// What became of a message, for its producer.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum TrackEnd<'a> {
@@ -260,6 +281,25 @@ variants! {
         29 => Unscheduled {
             number: MessageNumber,
         },
+        /// A message is stored, and stands in no line until somebody decides about it. Moves its
+        /// lane to `sequence`.
+        42 => Prepared {
+            message: StoredMessage<'a>,
+            check_after_ms: Option<u64>,
+        },
+        /// Somebody decided about it, when the wall clock read `at`.
+        43 => Decided {
+            queue: QueueId,
+            number: MessageNumber,
+            /// Checkpoint: what it was known by.
+            id: Option<&'a str>,
+            decision: Decision,
+            at: UnixMillis,
+        },
+        /// Somebody is asked about it.
+        44 => Checked {
+            number: MessageNumber,
+        },
         /// A redrive began, or is over, or (checkpoint) has got this far.
         16 => Redrive {
             client: ClientId,
@@ -294,6 +334,24 @@ variants! {
             /// Absent if it is the lowest.
             priority: Option<u32>,
         },
+        /// Checkpoint: a prepared message at `place`.
+        45 => PreparedKept {
+            queue: QueueId,
+            number: MessageNumber,
+            id: &'a str,
+            own_id: bool,
+            place: Place,
+            body_bytes: u32,
+            properties_bytes: u32,
+            prepared_at: UnixMillis,
+            tracked: bool,
+            checks: u32,
+            check_after_ms: Option<u64>,
+            due_at: Option<UnixMillis>,
+            expires_at: Option<UnixMillis>,
+            key: Option<u64>,
+            priority: Option<u32>,
+        },
         /// Checkpoint: the next number of each kind.
         21 => Counters {
             queue: QueueId,
@@ -317,6 +375,19 @@ variants! {
             dead_lettered: u64,
             discarded: u64,
         },
+    }
+}
+
+impl<'a> Record<'a> {
+    /// The message that is stored here.
+    #[must_use]
+    pub const fn stored(&self) -> Option<StoredMessage<'a>> {
+        match self {
+            Self::Message(message)
+            | Self::Moved { message, .. }
+            | Self::Prepared { message, .. } => Some(*message),
+            _ => None,
+        }
     }
 }
 

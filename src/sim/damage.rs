@@ -3,7 +3,7 @@
 //! `damage-is-refused`: no log survives a chunk that is gone or a bit that is wrong; recovery has
 //! to say so.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,7 +12,8 @@ use crate::broker::State;
 use crate::broker::io::{Event, Input, Output};
 use crate::id::{ChunkNumber, Epoch};
 use crate::limits::Limits;
-use crate::log::{Manifest, MemoryStore, Record, records_of};
+use crate::log::record::Decision;
+use crate::log::{Manifest, MemoryStore, records_of};
 use crate::node::{Node, NodeConfig};
 use crate::rules::Rules;
 use crate::sim::check::{Violation, violated};
@@ -20,6 +21,7 @@ use crate::sim::dice::Dice;
 use crate::sim::difference::difference;
 use crate::sim::fault::{Fault, FaultCounts};
 use crate::sim::model::Model;
+use crate::sim::prepared::Fate;
 use crate::sim::world::STORAGE;
 use crate::store::Key;
 use crate::time::{Instant, Now, UnixMillis};
@@ -66,22 +68,30 @@ pub fn recovers(
             if let Some(what) = difference(model, broker.state()) {
                 return violated("recovery-equals-model", what);
             }
-            bodies_are_there(store, broker.state())
+            bodies_are_there(store, model, broker.state())
         }
         Err(reason) => violated("recovery-succeeds", format!("a copy of the disk: {reason}")),
     }
 }
 
 /// Every live message is where the state says.
-fn bodies_are_there(store: &MemoryStore, state: &State) -> Result<(), Violation> {
+fn bodies_are_there(store: &MemoryStore, model: &Model, state: &State) -> Result<(), Violation> {
     let mut store = store.clone();
     let mut found = BTreeSet::new();
+    // One that was prepared is stored under the number that it had then.
+    let mut prepared_as = BTreeMap::new();
+    for (number, half) in &model.halves {
+        if let Fate::Decided(Decision::Committed { number: sent_as }) = half.fate {
+            prepared_as.insert(*number, sent_as);
+        }
+    }
     let chunks: BTreeSet<ChunkNumber> = state.live().map(|(_, entry)| entry.place.chunk).collect();
     for chunk in chunks {
         let bytes = store.values_mut().get(&Key::Chunk(chunk));
         for (place, record) in bytes.and_then(|bytes| records_of(bytes)).into_iter().flatten() {
-            if let Record::Message(message) | Record::Moved { message, .. } = record {
-                found.insert((message.number, place));
+            if let Some(message) = record.stored() {
+                let sent_as = prepared_as.get(&message.number).copied();
+                found.insert((sent_as.unwrap_or(message.number), place));
             }
         }
     }

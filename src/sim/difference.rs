@@ -9,6 +9,7 @@ use crate::id::{LaneId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
 use crate::sim::deaths;
 use crate::sim::model::{Message, Model, Whereabouts};
+use crate::sim::prepared::Fate;
 use crate::time::UnixMillis;
 
 /// Waiting messages: in which queue, how often failed, where, when due.
@@ -41,6 +42,9 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
         }
     }
     if let Some(what) = first_difference("message", &told, &found, |number| number.0) {
+        return Some(what);
+    }
+    if let Some(what) = prepared(model, state) {
         return Some(what);
     }
     if let Some(what) = expiries(model, state) {
@@ -76,6 +80,27 @@ pub fn difference(model: &Model, state: &State) -> Option<String> {
         return Some(what);
     }
     names_and_leaders(model, state)
+}
+
+/// The messages that nobody decided about: where, how often asked about, when due and when they
+/// expire.
+fn prepared(model: &Model, state: &State) -> Option<String> {
+    let open = model.halves.iter().filter(|(_, half)| half.fate == Fate::Open);
+    let told: BTreeMap<MessageNumber, _> = open
+        .map(|(number, half)| {
+            let Message { queue, place, whereabouts, expires_at, .. } = &half.message;
+            let due_at = match whereabouts {
+                Whereabouts::Waiting { due_at } => *due_at,
+                _ => None,
+            };
+            (*number, (*queue, &*half.id, *place, half.checks, due_at, *expires_at))
+        })
+        .collect();
+    let found = state.prepared.iter().map(|(number, p)| {
+        (number, (p.queue, &*p.id, p.entry.place, p.checks, p.due_at, p.expires_at))
+    });
+    let found: BTreeMap<MessageNumber, _> = found.collect();
+    first_difference("prepared message", &told, &found, |number| number.0)
 }
 
 /// When the messages that live expire.

@@ -78,6 +78,7 @@ impl Draft {
                 past: self.past,
                 ttl_ms: ttl_ms_of(*tag),
                 priority: priority(self.queue, *tag),
+                prepare: None,
             })
             .collect();
         client.send(now, self.queue, &items, self.durability).ok()

@@ -5,6 +5,7 @@ use alloc::format;
 use crate::id::{MessageNumber, QueueId};
 use crate::sim::check::{Violation, violated};
 use crate::sim::model::{End, Model, RECORDS, Whereabouts};
+use crate::sim::prepared::Fate;
 
 impl Model {
     pub(super) fn delete(&mut self, id: QueueId) -> Result<(), Violation> {
@@ -12,6 +13,10 @@ impl Model {
             return violated(RECORDS, format!("queue {} is not there to delete", id.0));
         }
         self.ids.remove(&id);
+        let halves = self.halves.values_mut().filter(|half| half.message.queue == id);
+        for half in halves.filter(|half| half.fate == Fate::Open) {
+            half.fate = Fate::Gone;
+        }
         for message in self.messages.values_mut().filter(|message| message.queue == id) {
             if let Whereabouts::Leased(lease) = message.whereabouts
                 && let Some(lease) = self.leases.get_mut(&lease)

@@ -7,8 +7,8 @@ use core::fmt;
 
 use crate::client::io::Event;
 use crate::id::{
-    CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, MessageNumber,
-    PublishNumber, RequestId, ServiceId, SubscriptionId, WatchId,
+    CallId, CandidateId, CheckerId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber,
+    MessageNumber, PublishNumber, RequestId, ServiceId, SubscriptionId, WatchId,
 };
 use crate::log::{Place, Record};
 use crate::options::{Durability, QueueOptions};
@@ -97,6 +97,24 @@ pub enum Ask {
         /// Their ids; empty if they have none.
         ids: Vec<String>,
         durability: Option<Durability>,
+    },
+    /// Stores a message that waits for a decision.
+    Prepare {
+        request: RequestId,
+        tag: Tag,
+    },
+    Decide {
+        request: RequestId,
+        queue: String,
+        id: String,
+        commit: bool,
+    },
+    /// May be asked about prepared messages.
+    Check {
+        checker: CheckerId,
+    },
+    EndCheck {
+        checker: CheckerId,
     },
     Declare {
         request: RequestId,

@@ -36,26 +36,35 @@ impl Model {
 
     /// A stored message has an id: none that its queue remembers may be stored again.
     pub(super) fn identify(&mut self, stored: &StoredMessage<'_>) -> Result<(), Violation> {
-        let window_ms = self.window_ms(stored.queue);
         let properties: Option<Properties<'_>> =
             stored.properties.and_then(|bytes| cbor::decode(bytes).ok());
-        let Some(id) = properties.and_then(|properties| properties.id) else { return Ok(()) };
-        if window_ms == 0 || stored.past.is_some() {
-            return Ok(());
-        }
+        let id = properties.and_then(|properties| properties.id);
+        let id = id.filter(|_| stored.past.is_none());
+        self.remember_id(stored.queue, stored.number, id, stored.stored_at)
+    }
+
+    /// The queue remembers the id of a message from now on, if it has one.
+    pub(super) fn remember_id(
+        &mut self,
+        queue: QueueId,
+        number: MessageNumber,
+        id: Option<&str>,
+        stored_at: UnixMillis,
+    ) -> Result<(), Violation> {
+        let window_ms = self.window_ms(queue);
+        let Some(id) = id.filter(|_| window_ms > 0) else { return Ok(()) };
         // Whatever else was stored with an id since, it may have pushed this one out.
         let serial = self.identified.len();
-        let ids = self.ids.entry(stored.queue).or_default();
+        let ids = self.ids.entry(queue).or_default();
         if let Some(place) = ids.iter().position(|known| known.id == id) {
             let known = ids.remove(place);
             let later = serial - known.serial;
-            let age_ms = stored.stored_at.0.saturating_sub(known.stored_at.0);
+            let age_ms = stored_at.0.saturating_sub(known.stored_at.0);
             if age_ms < window_ms && later <= IDS_MIN as usize {
                 let what = format!("id {id} is stored again after {age_ms} ms");
                 return violated(DUPLICATE, what);
             }
         }
-        let (number, stored_at) = (stored.number, stored.stored_at);
         ids.push(Remembered { id: id.to_owned(), serial, stored_at });
         self.identified.insert(number, id.to_owned());
         Ok(())
@@ -68,7 +77,7 @@ impl Model {
         number: MessageNumber,
     ) -> Result<(), Violation> {
         self.move_lane(item)?;
-        if self.id_of(number).is_none() {
+        if self.id_of(number).is_none() && !self.halves.contains_key(&number) {
             let what = format!("message {} is repeated and has no id", number.0);
             return violated(RECORDS, what);
         }

@@ -23,6 +23,7 @@ mod operator;
 pub mod per_key;
 pub mod plan;
 mod policies;
+mod prepared;
 mod queues;
 mod redriver;
 pub mod run;

@@ -19,6 +19,7 @@ use crate::sim::expiry::EXPIRY;
 use crate::sim::fact::{ProcessId, Tag};
 use crate::sim::ids::Ids;
 use crate::sim::keys::key_of;
+use crate::sim::prepared::Halves;
 use crate::sim::timetable::{Fired, Scheduled};
 use crate::time::UnixMillis;
 use crate::wire::frame::Reason;
@@ -147,6 +148,8 @@ pub struct Model {
     /// Every term that began, with its role and its leader.
     pub terms: BTreeMap<Term, (String, ClientId)>,
     pub by_tag: BTreeMap<Tag, MessageNumber>,
+    /// Every message that was ever prepared.
+    pub halves: Halves,
     pub(super) schedules: BTreeMap<MessageNumber, Scheduled>,
     pub(super) fired: Option<Fired>,
     /// How often a schedule was fired.
@@ -184,24 +187,8 @@ impl Model {
             Record::Declared { queue, name, options, owner: _ } => {
                 self.declare(*queue, name, options)
             }
-            Record::LaneOpened { lane, client, position, .. } => {
-                if self.lanes.last_key_value().is_some_and(|(newest, _)| newest >= lane) {
-                    return violated(RECORDS, format!("lane {} was issued before", lane.0));
-                }
-                self.lanes.insert(*lane, Lane { client: *client, position: *position, open: true });
-                Ok(())
-            }
-            Record::LaneVoid { lane, position, .. } => {
-                let lane = self.open_lane(*lane)?;
-                lane.position = lane.position.max(*position);
-                Ok(())
-            }
-            Record::LaneClosed { lane } => {
-                let closed = self.open_lane(*lane)?;
-                closed.open = false;
-                let client = closed.client;
-                self.forget_redrives_of(client);
-                Ok(())
+            Record::LaneOpened { .. } | Record::LaneVoid { .. } | Record::LaneClosed { .. } => {
+                self.lane(record)
             }
             Record::TermBegan { role, term, client } => self.begin_term(role, *term, *client),
             Record::TermEnded { role } => match self.leaders.remove(*role) {
@@ -233,6 +220,10 @@ impl Model {
             Record::Scheduled { .. } | Record::ScheduleDue { .. } | Record::Unscheduled { .. } => {
                 self.schedule(record)
             }
+            Record::Prepared { .. }
+            | Record::Checked { .. }
+            | Record::Decided { .. }
+            | Record::PreparedKept { .. } => self.preparation(place, record),
             Record::Kept { .. }
             | Record::IdKept { .. }
             | Record::Tracked { .. }
@@ -241,6 +232,31 @@ impl Model {
             | Record::Totals { .. } => {
                 violated(RECORDS, "a record of checkpoints lies in a chunk".to_owned())
             }
+        }
+    }
+
+    fn lane(&mut self, record: &Record<'_>) -> Result<(), Violation> {
+        match record {
+            Record::LaneOpened { lane, client, position, .. } => {
+                if self.lanes.last_key_value().is_some_and(|(newest, _)| newest >= lane) {
+                    return violated(RECORDS, format!("lane {} was issued before", lane.0));
+                }
+                self.lanes.insert(*lane, Lane { client: *client, position: *position, open: true });
+                Ok(())
+            }
+            Record::LaneVoid { lane, position, .. } => {
+                let lane = self.open_lane(*lane)?;
+                lane.position = lane.position.max(*position);
+                Ok(())
+            }
+            Record::LaneClosed { lane } => {
+                let closed = self.open_lane(*lane)?;
+                closed.open = false;
+                let client = closed.client;
+                self.forget_redrives_of(client);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -259,7 +275,7 @@ impl Model {
             let what = format!("send {tag} is stored as {} and {}", number.0, stored.number.0);
             return violated(DUPLICATE, what);
         }
-        if self.messages.last_key_value().is_some_and(|(newest, _)| *newest >= stored.number) {
+        if !self.is_new(stored.number) {
             let what = format!("message number {} was issued before", stored.number.0);
             return violated(RECORDS, what);
         }

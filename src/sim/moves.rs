@@ -6,6 +6,7 @@ use crate::log::{Place, Record};
 use crate::sim::check::{Violation, violated};
 use crate::sim::fact::Tag;
 use crate::sim::model::{Model, Whereabouts};
+use crate::sim::prepared::Fate;
 
 const MOVED: &str = "moved-is-the-same";
 
@@ -14,7 +15,9 @@ impl Model {
     pub(super) fn relocate(&mut self, place: Place, record: &Record<'_>) -> Result<(), Violation> {
         let Record::Moved { from, queue, lease, message: moved } = record else { return Ok(()) };
         let number = moved.number;
-        let Some(message) = self.messages.get_mut(&number) else {
+        let half = self.halves.get_mut(&number).filter(|half| half.fate == Fate::Open);
+        let half = half.map(|half| &mut half.message);
+        let Some(message) = self.messages.get_mut(&number).or(half) else {
             return violated(MOVED, format!("message {} was never stored", number.0));
         };
         let stands = match lease {

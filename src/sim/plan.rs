@@ -9,6 +9,7 @@ use crate::sim::disk::DiskPlan;
 use crate::sim::fault::Fault;
 use crate::sim::ids::IDS_MIN;
 use crate::sim::network::NetworkPlan;
+use crate::sim::prepared::{AGE_MS_MAX, CHECK_AFTER_MS, CHECKS_MAX};
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 
 /// What a run has to reach before its faults stop.
@@ -93,6 +94,9 @@ fn limits(dice: &mut Dice) -> Limits {
         repair_bytes_max: *dice.choose(&[1 << 10, 64 << 10]),
         gap_messages_max: *dice.choose(&[5, 100]),
         dedupe_ids_max: *dice.choose(&[IDS_MIN, 20_000]),
+        prepared_check_after_ms: CHECK_AFTER_MS,
+        prepared_checks_max: CHECKS_MAX,
+        prepared_age_ms_max: AGE_MS_MAX,
         replies_max: *dice.choose(&[300, 40_000]),
         calls_max: *dice.choose(&[20, 100_000]),
         publishers_max: *dice.choose(&[24, 10_000]),

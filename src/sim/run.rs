@@ -76,6 +76,9 @@ totals! {
     given_on,
     /// Times at which a schedule was due and fired.
     fired,
+    /// Prepared messages that were decided about, and questions about them.
+    decided,
+    questions,
     /// Advisories that were heard.
     advisories,
     /// Dead letters that were moved back.
@@ -123,6 +126,8 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         stale_settlements: count(checkers.leases.stale()),
         given_on: count(checkers.chain.given_on()),
         fired: world.model.fired_total,
+        decided: count(checkers.prepared.decided()),
+        questions: count(checkers.prepared.questions()),
         advisories: count(checkers.advisories.told()),
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),

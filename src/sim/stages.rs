@@ -79,6 +79,7 @@ impl Stages {
             past: None,
             ttl_ms: ttl_ms_of(tag),
             priority: None,
+            prepare: None,
         };
         let next = STAGES.get(step.stage + 1);
         let writes: Vec<Staged<'_>> =

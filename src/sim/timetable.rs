@@ -97,6 +97,7 @@ impl Planner {
                     past: None,
                     ttl_ms: ttl_ms_of(tag),
                     priority: priority(queue, tag),
+                    prepare: None,
                 };
                 let scheduling = Scheduling { key, when, item };
                 let request = client.schedule(now, queue, &scheduling, None).ok()?;

@@ -19,6 +19,7 @@ use crate::sim::dice::{Dice, Ratio};
 use crate::sim::draft::{Draft, body_bytes};
 use crate::sim::fact::{Act, Ask, ProcessId, Tag};
 use crate::sim::operator::Operator;
+use crate::sim::prepared::{Preparer, decide};
 use crate::sim::queues::{OWN_QUEUES, QUEUES, queue_options};
 use crate::sim::redriver::Redriver;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
@@ -47,6 +48,12 @@ pub enum Chore {
         queue: &'static str,
         id: String,
         tag: Tag,
+    },
+    /// Answer a question about a prepared message.
+    Decide {
+        queue: String,
+        id: String,
+        commit: bool,
     },
     /// Do something to a queue that was in this state.
     Operate {
@@ -91,6 +98,7 @@ pub struct User {
     operator: Operator,
     stages: Stages,
     planner: Planner,
+    preparer: Preparer,
     /// Queues whose state was asked for.
     inspected: Vec<(RequestId, &'static str)>,
     /// Sends whose messages are tracked, until they are confirmed.
@@ -116,6 +124,7 @@ impl User {
             operator: Operator::default(),
             stages: Stages::default(),
             planner: Planner::default(),
+            preparer: Preparer::default(),
             inspected: Vec::new(),
             tracked: Vec::new(),
             values: BTreeMap::new(),
@@ -150,6 +159,9 @@ impl User {
                 let processed = self.one_in(2);
                 let asked = client.track(now, queue, &id, processed);
                 done.asks.extend(asked.ok().map(|request| Ask::Track { request, tag }));
+            }
+            Chore::Decide { queue, id, commit } => {
+                done.asks.extend(decide(client, now, &queue, &id, commit));
             }
             Chore::Operate { queue, state } => {
                 done.asks.extend(self.operate(client, now, queue, &state));
@@ -195,7 +207,7 @@ impl User {
 
     /// One verb, drawn at random.
     fn work(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
-        const WEIGHTS: [u32; 17] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 4, 3, 2, 1];
+        const WEIGHTS: [u32; 18] = [30, 16, 12, 3, 2, 3, 3, 3, 2, 2, 2, 1, 1, 4, 3, 2, 8, 1];
         match self.dice.weighted(&WEIGHTS) {
             0 => self.send(client, now),
             1 => {
@@ -241,6 +253,11 @@ impl User {
             15 => {
                 let tag = self.tag();
                 self.planner.work(&mut self.dice, client, now, tag)
+            }
+            16 => {
+                let (process, serial) = (self.process, &mut self.serial);
+                let tag = || next_tag(process, serial);
+                self.preparer.work(&mut self.dice, client, now, tag)
             }
             _ => {
                 let call = take_some(&mut self.calls, &mut self.dice)?;
@@ -386,6 +403,12 @@ impl User {
     pub fn hear(&mut self, event: &Event, calm: bool) -> Vec<(Micros, Chore)> {
         self.redriver.hear(event);
         self.planner.hear(event);
+        let mut chores = self.preparer.hear(&mut self.dice, event, calm);
+        chores.extend(self.react(event, calm));
+        chores
+    }
+
+    fn react(&mut self, event: &Event, calm: bool) -> Vec<(Micros, Chore)> {
         match event {
             Event::Delivery { lease, lease_ms, body, tracked, .. } => {
                 if let Some(tag) = Tag::of(body).filter(|_| *tracked) {

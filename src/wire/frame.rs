@@ -10,18 +10,15 @@ use alloc::vec::Vec;
 use crate::cbor::variants;
 use crate::error::Code;
 use crate::id::{
-    CallId, CandidateId, ClientId, ConsumerId, LeaseNumber, LogId, MessageNumber, MethodId,
-    PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term, WatchId,
+    CallId, CandidateId, CheckerId, ClientId, ConsumerId, LeaseNumber, LogId, MessageNumber,
+    MethodId, PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    WatchId,
 };
-use crate::options::{ConsumeOptions, QueueOptions};
+use crate::options::{ConsumeOptions, Durability, QueueOptions};
 use crate::time::UnixMillis;
 pub use crate::wire::admin::{Policy, QueueEntry, QueueStats};
 pub use crate::wire::death::{Death, History, Reason};
-pub use crate::wire::parts::{
-    Acked, Browse, CallKey, Delivery, Duplicate, Hello, Item, Live, Newest, Outcome, Past,
-    PeerEntry, Properties, QueueCounts, QueueMessage, QueuePlace, Reached, Settlement, Staged,
-    StorageReport, Tracking, Welcome,
-};
+pub use crate::wire::parts::*;
 pub use crate::wire::redrive::{Filter, Identity, Redrive, Task};
 pub use crate::wire::schedule::{Firing, ScheduleEntry, Scheduling, When};
 
@@ -140,7 +137,7 @@ variants! {
             queue: &'a str,
             /// Refusals up to here are known to the client and given up.
             refusals_seen: Sequence,
-            durability: Option<crate::options::Durability>,
+            durability: Option<Durability>,
             items: Vec<Item<'a>>,
         },
         /// C. Stores all items and acknowledges all deliveries, or does nothing: as one record
@@ -149,7 +146,7 @@ variants! {
         74 => Commit {
             sequence: Sequence,
             refusals_seen: Sequence,
-            durability: Option<crate::options::Durability>,
+            durability: Option<Durability>,
             writes: Vec<Staged<'a>>,
             acks: Vec<Acked<'a>>,
         },
@@ -323,7 +320,7 @@ variants! {
             queue: &'a str,
             /// As in `Send`.
             refusals_seen: Sequence,
-            durability: Option<crate::options::Durability>,
+            durability: Option<Durability>,
             scheduling: Scheduling<'a>,
         },
         /// C. Ends the schedule that had this number in a list. Answered by `Counted`.
@@ -343,6 +340,26 @@ variants! {
             request: RequestId,
             schedules: Vec<ScheduleEntry<'a>>,
             more: bool,
+        },
+        /// C. Sends the prepared message of this id, or drops it. `Counted` answers with the number
+        /// of the message that it repeats, or 0; asked again, what was decided first does.
+        82 => Decide {
+            request: RequestId,
+            queue: &'a str,
+            id: &'a str,
+            commit: bool,
+            durability: Option<Durability>,
+        },
+        /// C. May be asked about prepared messages of the queue; without one, no more.
+        83 => Checker {
+            checker: CheckerId,
+            queue: Option<&'a str>,
+        },
+        /// N. Answers `Checker`. With a message it asks for a `Decide`, the `attempts`th time.
+        84 => Check {
+            checker: CheckerId,
+            message: Option<QueueMessage<'a>>,
+            refused: Option<Code>,
         },
         /// N. One message under one lease. The lease is stored.
         14 => Deliver(Delivery<'a>),

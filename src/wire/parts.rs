@@ -27,6 +27,19 @@ structure! {
         pub ttl_ms: Option<u64>,
         /// Below the `priorities` of the queue. A higher one is delivered first; default 0.
         pub priority: Option<u32>,
+        /// It is stored and hidden until its sender decides about it. Not in a transaction or a
+        /// schedule, and not with a past.
+        pub prepare: Option<Prepare>,
+    }
+}
+
+structure! {
+    /// How a message is prepared.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Prepare {
+        /// It is asked about if nobody decided for so long. Not 0. Default: the limit
+        /// `prepared_check_after_ms`.
+        pub check_after_ms: Option<u64>,
     }
 }
 
@@ -338,15 +351,18 @@ pub enum QueuePlace {
     Ready,
     Delayed,
     Leased,
+    /// It is hidden until somebody decides. Only who is asked about it sees it.
+    Prepared,
 }
 
 /// A place is its number, without an array around it.
 impl Read<'_> for QueuePlace {
     fn read(reader: &mut Reader<'_>) -> Self {
-        match reader.uint(2) {
+        match reader.uint(3) {
             0 => Self::Ready,
             1 => Self::Delayed,
-            _ => Self::Leased,
+            2 => Self::Leased,
+            _ => Self::Prepared,
         }
     }
 }
@@ -417,5 +433,8 @@ structure! {
         pub id: QueueId,
         /// The newest message of the log.
         pub newest: MessageNumber,
+        /// Hidden until somebody decides about it. They take up room as others do. Absent if there
+        /// is none.
+        pub prepared: Option<u64>,
     }
 }

@@ -224,6 +224,22 @@ fn schedule(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::ScheduleList { request, schedules, more } => {
             write!(out, "ScheduleList {} schedules={} more={more}", request.0, schedules.len())
         }
+        _ => prepared(frame, out),
+    }
+}
+
+fn prepared(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Decide { request, queue, id, commit, .. } => {
+            write!(out, "Decide {} {queue} {id} commit={commit}", request.0)
+        }
+        Frame::Checker { checker, queue } => {
+            write!(out, "Checker {} {}", checker.0, queue.unwrap_or("no more"))
+        }
+        Frame::Check { checker, message, refused } => {
+            let number = message.map(|message| message.number.0);
+            write!(out, "Check {} number={number:?} {}", checker.0, text(*refused))
+        }
         _ => Ok(()),
     }
 }

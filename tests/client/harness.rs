@@ -46,6 +46,7 @@ pub fn item(body: &[u8]) -> Item<'_> {
         past: None,
         ttl_ms: None,
         priority: None,
+        prepare: None,
     }
 }
 

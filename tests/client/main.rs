@@ -11,6 +11,7 @@ mod leadership;
 mod link;
 mod live;
 mod liveness;
+mod prepared;
 mod publish;
 mod schedules;
 mod sends;

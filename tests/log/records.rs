@@ -6,11 +6,11 @@ use tabmq::id::{
     ChunkNumber, ClientId, ConsumerId, LaneId, LeaseNumber, MessageNumber, QueueId, RequestId,
     Sequence, Term,
 };
-use tabmq::log::record::{LeaseEnd, StoredMessage, TrackEnd};
+use tabmq::log::record::{Decision, LeaseEnd, StoredMessage, TrackEnd};
 use tabmq::log::{Place, Record, Removal};
 use tabmq::options::{DeadLetter, Durability, QueueOptions};
 use tabmq::time::UnixMillis;
-use tabmq::wire::frame::{Firing, Item, Reason, Scheduling, When};
+use tabmq::wire::frame::{Firing, Item, Prepare, Reason, Scheduling, When};
 
 const QUEUE: QueueId = QueueId(3);
 const LEASE: LeaseNumber = LeaseNumber(u64::MAX);
@@ -21,11 +21,11 @@ const POSITION: Sequence = Sequence(41);
 
 /// At least one of every kind.
 fn records() -> Vec<Record<'static>> {
-    [messages(), redrives(), lanes_and_roles(), checkpoint()].concat()
+    [messages(), prepared(), redrives(), lanes_and_roles(), checkpoint()].concat()
 }
 
-fn messages() -> Vec<Record<'static>> {
-    let message = StoredMessage {
+const fn message() -> StoredMessage<'static> {
+    StoredMessage {
         queue: QUEUE,
         number: NUMBER,
         lane: LANE,
@@ -39,7 +39,11 @@ fn messages() -> Vec<Record<'static>> {
         past: None,
         expires_at: Some(UnixMillis(70_000)),
         priority: None,
-    };
+    }
+}
+
+fn messages() -> Vec<Record<'static>> {
+    let message = message();
     let delayed = StoredMessage {
         due_at: Some(UnixMillis(5)),
         properties: Some(b"\x80"),
@@ -91,6 +95,24 @@ fn messages() -> Vec<Record<'static>> {
     ]
 }
 
+fn prepared() -> Vec<Record<'static>> {
+    let message = message();
+    let decided = |id, decision| {
+        let (queue, number, at) = (QUEUE, NUMBER, UnixMillis(9));
+        Record::Decided { queue, number, id, decision, at }
+    };
+    vec![
+        Record::Prepared { message, check_after_ms: None },
+        Record::Prepared { message, check_after_ms: Some(9) },
+        Record::Checked { number: NUMBER },
+        decided(None, Decision::Committed { number: NUMBER }),
+        decided(None, Decision::Repeated { original: NUMBER }),
+        decided(Some("1-2-0"), Decision::RolledBack),
+        decided(Some("1-2-1"), Decision::Unanswered),
+        decided(None, Decision::TooOld),
+    ]
+}
+
 fn redrives() -> Vec<Record<'static>> {
     let (properties, delay_ms, track) = (None, None, None);
     let item = Item {
@@ -101,6 +123,7 @@ fn redrives() -> Vec<Record<'static>> {
         past: None,
         ttl_ms: Some(9),
         priority: Some(2),
+        prepare: Some(Prepare { check_after_ms: Some(7) }),
     };
     vec![
         Record::Redrive {
@@ -171,6 +194,23 @@ fn checkpoint() -> Vec<Record<'static>> {
         tracked(Some(TrackEnd::Failed { code: Code::DeadLettered, reason: "rejected" })),
         kept(None, None),
         kept(Some(UnixMillis(9)), Some(b"\x82\x00\x80")),
+        Record::PreparedKept {
+            queue: QUEUE,
+            number: NUMBER,
+            id: "1-2-0",
+            own_id: false,
+            place: Place { chunk: ChunkNumber(300), offset: 48 },
+            body_bytes: 4,
+            properties_bytes: 0,
+            prepared_at: UnixMillis(5),
+            tracked: true,
+            checks: 3,
+            check_after_ms: None,
+            due_at: Some(UnixMillis(9)),
+            expires_at: None,
+            key: None,
+            priority: Some(2),
+        },
         Record::Counters { queue: QUEUE, lane: LANE, message: NUMBER, lease: LEASE, term: Term(3) },
         Record::SettledLately { client: CLIENT, leases: vec![LEASE, LeaseNumber(1)] },
         Record::Totals {

@@ -98,6 +98,7 @@ impl World {
             past: None,
             ttl_ms: None,
             priority: None,
+            prepare: None,
         };
         let request = self.pages[page].realm.client.send(now, "q", &[item], None);
         request.expect("taken");

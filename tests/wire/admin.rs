@@ -41,6 +41,7 @@ pub fn goldens() -> Vec<Golden> {
         past,
         ttl_ms: Some(60_000),
         priority: Some(2),
+        prepare: None,
     };
     vec![
         (

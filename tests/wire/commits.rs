@@ -17,6 +17,7 @@ pub fn goldens() -> Vec<Golden> {
         past: None,
         ttl_ms: None,
         priority: None,
+        prepare: None,
     };
     let acked = Acked { lease: LeaseNumber(7), value: Some(FIVE) };
     vec![

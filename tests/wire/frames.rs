@@ -12,8 +12,8 @@ use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{
-    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, QueueCounts, Reached,
-    Settlement, StorageReport, Tracking, Welcome,
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, Prepare, QueueCounts,
+    Reached, Settlement, StorageReport, Tracking, Welcome,
 };
 
 use crate::admin::admin_frame;
@@ -120,6 +120,7 @@ impl<'a> Dice<'a> {
             }),
             ttl_ms: self.maybe(Self::number),
             priority: self.maybe(Self::short),
+            prepare: self.maybe(|dice| Prepare { check_after_ms: dice.maybe(Self::number) }),
         }
     }
 
@@ -260,6 +261,7 @@ impl<'a> Dice<'a> {
             paused: self.flag(),
             id: QueueId(self.short()),
             newest: MessageNumber(self.number()),
+            prepared: self.maybe(Self::number),
         }
     }
 
@@ -303,6 +305,7 @@ impl<'a> Dice<'a> {
             74 => crate::commits::commit_frame(self),
             75..=77 => publishing_frame(self, tag),
             78..=81 => return crate::schedules::schedule_frame(self, tag),
+            82..=84 => return crate::prepared::prepared_frame(self, tag),
             17..=23 | 38..=41 => self.call_frame(tag),
             42 => Frame::Stand {
                 candidate: CandidateId(self.short()),

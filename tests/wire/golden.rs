@@ -26,7 +26,7 @@ use tabmq::wire::frame::{
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::tags::tag_of;
-use crate::{admin, commits, failure, operate, publishing, schedules};
+use crate::{admin, commits, failure, operate, prepared, publishing, schedules};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -58,7 +58,7 @@ pub fn frame(name: &str) -> Frame<'static> {
 
 fn goldens() -> Vec<Golden> {
     let operated = [failure::goldens(), operate::goldens(), admin::goldens()].concat();
-    let timed = [publishing::goldens(), schedules::goldens()].concat();
+    let timed = [publishing::goldens(), schedules::goldens(), prepared::goldens()].concat();
     let rest = [operated, commits::goldens(), timed, call(), role()].concat();
     [link(), live(), queue(), delivery(), rest].concat()
 }
@@ -181,26 +181,18 @@ fn queue() -> Vec<Golden> {
         dead_letter: Some(DeadLetter::Discard),
         ..QueueOptions::default()
     };
-    let items = vec![
-        Item {
-            body: FIVE,
-            properties: None,
-            delay_ms: None,
-            track: None,
-            past: None,
-            ttl_ms: None,
-            priority: None,
-        },
-        Item {
-            body: FIVE,
-            properties: Some(&[0x81, 0x61, b'k']),
-            delay_ms: Some(1500),
-            track: None,
-            ttl_ms: None,
-            past: None,
-            priority: Some(9),
-        },
-    ];
+    let plain = Item {
+        body: FIVE,
+        properties: None,
+        delay_ms: None,
+        track: None,
+        past: None,
+        ttl_ms: None,
+        priority: None,
+        prepare: None,
+    };
+    let (properties, delay_ms) = (Some(&[0x81, 0x61, b'k'][..]), Some(1500));
+    let items = vec![plain, Item { properties, delay_ms, priority: Some(9), ..plain }];
     let counts = QueueCounts::default();
     let state = QueueCounts { ready: 10, leased: 2, consumers: 1, sent_total: 12, ..counts };
     vec![

@@ -6,6 +6,7 @@ mod failure;
 mod frames;
 mod golden;
 mod operate;
+mod prepared;
 mod publishing;
 mod schedules;
 mod tags;

@@ -13,8 +13,16 @@ const AT: UnixMillis = UnixMillis(1_764_000_000_000);
 pub fn goldens() -> Vec<Golden> {
     let (request, number) = (RequestId(1), MessageNumber(9));
     let (properties, delay_ms, track) = (None, None, None);
-    let item =
-        Item { body: FIVE, properties, delay_ms, track, past: None, ttl_ms: None, priority: None };
+    let item = Item {
+        body: FIVE,
+        properties,
+        delay_ms,
+        track,
+        past: None,
+        ttl_ms: None,
+        priority: None,
+        prepare: None,
+    };
     let when = When::Cron { cron: "30 2 * * *", zone: Some("Europe/Berlin") };
     let schedule = |when| Frame::Schedule {
         sequence: Sequence(4),

@@ -3,7 +3,7 @@
 use tabmq::wire::Frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 81;
+pub const TAG_MAX: u64 = 84;
 
 /// The tag of a frame; zero for one that is not here. Then the comparison with the encoded one
 /// fails.
@@ -96,6 +96,9 @@ const fn queue_tag_of(frame: &Frame<'_>) -> u64 {
         Frame::Unschedule { .. } => 79,
         Frame::ListSchedules { .. } => 80,
         Frame::ScheduleList { .. } => 81,
+        Frame::Decide { .. } => 82,
+        Frame::Checker { .. } => 83,
+        Frame::Check { .. } => 84,
         _ => 0,
     }
 }

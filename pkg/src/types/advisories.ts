@@ -39,6 +39,12 @@ export interface QueueAdvisories {
   redriven: About & { readonly moved: number; readonly into?: string };
   /** Messages were moved out of this queue by hand, to the queue `into`. */
   moved: About & { readonly moved: number; readonly into: string };
+  /** The host dropped a prepared message for which nobody decided. */
+  "rolled-back": About & {
+    readonly number: number;
+    readonly id: string;
+    readonly reason: "unanswered" | "age";
+  };
   purged: About & { readonly messages: number };
   deleted: About;
   /** A consumer let a lease run out. */

@@ -3,6 +3,13 @@ import type { Watch } from "../watch.js";
 import type { Durability, Live, MessageHeaders, Wait } from "./common.js";
 import type { Ingested, IngestOptions, IngestStream } from "./ingest.js";
 import type { Message, MessageOptions } from "./messages.js";
+import type {
+  CheckedMessage,
+  Checker,
+  Prepared,
+  PrepareOptions,
+  Verdict,
+} from "./prepared.js";
 import type { Schedule, ScheduleOptions, ScheduleTime } from "./schedules.js";
 import type { Transaction } from "./transactions.js";
 
@@ -153,6 +160,8 @@ export interface QueueInfo {
   readonly discardedTotal: number;
   /** Nothing is delivered; see `queue.pause`. */
   readonly paused: boolean;
+  /** Waits for a decision; see `queue.prepare`. */
+  readonly prepared: number;
   /** The name of the policy that gives what the queue does not declare; see `admin.policy`. */
   readonly policy: string | undefined;
 }
@@ -422,6 +431,26 @@ export interface Queue<Body, Result = unknown> {
   ): Promise<Ingested>;
   /** The same as a stream to pipe into. */
   writable(options?: IngestOptions): IngestStream<Body>;
+  /**
+   * Stores a message that nobody gets before it is committed; if it is rolled back it is gone. It
+   * outlives this tab. Until then it is in no count but `prepared`, and takes up room as others
+   * do, so that a commit is not refused for lack of it: rejects with `FULL`. One of an `id` that is
+   * prepared already is that one.
+   */
+  prepare(body: Body, options?: PrepareOptions): Promise<Prepared<Result>>;
+  /** The message that was prepared under this id, also by another tab or before a reload. */
+  prepared(id: string): Prepared<Result>;
+  /**
+   * Answers for prepared messages of this queue, by whichever tab, for which nobody decided: one of
+   * those who do is asked after `checkAfter`, another one the next time. After
+   * `limits.prepared_checks_max` questions (15), or `limits.prepared_age_ms_max` (4 hours), the
+   * node rolls the message back and tells so on `$tabmq.queue.rolled-back.<queue>`. A handler that
+   * throws does not know.
+   */
+  onCheck(
+    handler: (message: CheckedMessage<Body>) => Verdict | Promise<Verdict>,
+    options?: { signal?: AbortSignal },
+  ): Checker;
   /** What becomes of a message sent with `track`, also by another tab or before a reload. */
   receipt(id: string): Tracking<Result>;
   /** Ack on return, retry on throw; see `Retry` and `Reject`. */

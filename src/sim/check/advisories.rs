@@ -8,10 +8,12 @@ use alloc::string::String;
 use crate::cbor::{self, Malformed};
 use crate::client::io::Event;
 use crate::id::{MessageNumber, SubscriptionId};
+use crate::log::record::Decision;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::deaths::Death;
 use crate::sim::fact::{Ask, Fact, ProcessId};
 use crate::sim::model::Whereabouts;
+use crate::sim::prepared::Fate;
 use crate::wire::frame::Reason;
 
 const TRUE: &str = "advisory-is-true";
@@ -61,6 +63,11 @@ impl Advisories {
                 message.expired || message.deaths.iter().any(died)
             }
             (Some("discarded"), Some(message)) => message.whereabouts == Whereabouts::Discarded,
+            (Some("rolled-back"), _) => {
+                let half = told.number.and_then(|number| view.model.halves.get(&number));
+                half.is_some_and(|half| half.fate == Fate::Decided(Decision::Unanswered))
+                    || half.is_some_and(|half| half.fate == Fate::Decided(Decision::TooOld))
+            }
             (Some("dead-lettered" | "discarded" | "expired"), None) => false,
             _ => true,
         };

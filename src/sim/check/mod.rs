@@ -9,6 +9,7 @@ pub mod flow;
 pub mod leases;
 pub mod live;
 pub mod numbers;
+pub mod prepared;
 pub mod redrives;
 pub mod requests;
 pub mod results;
@@ -86,6 +87,7 @@ checkers! {
     leases: leases::Leases,
     chain: chain::Chain,
     numbers: numbers::Numbers,
+    prepared: prepared::Prepared,
     redrives: redrives::Redrives,
     advisories: advisories::Advisories,
     calls: calls::Calls,

@@ -56,6 +56,12 @@ impl Requests {
                 self.tracks.insert((process, *request));
                 return;
             }
+            Ask::Prepare { request, .. } => (Key::Request(*request), "prepare"),
+            Ask::Decide { request, .. } => (Key::Request(*request), "decide"),
+            Ask::Check { checker } => (Key::Handle(Handle::Checker(*checker)), "check"),
+            Ask::EndCheck { checker } => {
+                return self.drop_handle(process, Handle::Checker(*checker));
+            }
             Ask::Redrive { request } => (Key::Request(*request), "redrive"),
             Ask::CancelRedrive { request } => {
                 self.waiting.remove(&(process, Key::Request(*request)));
@@ -119,6 +125,9 @@ impl Requests {
             }
             Event::Consuming { consumer, .. } => {
                 return self.answered(process, Handle::Consumer(*consumer));
+            }
+            Event::Check { checker, message: None } => {
+                return self.answered(process, Handle::Checker(*checker));
             }
             Event::Serving { service } => return self.answered(process, Handle::Service(*service)),
             Event::HandleRefused { handle, .. } => return self.answered(process, *handle),

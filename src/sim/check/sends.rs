@@ -169,6 +169,12 @@ impl Checker for Sends {
                 let asked = Asked { tags, ids, durability, in_order: true };
                 self.asked.insert((*process, *request), asked);
             }
+            // Ordered as a send is. What becomes of its message is another checker's affair.
+            Fact::Asked { process, ask: Ask::Prepare { request, .. } } => {
+                let (tags, ids) = (Vec::new(), Vec::new());
+                let asked = Asked { tags, ids, durability: None, in_order: true };
+                self.asked.insert((*process, *request), asked);
+            }
             Fact::Asked { process, ask: Ask::Commit { request, tags, .. } } => {
                 let asked = Asked {
                     tags: tags.clone(),

@@ -55,6 +55,11 @@ impl Stored {
                 None
             }
             Frame::Deliver(delivery) => return self.delivered(view, client, delivery),
+            Frame::Check { message: Some(asked), .. } => {
+                let half = model.halves.get(&asked.number);
+                let stored = half.is_some_and(|half| half.checks >= asked.attempts);
+                (!stored).then(|| format!("Check {}", asked.number.0))
+            }
             Frame::Settled { lease, refused: None } => unsettled(view, *lease),
             Frame::Lead { term, .. } => {
                 let began = model.terms.get(term).is_some_and(|(_, leader)| *leader == client);

@@ -12,6 +12,7 @@ use crate::sim::check::expiry::expires;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, ProcessId};
 use crate::sim::model::{Model, Whereabouts};
+use crate::sim::prepared::Fate;
 use crate::sim::schedule::{Micros, SECOND};
 use crate::wire::frame::{QueueCounts, QueueStats};
 
@@ -29,7 +30,7 @@ pub struct Watches {
     leaving: BTreeSet<ProcessId>,
     /// The log lost something, so totals may be lower than they were.
     shaken: bool,
-    /// When a schedule was fired last.
+    /// When a schedule was fired last, or a prepared message decided about.
     fired_at: Micros,
     told: usize,
 }
@@ -62,17 +63,22 @@ impl Watches {
     }
 }
 
-/// What is ready, delayed or leased in a queue.
-fn counted(model: &Model, name: &str) -> Option<(u64, u64, u64)> {
+/// What is ready or delayed, leased and prepared in a queue, and the bodies of it.
+fn counted(model: &Model, name: &str) -> Option<(u64, u64, u64, u64)> {
     let (id, _) = model.queues.iter().find(|(_, queue)| queue.name == name)?;
-    let mut counts = (0, 0, 0);
+    let mut counts = (0, 0, 0, 0);
     for message in model.messages.values().filter(|message| message.queue == *id) {
         match message.whereabouts {
             Whereabouts::Waiting { .. } => counts.0 += 1,
             Whereabouts::Leased(_) => counts.1 += 1,
             _ => {}
         }
-        counts.2 += message.body_bytes * u64::from(is_here(message.whereabouts));
+        counts.3 += message.body_bytes * u64::from(is_here(message.whereabouts));
+    }
+    let open = model.halves.values().filter(|half| half.fate == Fate::Open);
+    for half in open.filter(|half| half.message.queue == *id) {
+        counts.2 += 1;
+        counts.3 += half.message.body_bytes;
     }
     Some(counts)
 }
@@ -103,6 +109,8 @@ impl Checker for Watches {
                 let fired = |(_, record): &(Place, Record<'_>)| match record {
                     Record::Message(message) => message.lane == LaneId(0),
                     Record::Removed { removal, .. } => expires(removal),
+                    // The node gives it up at a time, too, or asks at one.
+                    Record::Decided { .. } => true,
                     _ => false,
                 };
                 if records.iter().any(fired) {
@@ -124,8 +132,8 @@ impl Checker for Watches {
         for ((process, _), watched) in self.watched.iter().filter(|((p, _), _)| staying(p)) {
             let told = watched.told.map(|stats| {
                 stats.map(|QueueStats { state, bytes, .. }| {
-                    let QueueCounts { ready, delayed, leased, .. } = state;
-                    (ready + delayed, leased, bytes)
+                    let QueueCounts { ready, delayed, leased, prepared, .. } = state;
+                    (ready + delayed, leased, prepared.unwrap_or(0), bytes)
                 })
             });
             let is = counted(view.model, &watched.queue);

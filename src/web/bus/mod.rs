@@ -5,6 +5,7 @@
 
 mod admin;
 mod live;
+mod prepared;
 mod queue;
 mod routes;
 mod service;
@@ -26,6 +27,7 @@ use crate::options::Durability;
 use crate::time::Now;
 pub use crate::web::bus::admin::{Admin, List, Watch};
 pub use crate::web::bus::live::{Heard, Message, Subscription};
+pub use crate::web::bus::prepared::{Asked, Checker, Prepared};
 use crate::web::bus::queue::receipts;
 pub use crate::web::bus::queue::{Consumer, Delivery, Page, Queue, Receipt};
 use crate::web::bus::routes::{Answer, Routes};

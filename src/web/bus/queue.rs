@@ -27,8 +27,8 @@ const PREFETCH_BYTES: u32 = 4 << 20;
 /// A queue by its name.
 #[derive(Clone)]
 pub struct Queue {
-    bus: Bus,
-    name: String,
+    pub(super) bus: Bus,
+    pub(super) name: String,
 }
 
 /// A message that is stored on this device. Lane, sequence and index are its id.
@@ -91,6 +91,7 @@ impl Queue {
             past: None,
             ttl_ms: None,
             priority: None,
+            prepare: None,
         };
         let receipts = self.send_batch(&[item], None).await?;
         receipts.first().copied().ok_or(Code::Internal.into())

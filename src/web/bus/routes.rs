@@ -10,8 +10,8 @@ use futures_channel::oneshot;
 use crate::client::io::{CallOutcome, Event, Handle, Peer};
 use crate::error::Code;
 use crate::id::{
-    CallId, ConsumerId, LaneId, LeaseNumber, RequestId, Sequence, ServiceId, SubscriptionId,
-    WatchId,
+    CallId, CheckerId, ConsumerId, LaneId, LeaseNumber, RequestId, Sequence, ServiceId,
+    SubscriptionId, WatchId,
 };
 use crate::sorted::{Line, Map};
 use crate::web::bus::Error;
@@ -50,6 +50,8 @@ pub struct Routes {
     pub leases: Line<LeaseNumber, oneshot::Sender<()>>,
     /// What each watched queue looked like last.
     pub watches: Map<WatchId, mpsc::UnboundedSender<Option<QueueStats>>>,
+    /// Prepared messages that are asked about.
+    pub checkers: Map<CheckerId, mpsc::UnboundedSender<Vec<u8>>>,
     pub services: Map<ServiceId, mpsc::UnboundedSender<Dispatched>>,
     pub handles: Map<Handle, oneshot::Sender<Result<(), Error>>>,
     pub ready: Vec<oneshot::Sender<Result<(), Error>>>,
@@ -159,6 +161,13 @@ impl Routes {
                 let Some(sender) = self.watches.get(&watch) else { return };
                 let _ = sender.unbounded_send(stats);
             }
+            Event::Check { checker, message } => {
+                let Some(message) = message else {
+                    return self.handle(Handle::Checker(checker), Ok(()));
+                };
+                let Some(sender) = self.checkers.get(&checker) else { return };
+                let _ = sender.unbounded_send(message);
+            }
             Event::Dispatch { key, service, method, arguments, .. } => {
                 let Some(sender) = self.services.get(&service) else { return };
                 let _ = sender.unbounded_send(Dispatched { key, method, arguments });
@@ -199,6 +208,7 @@ impl Routes {
             Handle::Consumer(consumer) => drop(self.consumers.remove(&consumer)),
             Handle::Service(service) => drop(self.services.remove(&service)),
             Handle::Watch(watch) => drop(self.watches.remove(&watch)),
+            Handle::Checker(checker) => drop(self.checkers.remove(&checker)),
             Handle::Candidate(_) => {}
         }
     }

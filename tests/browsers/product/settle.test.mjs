@@ -36,6 +36,7 @@ async function prepare() {
   const sentTo = ["known", "batches", "streamed", "piped", "long"];
   for (const name of [...sentTo, "paused", "purged", "deleted", "gone"])
     await bus.queue(name).ready();
+  for (const id of ["sent", "gone"]) await bus.queue("halves").prepare(id, { id });
   globalThis.pipe = async (sink) => {
     const writer = sink.getWriter();
     await writer.write({ body: 1 });
@@ -97,6 +98,10 @@ function beginVerbs(timeout) {
       bus.queue("timed").schedule("k", { every: "1d" }, 1, wait).then(() => undefined),
     "queue.unschedule": () => bus.queue("timed").unschedule("other", wait),
     "queue.schedules": () => bus.queue("timed").schedules(wait).then(() => undefined),
+    "queue.prepare": () => bus.queue("halves").prepare(1, wait).then(() => undefined),
+    "prepared.commit": () => bus.queue("halves").prepared("sent").commit(wait).then(() => 0),
+    "prepared.rollback": () => bus.queue("halves").prepared("gone").rollback(wait),
+    "checker.ready": () => bus.queue("halves").onCheck(() => "unknown").ready(wait),
     "queue.browse": () => known.browse(wait).next().then(() => undefined),
     "consumer.ready": () => bus.queue("other").process(() => {}).ready(wait),
     "consumer.stop": () => stopping.stop({ drain: true, ...wait }),
