@@ -1,5 +1,7 @@
 //! What the log itself costs, over a store in memory.
 
+use std::ops::Range;
+
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tabmq::id::{ChunkNumber, Epoch, LaneId, LogId, MessageNumber, QueueId, Sequence};
@@ -93,21 +95,33 @@ fn checkpoint_again(bencher: Bencher<'_, '_>) {
     let (mut log, _) = recover(&mut store);
     let mut first = 1;
     bencher.counter(ItemsCount::new(MESSAGES)).bench_local(|| {
-        log.begin_checkpoint();
-        for number in first..first + MESSAGES {
-            log.checkpoint_record(&Record::Kept {
-                queue: QueueId(1),
-                number: MessageNumber(number),
-                place: Place { chunk: ChunkNumber(number / 1000), offset: 48 },
-                body_bytes: 200,
-                attempts: 0,
-                due_at: None,
-                deaths: None,
-                properties_bytes: None,
-                key: None,
-                expires_at: None,
-                priority: None,
-            });
+        let end = first + MESSAGES;
+        let ends = [(first.saturating_sub(BATCH), first), (end.saturating_sub(BATCH), end)];
+        let changed = ends.map(|(start, end)| MessageNumber(start)..MessageNumber(end));
+        let runs = log.begin_pieces(&changed);
+        let numbers = |run: &Vec<Range<MessageNumber>>| {
+            run[0].start.0.max(first)..run[run.len() - 1].end.0.min(end)
+        };
+        for run in &runs {
+            log.begin_run(run[0].start);
+            for number in numbers(run) {
+                log.piece_record(
+                    MessageNumber(number),
+                    &Record::Kept {
+                        queue: QueueId(1),
+                        number: MessageNumber(number),
+                        place: Place { chunk: ChunkNumber(number / 1000), offset: 48 },
+                        body_bytes: 200,
+                        attempts: 0,
+                        due_at: None,
+                        deaths: None,
+                        properties_bytes: None,
+                        key: None,
+                        expires_at: None,
+                        priority: None,
+                    },
+                );
+            }
         }
         log.finish_checkpoint();
         drain(&mut log, &mut store);

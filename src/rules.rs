@@ -58,6 +58,8 @@ rules! {
     missing_chunk_detection,
     /// A chunk is deleted by the checkpoint that knows where its messages went, and not before.
     delete_by_checkpoint,
+    /// A checkpoint writes each part of the index in which something changed.
+    changes_written,
     /// A client sends what has no answer again after it resumed.
     resend_after_resume,
     /// A send is accepted only right after the one before it in its lane.

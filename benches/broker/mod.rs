@@ -123,7 +123,9 @@ impl Bench {
                 Output::Storage { op, action } => {
                     if let StorageAction::Commit { puts, deletes, .. } = &action {
                         self.stored.extend(puts.iter().map(|(key, bytes)| (*key, bytes.len())));
-                        self.stored.retain(|key, _| !deletes.contains(key));
+                        for key in deletes {
+                            self.stored.remove(key);
+                        }
                     }
                     let result = self.store.perform(&action);
                     self.node.handle_input(NOW, Input::Stored { op, result });

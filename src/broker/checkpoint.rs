@@ -1,17 +1,22 @@
 //! The durable state as records: replaying them gives the state again.
 
-use crate::broker::queue::{Entry, Queue};
+use crate::broker::pieces;
 use crate::broker::state::State;
 use crate::broker::tracks::End;
-use crate::id::{LaneId, QueueId, Sequence};
+#[cfg(feature = "sim")]
+use crate::id::MessageNumber;
+use crate::id::{LaneId, Sequence};
 use crate::log::{Log, Record};
 use crate::time::UnixMillis;
+use crate::rules::Rules;
 use crate::wire::frame::Duplicate;
 
-/// Writes a checkpoint of `state`.
-pub fn write(state: &State, log: &mut Log) {
-    log.begin_checkpoint();
-    for_each_record(state, &mut |record| log.checkpoint_record(record));
+/// Writes a checkpoint of `state`: whole, but for the waiting messages, of which the log has those
+/// pieces in which nothing changed.
+pub fn write(state: &mut State, log: &mut Log, rules: Rules) {
+    write_queues(state, &mut |record| log.checkpoint_record(record));
+    pieces::write(state, log, rules);
+    write_rest(state, &mut |record| log.checkpoint_record(record));
     for (lane, opened) in state.lanes.iter() {
         for (position, code) in opened.refused.iter() {
             let (lane, position, refused) = (*lane, *position, Some(*code));
@@ -30,20 +35,36 @@ pub fn write(state: &State, log: &mut Log) {
 #[cfg(feature = "sim")]
 pub fn digest(state: &State) -> u64 {
     let mut bytes = alloc::vec::Vec::new();
-    for_each_record(state, &mut |record| {
-        crate::cbor::encode(record, &mut bytes);
-    });
+    let mut write = |record: &Record<'_>| crate::cbor::encode(record, &mut bytes);
+    write_queues(state, &mut write);
+    for (id, queue) in state.queues.iter() {
+        for (number, entry, due_at) in queue.waiting_in(MessageNumber(0)..MessageNumber(u64::MAX)) {
+            write(&state.kept(*id, number, &entry, due_at));
+        }
+    }
+    write_rest(state, &mut write);
     xxhash_rust::xxh64::xxh64(&bytes, 0)
 }
 
-fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
+fn write_queues(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     // Before the queues, so that each follows its policy once.
     for (name, policy) in state.policies.iter() {
         write(&Record::Policy(policy.as_frame(name)));
     }
     for (id, queue) in state.queues.iter() {
-        write_queue(state, *id, queue, write);
+        let (id, options, owner) = (*id, queue.declared.clone(), queue.owner);
+        write(&Record::Declared { queue: id, name: &queue.name, options, owner });
+        if let Some(pause) = queue.paused {
+            write(&Record::Paused { queue: id, paused: true, until: pause.until });
+        }
+        if queue.traced {
+            write(&Record::Traced { queue: id, traced: true });
+        }
     }
+}
+
+/// What follows the waiting messages.
+fn write_rest(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     write_leases(state, write);
     for (queue, number, id, stored_at) in state.dedupe.iter() {
         write(&Record::IdKept { queue, number, id, stored_at });
@@ -105,35 +126,6 @@ fn for_each_record(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     });
 }
 
-fn write_queue(state: &State, id: QueueId, queue: &Queue, write: &mut dyn FnMut(&Record<'_>)) {
-    let options = queue.declared.clone();
-    let owner = queue.owner;
-    write(&Record::Declared { queue: id, name: &queue.name, options, owner });
-    if let Some(pause) = queue.paused {
-        write(&Record::Paused { queue: id, paused: true, until: pause.until });
-    }
-    if queue.traced {
-        write(&Record::Traced { queue: id, traced: true });
-    }
-    let ready = queue.ready().map(|(number, entry)| (number, entry, None));
-    let delayed = queue.delayed().map(|(due_at, number, entry)| (number, entry, Some(due_at)));
-    for (number, entry, due_at) in ready.chain(delayed) {
-        write(&Record::Kept {
-            queue: id,
-            number,
-            place: entry.place,
-            body_bytes: entry.body_bytes,
-            attempts: entry.attempts,
-            due_at,
-            deaths: state.deaths.of(number),
-            properties_bytes: properties_bytes(&entry),
-            expires_at: state.expiries.of(number),
-            key: state.marks.of(number).key(),
-            priority: state.marks.of(number).priority(),
-        });
-    }
-}
-
 /// Prepared messages, then what was decided lately about others.
 fn write_prepared(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     for (number, prepared) in state.prepared.iter() {
@@ -165,19 +157,7 @@ fn write_prepared(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
 /// Leased messages, then their leases, then the totals, which replaying the leases would move.
 fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     for (number, lease) in state.leases.iter() {
-        write(&Record::Kept {
-            queue: lease.queue,
-            number: lease.number,
-            place: lease.entry.place,
-            body_bytes: lease.entry.body_bytes,
-            attempts: lease.entry.attempts,
-            due_at: None,
-            deaths: state.deaths.of(lease.number),
-            properties_bytes: properties_bytes(&lease.entry),
-            expires_at: state.expiries.of(lease.number),
-            key: state.marks.of(lease.number).key(),
-            priority: state.marks.of(lease.number).priority(),
-        });
+        write(&state.kept(lease.queue, lease.number, &lease.entry, None));
         write(&Record::Leased {
             lease: *number,
             queue: lease.queue,
@@ -198,8 +178,4 @@ fn write_leases(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             discarded: queue.totals.discarded_total,
         });
     }
-}
-
-fn properties_bytes(entry: &Entry) -> Option<u32> {
-    Some(entry.properties_bytes).filter(|bytes| *bytes > 0)
 }

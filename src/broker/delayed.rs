@@ -10,7 +10,7 @@ impl Broker {
     pub(super) fn wake_delayed(&mut self, now: Now) {
         while let Some(id) = self.delayed.pop_due(now.unix) {
             if let Some(queue) = self.state.queues.get_mut(&id) {
-                queue.wake(now.unix, &self.state.marks);
+                queue.wake(now.unix, &mut self.state.beside);
             }
             self.dirty_queues.insert(id);
             self.watch_delayed(id);

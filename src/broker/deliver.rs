@@ -189,7 +189,7 @@ impl Broker {
         if let Some(lease) = live {
             self.end_lease(lease, LeaseEnd::Acked { value: None }, true);
         } else if let Some(queue) = self.state.queues.get_mut(&queue) {
-            queue.take(message, &self.state.marks);
+            queue.take(message, &mut self.state.beside);
         }
     }
 

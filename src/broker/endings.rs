@@ -36,7 +36,7 @@ impl State {
             }
         }
         let Some(queue) = self.queues.get_mut(&lease.queue) else { return Liveness::Same };
-        queue.let_go(number, &lease, &self.marks);
+        queue.let_go(number, &lease, &self.beside.marks);
         if let Some(end) = track_end_of_lease(end) {
             self.tracks.end(lease.number, &end);
         }
@@ -45,12 +45,12 @@ impl State {
             LeaseEnd::Acked { .. } => queue.totals.acked_total += 1,
             LeaseEnd::Discarded { .. } => queue.totals.discarded_total += 1,
             LeaseEnd::Released => {
-                queue.put(lease.number, lease.entry, None, &self.marks);
+                queue.put(lease.number, lease.entry, None, &mut self.beside);
                 self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
             LeaseEnd::Failed { due_at } => {
-                queue.put(lease.number, failed, *due_at, &self.marks);
+                queue.put(lease.number, failed, *due_at, &mut self.beside);
                 self.expiries.put(lease.number, lease.queue);
                 return Liveness::Same;
             }
@@ -71,7 +71,7 @@ impl State {
     ) -> Liveness {
         self.expiries.remove(number);
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
-        let Some(entry) = queue.take(number, &self.marks) else { return Liveness::Same };
+        let Some(entry) = queue.take(number, &mut self.beside) else { return Liveness::Same };
         self.tracks.end(number, &track_end_of_removal(removal));
         match removal {
             Removal::Discarded { .. } | Removal::Expired { .. } => {
@@ -115,7 +115,7 @@ impl State {
             return Liveness::Release(entry);
         };
         grave.totals.sent_total += 1;
-        grave.put(number, Entry { attempts: 0, ..entry }, None, &self.marks);
+        grave.put(number, Entry { attempts: 0, ..entry }, None, &mut self.beside);
         Liveness::Same
     }
 }

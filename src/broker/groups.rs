@@ -87,14 +87,10 @@ impl Mark {
 
 /// The marks of all live messages that have a key or a priority. They are kept as the messages
 /// travel.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Marks(Line<MessageNumber, Mark>);
 
 impl Marks {
-    pub const fn new(marks: Line<MessageNumber, Mark>) -> Self {
-        Self(marks)
-    }
-
     pub fn of(&self, number: MessageNumber) -> Mark {
         self.0.get(&number).copied().unwrap_or_default()
     }
@@ -274,13 +270,13 @@ impl State {
         let mut groups = plan.map(Groups::new);
         if let Some(groups) = &mut groups {
             for (number, _) in queue.ready() {
-                groups.change(number, Change::Ready, &self.marks);
+                groups.change(number, Change::Ready, &self.beside.marks);
             }
             for (_, number, entry) in queue.delayed() {
-                groups.change_delayed(number, entry.attempts, Change::Lock, &self.marks);
+                groups.change_delayed(number, entry.attempts, Change::Lock, &self.beside.marks);
             }
             for lease in queue.leases().filter_map(|lease| self.leases.get(&lease)) {
-                groups.change(lease.number, Change::Lock, &self.marks);
+                groups.change(lease.number, Change::Lock, &self.beside.marks);
             }
         }
         queue.groups = groups;
@@ -289,7 +285,7 @@ impl State {
     /// What stands beside the messages and is of no use when one has left for good.
     pub(super) fn forget_message(&mut self, number: MessageNumber) {
         self.deaths.remove(number);
-        self.marks.remove(number);
+        self.beside.marks.remove(number);
         self.expiries.remove(number);
     }
 }

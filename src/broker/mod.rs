@@ -24,6 +24,7 @@ mod frames;
 mod fullness;
 mod gate;
 mod groups;
+mod index;
 pub mod io;
 mod lanes;
 mod link;
@@ -36,6 +37,7 @@ mod outputs;
 mod overflow;
 mod peers;
 mod per_key;
+mod pieces;
 mod policies;
 mod prepared;
 mod queue;
@@ -79,8 +81,8 @@ use crate::broker::roles::Roles;
 use crate::broker::services::Services;
 use crate::broker::session::{Leaving, Session};
 use crate::broker::settling::Settling;
+use crate::broker::state::Counters;
 pub use crate::broker::state::State;
-use crate::broker::state::{Counters, Liveness};
 use crate::broker::timetable::Timetable;
 use crate::broker::unrecorded::Unrecorded;
 pub use crate::broker::volatile::Volatile;
@@ -91,7 +93,7 @@ use crate::id::{
     QueueId,
 };
 use crate::limits::Limits;
-use crate::log::{Log, LogEvent, Place, Record};
+use crate::log::{Log, LogEvent, Record};
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::sorted::{Line, Map, Set};
@@ -383,19 +385,6 @@ impl Broker {
     fn commit(&mut self, record: &Record<'_>) {
         let place = self.log.append(record);
         self.flush_new_numbers(record);
-        apply(&mut self.state, &mut self.log, place, record);
-    }
-}
-
-/// Applies a record to the state and keeps the log's count of live messages.
-pub fn apply(state: &mut State, log: &mut Log, place: Place, record: &Record<'_>) {
-    match state.apply(place, record) {
-        Liveness::Same => {}
-        Liveness::Retain(entry) => log.retain(entry.place, entry.message_bytes()),
-        Liveness::Release(entry) => log.release(entry.place, entry.message_bytes()),
-        Liveness::ReleaseAll(entries) => {
-            entries.iter().for_each(|entry| log.release(entry.place, entry.message_bytes()));
-        }
-        Liveness::Move(entry, to) => log.relocate(entry.place, to, entry.message_bytes()),
+        moving::apply(&mut self.state, &mut self.log, place, record);
     }
 }

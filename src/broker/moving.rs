@@ -7,7 +7,8 @@
 use alloc::vec::Vec;
 
 use crate::broker::queue::Entry;
-use crate::broker::{Broker, Liveness, State, checkpoint};
+use crate::broker::state::Liveness;
+use crate::broker::{Broker, State, checkpoint};
 use crate::cbor;
 use crate::id::{ChunkNumber, LeaseNumber, MessageNumber, QueueId};
 use crate::log::record::StoredMessage;
@@ -95,12 +96,12 @@ impl State {
     }
 
     /// The entry of a message, if it stands there and its record is at `place`.
-    fn entry_mut(&mut self, stand: Stand, place: Place) -> Option<&mut Entry> {
+    fn entry_at(&self, stand: Stand, place: Place) -> Option<Entry> {
         let entry = match stand.lease {
-            Some(lease) => &mut self.leases.get_mut(&lease)?.entry,
+            Some(lease) => self.leases.get(&lease)?.entry,
             None => {
-                let waiting = self.queues.get_mut(&stand.queue)?.entry_mut(stand.number);
-                waiting.or_else(|| self.prepared.entry_mut(stand))?
+                let waiting = self.queues.get(&stand.queue)?.entry(stand.number);
+                waiting.or_else(|| self.prepared.entry(stand))?
             }
         };
         (entry.place == place).then_some(entry)
@@ -108,9 +109,22 @@ impl State {
 
     /// A message is at `to` now, unless it is not at `from` any more.
     pub(super) fn relocate(&mut self, stand: Stand, from: Place, to: Place) -> Liveness {
-        let Some(entry) = self.entry_mut(stand, from) else { return Liveness::Same };
-        let before = *entry;
-        entry.place = to;
+        let Some(before) = self.entry_at(stand, from) else { return Liveness::Same };
+        let entry = Entry { place: to, ..before };
+        match stand.lease {
+            Some(lease) => {
+                if let Some(lease) = self.leases.get_mut(&lease) {
+                    lease.entry = entry;
+                }
+            }
+            None => {
+                if let Some(prepared) = self.prepared.entry_mut(stand) {
+                    *prepared = entry;
+                } else if let Some(queue) = self.queues.get_mut(&stand.queue) {
+                    queue.set_entry(stand.number, entry, &mut self.beside);
+                }
+            }
+        }
         Liveness::Move(before, to)
     }
 }
@@ -119,7 +133,7 @@ impl Broker {
     /// Writes a checkpoint if one is due, and moves some messages if some are to be moved.
     pub(super) fn keep_log_small(&mut self) {
         if self.log.checkpoint_due() {
-            checkpoint::write(&self.state, &mut self.log);
+            checkpoint::write(&mut self.state, &mut self.log, self.rules);
             if self.moves.is_over() {
                 self.moves.plan(&self.state, &self.log.sparse_chunks());
             }
@@ -140,7 +154,7 @@ impl Broker {
         self.moves.gathered_bytes = 0;
         for (stand, (from, bytes)) in core::mem::take(&mut self.moves.gathered) {
             let Ok(message) = cbor::decode::<StoredMessage<'_>>(&bytes) else { continue };
-            if self.state.entry_mut(stand, from).is_some() {
+            if self.state.entry_at(stand, from).is_some() {
                 let (queue, lease) = (stand.queue, stand.lease);
                 // One that was prepared was stored under another number.
                 let message = StoredMessage { number: stand.number, ..message };
@@ -148,5 +162,18 @@ impl Broker {
             }
         }
         self.moves.last = self.log.appended();
+    }
+}
+
+/// Applies a record to the state and keeps the log's count of live messages.
+pub(super) fn apply(state: &mut State, log: &mut Log, place: Place, record: &Record<'_>) {
+    match state.apply(place, record) {
+        Liveness::Same => {}
+        Liveness::Retain(entry) => log.retain(entry.place, entry.message_bytes()),
+        Liveness::Release(entry) => log.release(entry.place, entry.message_bytes()),
+        Liveness::ReleaseAll(entries) => {
+            entries.iter().for_each(|entry| log.release(entry.place, entry.message_bytes()));
+        }
+        Liveness::Move(entry, to) => log.relocate(entry.place, to, entry.message_bytes()),
     }
 }

@@ -203,13 +203,13 @@ impl State {
         let mut per_key = bound.map(PerKey::new);
         if let Some(per_key) = &mut per_key {
             for (number, _) in queue.ready() {
-                per_key.put(number, None, &self.marks);
+                per_key.put(number, None, &self.beside.marks);
             }
             for (due_at, number, _) in queue.delayed() {
-                per_key.put(number, Some(due_at), &self.marks);
+                per_key.put(number, Some(due_at), &self.beside.marks);
             }
             for lease in queue.leases().filter_map(|lease| self.leases.get(&lease)) {
-                per_key.hold(self.marks.of(lease.number));
+                per_key.hold(self.beside.marks.of(lease.number));
             }
             let prepared = self.prepared.iter().filter(|(_, prepared)| prepared.queue == id);
             for (_, prepared) in prepared {
@@ -221,7 +221,7 @@ impl State {
 
     /// Whether a message that is elsewhere may be put into the queue and nothing leaves for it.
     pub(super) fn has_room_for(&self, id: QueueId, number: MessageNumber, entry: Entry) -> bool {
-        let key = self.marks.of(number).key();
+        let key = self.beside.marks.of(number).key();
         let fits = |queue: &Queue| queue.has_room_for(entry) && queue.has_room_for_key(key);
         self.queues.get(&id).is_some_and(fits)
     }
@@ -244,7 +244,7 @@ impl Broker {
         let own: Vec<MessageNumber> =
             own.filter(|lease| lease.queue == id).map(|lease| lease.number).collect();
         let freed = |key| {
-            let same = |number: &&MessageNumber| self.state.marks.of(**number).key() == Some(key);
+            let same = |number: &&MessageNumber| self.state.beside.marks.of(**number).key() == Some(key);
             own.iter().filter(same).count() as u64
         };
         match queue.crowded_key(items, freed) {

@@ -114,6 +114,11 @@ impl PreparedMessages {
         })
     }
 
+    pub fn entry(&self, stand: Stand) -> Option<Entry> {
+        let prepared = self.by_number.get(&stand.number)?;
+        (prepared.queue == stand.queue).then_some(prepared.entry)
+    }
+
     pub fn entry_mut(&mut self, stand: Stand) -> Option<&mut Entry> {
         let prepared = self.by_number.get_mut(&stand.number)?;
         (prepared.queue == stand.queue).then_some(&mut prepared.entry)
@@ -273,8 +278,8 @@ impl State {
         queue.unprepare(&entry, prepared.mark);
         let Decision::Committed { number } = decision else { return Liveness::Release(entry) };
         self.next.message = self.next.message.max(MessageNumber(number.0 + 1));
-        self.marks.keep(number, prepared.mark);
-        queue.put(number, entry, prepared.due_at, &self.marks);
+        self.beside.marks.keep(number, prepared.mark);
+        queue.put(number, entry, prepared.due_at, &mut self.beside);
         queue.totals.sent_total += 1;
         self.expiries.begin(number, id, prepared.expires_at);
         if prepared.own_id && queue.options.dedupe_ms.is_some_and(|window_ms| window_ms > 0) {

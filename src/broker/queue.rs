@@ -3,10 +3,13 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::broker::groups::{Change, Groups, Mark, Marks};
+use crate::broker::index::Index;
 use crate::broker::operate::Pause;
 use crate::broker::per_key::PerKey;
+use crate::broker::pieces::Pieces;
 use crate::id::{ClientId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::Place;
 use crate::log::record::StoredMessage;
@@ -39,6 +42,13 @@ impl Entry {
     pub const fn message_bytes(&self) -> u32 {
         self.body_bytes.saturating_add(self.properties_bytes)
     }
+}
+
+/// What stands beside the queues, by the numbers of messages, and changes with them.
+#[derive(Debug, Default)]
+pub struct Beside {
+    pub marks: Marks,
+    pub pieces: Pieces,
 }
 
 /// A delivery that is out.
@@ -120,7 +130,7 @@ pub struct Queue {
     pub(super) groups: Option<Groups>,
     /// There if it bounds what it keeps of each key.
     pub(super) per_key: Option<PerKey>,
-    ready: Line<MessageNumber, Entry>,
+    ready: Index,
     delayed: Line<MessageNumber, (UnixMillis, Entry)>,
     due: LineSet<(UnixMillis, MessageNumber)>,
     /// Bodies of ready and delayed messages.
@@ -148,7 +158,7 @@ impl Queue {
             traced: false,
             groups: None,
             per_key: None,
-            ready: Line::new(),
+            ready: Index::new(),
             delayed: Line::new(),
             due: LineSet::new(),
             waiting_bytes: 0,
@@ -221,19 +231,20 @@ impl Queue {
         number: MessageNumber,
         entry: Entry,
         due_at: Option<UnixMillis>,
-        marks: &Marks,
+        beside: &mut Beside,
     ) {
+        beside.pieces.change(number);
         self.waiting_bytes += u64::from(entry.body_bytes);
         if let Some(per_key) = &mut self.per_key {
-            per_key.put(number, due_at, marks);
+            per_key.put(number, due_at, &beside.marks);
         }
         let Some(due_at) = due_at else {
-            self.change_group(number, Change::Ready, marks);
+            self.change_group(number, Change::Ready, &beside.marks);
             self.ready.insert(number, entry);
             return;
         };
         if let Some(groups) = &mut self.groups {
-            groups.change_delayed(number, entry.attempts, Change::Lock, marks);
+            groups.change_delayed(number, entry.attempts, Change::Lock, &beside.marks);
         }
         self.due.insert((due_at, number));
         self.delayed.insert(number, (due_at, entry));
@@ -241,27 +252,28 @@ impl Queue {
 
     /// The message that stands first.
     pub fn first_ready(&self) -> Option<(MessageNumber, Entry)> {
-        self.ready.first_key_value().map(|(number, entry)| (*number, *entry))
+        self.ready.first()
     }
 
     /// The message that makes room: the first, or if none is ready, the one that comes due first.
     pub fn oldest_waiting(&self) -> Option<MessageNumber> {
-        let first = self.ready.first_key_value().map(|(number, _)| *number);
+        let first = self.ready.first().map(|(number, _)| number);
         first.or_else(|| self.due.first().map(|(_, number)| *number))
     }
 
     /// Takes a message that is ready or delayed. Replay needs it: time has no say there.
-    pub fn take(&mut self, number: MessageNumber, marks: &Marks) -> Option<Entry> {
-        let entry = match self.ready.remove(&number) {
+    pub fn take(&mut self, number: MessageNumber, beside: &mut Beside) -> Option<Entry> {
+        let entry = match self.ready.remove(number) {
             Some(entry) => {
                 if let Some(per_key) = &mut self.per_key {
-                    per_key.take(number, None, marks);
+                    per_key.take(number, None, &beside.marks);
                 }
-                self.change_group(number, Change::Gone, marks);
+                self.change_group(number, Change::Gone, &beside.marks);
                 entry
             }
-            None => self.take_delayed(number, marks)?,
+            None => self.take_delayed(number, &beside.marks)?,
         };
+        beside.pieces.change(number);
         self.waiting_bytes -= u64::from(entry.body_bytes);
         Some(entry)
     }
@@ -299,20 +311,24 @@ impl Queue {
         Some(entry)
     }
 
-    /// A message that is ready or delayed.
-    pub fn entry_mut(&mut self, number: MessageNumber) -> Option<&mut Entry> {
-        let delayed = self.delayed.get_mut(&number).map(|(_, entry)| entry);
-        delayed.or_else(|| self.ready.get_mut(&number))
+    /// Changes the entry of a message that is ready or delayed.
+    pub fn set_entry(&mut self, number: MessageNumber, entry: Entry, beside: &mut Beside) {
+        beside.pieces.change(number);
+        match self.delayed.get_mut(&number) {
+            Some((_, delayed)) => *delayed = entry,
+            None => self.ready.insert(number, entry),
+        }
     }
 
     /// Makes every message ready whose time has come.
-    pub fn wake(&mut self, unix: UnixMillis, marks: &Marks) {
+    pub fn wake(&mut self, unix: UnixMillis, beside: &mut Beside) {
         while let Some((_, number)) = self.due.first().copied().filter(|(due, _)| *due <= unix) {
-            if let Some(entry) = self.take_delayed(number, marks) {
+            if let Some(entry) = self.take_delayed(number, &beside.marks) {
+                beside.pieces.change(number);
                 if let Some(per_key) = &mut self.per_key {
-                    per_key.put(number, None, marks);
+                    per_key.put(number, None, &beside.marks);
                 }
-                self.change_group(number, Change::Ready, marks);
+                self.change_group(number, Change::Ready, &beside.marks);
                 self.ready.insert(number, entry);
             }
         }
@@ -321,7 +337,7 @@ impl Queue {
     /// A message that is ready or delayed.
     pub fn entry(&self, number: MessageNumber) -> Option<Entry> {
         let delayed = self.delayed.get(&number).map(|(_, entry)| *entry);
-        delayed.or_else(|| self.ready.get(&number).copied())
+        delayed.or_else(|| self.ready.get(number))
     }
 
     /// When a message comes due, if it is delayed.
@@ -339,8 +355,7 @@ impl Queue {
         &self,
         number: MessageNumber,
     ) -> impl Iterator<Item = (MessageNumber, Entry)> + '_ {
-        let behind = self.ready.range(MessageNumber(number.0.saturating_add(1))..);
-        behind.map(|(number, entry)| (*number, *entry))
+        self.ready.from(MessageNumber(number.0.saturating_add(1)))
     }
 
     /// Delayed messages behind a number.
@@ -361,12 +376,13 @@ impl Queue {
     pub fn take_through(
         &mut self,
         through: MessageNumber,
-        marks: &Marks,
+        beside: &mut Beside,
     ) -> Vec<(MessageNumber, Entry)> {
-        let ready = self.ready.range(..=through).map(|(number, _)| *number);
+        let ready = self.ready.iter().map(|(number, _)| number);
+        let ready = ready.take_while(|number| *number <= through);
         let delayed = self.delayed.range(..=through).map(|(number, _)| *number);
         let numbers: Vec<MessageNumber> = ready.chain(delayed).collect();
-        let taken = |number| self.take(number, marks).map(|entry| (number, entry));
+        let taken = |number| self.take(number, beside).map(|entry| (number, entry));
         numbers.into_iter().filter_map(taken).collect()
     }
 
@@ -376,11 +392,24 @@ impl Queue {
     }
 
     pub fn ready(&self) -> impl Iterator<Item = (MessageNumber, Entry)> + '_ {
-        self.ready.iter().map(|(number, entry)| (*number, *entry))
+        self.ready.iter()
     }
 
     pub fn delayed(&self) -> impl Iterator<Item = (UnixMillis, MessageNumber, Entry)> + '_ {
         self.delayed.iter().map(|(number, (due_at, entry))| (*due_at, *number, *entry))
+    }
+
+    /// The waiting messages of a range of numbers, and when each comes due if it is delayed. Ready
+    /// ones first.
+    pub fn waiting_in(
+        &self,
+        numbers: Range<MessageNumber>,
+    ) -> impl Iterator<Item = (MessageNumber, Entry, Option<UnixMillis>)> + '_ {
+        let end = numbers.end;
+        let ready = self.ready.from(numbers.start).map(|(number, entry)| (number, entry, None));
+        let delayed = self.delayed.range(numbers);
+        let delayed = delayed.map(|(number, (due_at, entry))| (*number, *entry, Some(*due_at)));
+        ready.take_while(move |(number, ..)| *number < end).chain(delayed)
     }
 
     /// What can be counted here.

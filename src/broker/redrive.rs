@@ -147,14 +147,14 @@ impl State {
         due_at: Option<UnixMillis>,
     ) -> Liveness {
         let queue = self.queues.get_mut(&from);
-        let entry = queue.and_then(|queue| queue.take(number, &self.marks));
+        let entry = queue.and_then(|queue| queue.take(number, &mut self.beside));
         let Some(entry) = entry else { return Liveness::Same };
         let Some(target) = self.queues.get_mut(&into) else {
             self.forget_message(number);
             return Liveness::Release(entry);
         };
         target.totals.sent_total += 1;
-        target.put(number, Entry { attempts: 0, ..entry }, due_at, &self.marks);
+        target.put(number, Entry { attempts: 0, ..entry }, due_at, &mut self.beside);
         self.expiries.put(number, into);
         self.deaths.move_back(number);
         Liveness::Same

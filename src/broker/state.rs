@@ -9,12 +9,12 @@ use alloc::vec::Vec;
 use crate::broker::deaths::Deaths;
 use crate::broker::dedupe::Dedupe;
 use crate::broker::expiries::Expiries;
-use crate::broker::groups::{Mark, Marks};
+use crate::broker::groups::Mark;
 use crate::broker::moving::Stand;
 use crate::broker::operate::Pause;
 use crate::broker::policies::Policies;
 use crate::broker::prepared::PreparedMessages;
-use crate::broker::queue::{Entry, Lease, Queue};
+use crate::broker::queue::{Beside, Entry, Lease, Queue};
 use crate::broker::redrive::Redriving;
 use crate::broker::schedules::Schedules;
 use crate::broker::senders::Senders;
@@ -81,7 +81,7 @@ pub struct State {
     pub deaths: Deaths,
     pub expiries: Expiries,
     pub dedupe: Dedupe,
-    pub marks: Marks,
+    pub beside: Beside,
     pub redrives: Map<(ClientId, RequestId), Redriving>,
     pub schedules: Schedules,
     pub prepared: PreparedMessages,
@@ -107,7 +107,7 @@ impl State {
             deaths: Deaths::new(limits.deaths_max),
             expiries: Expiries::default(),
             dedupe: Dedupe::new(limits.dedupe_ids_max),
-            marks: Marks::new(Line::new()),
+            beside: Beside::default(),
             redrives: Map::new(),
             schedules: Schedules::default(),
             prepared: PreparedMessages::new(limits.decisions_max),
@@ -180,6 +180,7 @@ impl State {
             | Record::Checked { .. }
             | Record::Decided { .. } => return self.apply_preparation(place, record),
             Record::Kept { .. } => return self.apply_kept(record),
+            Record::Piece { .. } => self.beside.pieces.begin_reading(),
             Record::Moved { from, queue, lease, message } => {
                 let stand = Stand { queue: *queue, number: message.number, lease: *lease };
                 return self.relocate(stand, *from, place);
@@ -187,6 +188,7 @@ impl State {
             Record::Counters { queue, lane, message, lease, term } => {
                 let (queue, lane, message) = (*queue, *lane, *message);
                 self.next = Counters { queue, lane, message, lease: *lease, term: *term };
+                self.beside.pieces.end_reading();
             }
             Record::SettledLately { client, leases } => {
                 self.settled_lately.insert(*client, leases.iter().copied().collect());
@@ -226,7 +228,7 @@ impl State {
     fn apply_purged(&mut self, id: QueueId, through: MessageNumber) -> Liveness {
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         let before = queue.waiting();
-        let taken = queue.take_through(through, &self.marks);
+        let taken = queue.take_through(through, &mut self.beside);
         queue.totals.discarded_total += before - queue.waiting();
         self.release_all(taken, "purged")
     }
@@ -237,7 +239,7 @@ impl State {
         self.dedupe.drop_queue(id);
         self.schedules.drop_queue(id);
         let mut taken = self.prepared.drop_queue(id);
-        taken.extend(queue.take_through(MessageNumber(u64::MAX), &self.marks));
+        taken.extend(queue.take_through(MessageNumber(u64::MAX), &mut self.beside));
         for lease in queue.leases() {
             let lease = self.leases.remove(&lease);
             taken.extend(lease.map(|lease| (lease.number, lease.entry)));
@@ -273,8 +275,8 @@ impl State {
         if let Some(deaths) = message.past.and_then(|past| past.deaths) {
             self.deaths.keep(message.number, deaths);
         }
-        self.marks.keep(message.number, Mark::of(message));
-        queue.put(message.number, entry, message.due_at, &self.marks);
+        self.beside.marks.keep(message.number, Mark::of(message));
+        queue.put(message.number, entry, message.due_at, &mut self.beside);
         self.expiries.begin(message.number, message.queue, message.expires_at);
         queue.totals.sent_total += 1;
         let window_ms = queue.options.dedupe_ms;
@@ -291,8 +293,8 @@ impl State {
         };
         self.next.lease = self.next.lease.max(LeaseNumber(lease.0 + 1));
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let Some(entry) = queue.take(*number, &self.marks) else { return };
-        queue.hold(*lease, *number, entry, &self.marks);
+        let Some(entry) = queue.take(*number, &mut self.beside) else { return };
+        queue.hold(*lease, *number, entry, &self.beside.marks);
         self.expiries.hold(*number);
         if *attempt > 1 {
             queue.totals.redelivered_total += 1;
@@ -333,8 +335,8 @@ impl State {
         let properties_bytes = properties_bytes.unwrap_or(0);
         let (place, body_bytes, attempts) = (*place, *body_bytes, *attempts);
         let entry = Entry { place, body_bytes, properties_bytes, attempts };
-        self.marks.keep(*number, Mark::new(*key, *priority));
-        queue.put(*number, entry, *due_at, &self.marks);
+        self.beside.marks.keep(*number, Mark::new(*key, *priority));
+        queue.put(*number, entry, *due_at, &mut self.beside);
         if let Some(history) = deaths {
             self.deaths.keep(*number, history);
         }

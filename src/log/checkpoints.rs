@@ -1,9 +1,13 @@
 //! When a checkpoint is due, what it consists of, and which chunks are worth rewriting under it.
 
-use crate::id::ChunkNumber;
-use crate::log::Record;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::id::{ChunkNumber, MessageNumber};
 use crate::log::journal::{Log, Sealed};
 use crate::log::manifest::LiveChunk;
+use crate::log::pieces::Run;
+use crate::log::{FORMAT, Record};
 use crate::sorted::Set;
 use crate::store::Key;
 
@@ -54,14 +58,25 @@ impl Log {
         self.chunks.sparse(self.manifest.through, u32::try_from(part).unwrap_or(u32::MAX))
     }
 
-    /// Starts a checkpoint of everything appended so far. The whole state follows, record by
-    /// record, before anything else is appended.
-    pub fn begin_checkpoint(&mut self) {
-        self.pages.clear();
-    }
-
+    /// A record of a checkpoint of everything appended so far. The whole state comes in such
+    /// records, but for what is in pieces, before anything else is appended.
     pub fn checkpoint_record(&mut self, record: &Record<'_>) {
         self.pages.add(record);
+    }
+
+    /// Begins the pieces of the checkpoint. Those that are given have to be written, for something
+    /// changed in these ranges, which are in order.
+    pub fn begin_pieces(&mut self, changed: &[Range<MessageNumber>]) -> Vec<Run> {
+        self.pages.begin_pieces(changed)
+    }
+
+    /// The messages of a run follow, by their numbers.
+    pub fn begin_run(&mut self, first: MessageNumber) {
+        self.pages.begin_run(first);
+    }
+
+    pub fn piece_record(&mut self, number: MessageNumber, record: &Record<'_>) {
+        self.pages.add_to_piece(number, record);
     }
 
     /// Ends the checkpoint: its pages, the manifest and the deletes it allows go into one commit
@@ -69,6 +84,7 @@ impl Log {
     pub fn finish_checkpoint(&mut self) {
         self.seal();
         let number = self.last;
+        self.manifest.format = FORMAT;
         let changed = self.pages.finish(&mut self.manifest);
         let (mut puts, mut deletes) = (changed.puts, changed.deletes);
         deletes.extend(self.chunks.take_dead(number).into_iter().map(Key::Chunk));

@@ -97,6 +97,7 @@ pub(super) struct Start {
     pub last_hash: u64,
     pub growth: usize,
     pub deletes: Vec<Key>,
+    pub pages: Pages,
     pub reserve: Reserve,
     pub next_op: OpId,
 }
@@ -163,7 +164,7 @@ impl Log {
             moved: false,
             checkpoint_bytes,
             checkpoint_under_way: false,
-            pages: Pages::new(config.page_bytes_max),
+            pages: start.pages,
             deletes: start.deletes,
             reserve: start.reserve,
             room_sought: false,

@@ -8,6 +8,7 @@ mod manifest;
 mod memory;
 mod need;
 mod pages;
+mod pieces;
 pub mod record;
 mod recovery;
 mod reserve;
@@ -27,8 +28,10 @@ pub use reserve::KEY as RESERVE;
 use crate::limits::Limits;
 use crate::rules::Rules;
 
-/// The format that this build writes. A log of a newer one is refused with `UPGRADE_REQUIRED`.
-pub const FORMAT: u16 = 1;
+/// The format that this build writes. It reads older ones as well; a log of a newer one is refused
+/// with `UPGRADE_REQUIRED`. In format 1 the head of a chunk has no time, so those of its messages
+/// are whole, and a checkpoint has no pieces.
+pub const FORMAT: u16 = 2;
 
 /// About so many chunks make a checkpoint worth its write, however short they are: recovery reads
 /// each.

@@ -315,6 +315,11 @@ variants! {
             client: ClientId,
             request: RequestId,
         },
+        /// Checkpoint: the page holds the waiting messages from this number on, up to the first
+        /// one of the next such page.
+        18 => Piece {
+            first: MessageNumber,
+        },
         /// Checkpoint: a live message at `place`.
         20 => Kept {
             queue: QueueId,

@@ -12,6 +12,8 @@ use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Unusable};
 use crate::log::journal::{Log, Start};
 use crate::log::manifest::Manifest;
+use crate::log::pages::Pages;
+use crate::log::pieces::Pieces;
 use crate::log::reserve::{self, Reserve};
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
@@ -84,6 +86,7 @@ pub struct Recovery {
     new_log: bool,
     epoch: Epoch,
     manifest: Manifest,
+    pieces: Pieces,
     tail: Vec<ChunkNumber>,
     unlisted: Vec<ChunkNumber>,
     reserve: Reserve,
@@ -113,6 +116,7 @@ impl Recovery {
             new_log: false,
             epoch: Epoch::default(),
             manifest: Manifest::new(identity.log),
+            pieces: Pieces::new(),
             tail: Vec::new(),
             unlisted: Vec::new(),
             reserve: Reserve::new(config.reserve_bytes, false, false),
@@ -314,6 +318,9 @@ impl Recovery {
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 let (record, length) = cbor::decode_first(rest).map_err(|_| damaged)?;
+                if let Record::Piece { first } = record {
+                    self.pieces.insert(first, *page);
+                }
                 replay(Place::default(), &record);
                 rest = &rest[length..];
             }
@@ -408,6 +415,7 @@ impl Recovery {
                 last_hash: self.last_hash,
                 growth: self.growth,
                 deletes,
+                pages: Pages::new(self.config.page_bytes_max, self.pieces),
                 reserve: self.reserve,
                 next_op: self.next_op,
             },

@@ -224,7 +224,8 @@ impl Model {
             | Record::Checked { .. }
             | Record::Decided { .. }
             | Record::PreparedKept { .. } => self.preparation(place, record),
-            Record::Kept { .. }
+            Record::Piece { .. }
+            | Record::Kept { .. }
             | Record::IdKept { .. }
             | Record::Tracked { .. }
             | Record::Counters { .. }

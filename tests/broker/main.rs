@@ -9,6 +9,7 @@ mod consumers;
 mod deaths;
 mod dedupe;
 mod expiry;
+mod format;
 mod full_storage;
 #[allow(dead_code, reason = "the test of many producers uses the rest")]
 mod harness;

@@ -158,8 +158,8 @@ fn a_chunk_of_a_lower_epoch_is_not_taken() {
 /// Raises the format in the manifest and writes its checksum anew.
 fn newer_manifest(store: &mut MemoryStore) {
     let bytes = store.values_mut().get_mut(&Key::Manifest).unwrap();
-    assert_eq!(bytes[1], 1, "the format is the first field");
-    bytes[1] = 2;
+    assert_eq!(bytes[1], 2, "the format is the first field");
+    bytes[1] = 3;
     let end = bytes.len() - 8;
     let checksum = xxh64(&bytes[..end], 0);
     bytes[end..].copy_from_slice(&checksum.to_le_bytes());
@@ -180,7 +180,7 @@ fn a_newer_log_is_left_as_it_is() {
 fn a_newer_chunk_asks_for_an_upgrade() {
     let bench = stored(true);
     for number in [4, 5] {
-        let newer = fault(&bench, |store| sealed(store, number, |bytes| bytes[4] = 2));
+        let newer = fault(&bench, |store| sealed(store, number, |bytes| bytes[4] = 3));
         assert_eq!(newer, Some(RecoveryFault::UpgradeRequired));
     }
 }

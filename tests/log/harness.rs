@@ -59,6 +59,23 @@ pub fn apply(live: &mut Live, place: Place, record: &Record<'_>) {
     }
 }
 
+/// The record by which a checkpoint keeps a message.
+fn kept(number: MessageNumber, place: Place) -> Record<'static> {
+    Record::Kept {
+        queue: QueueId(1),
+        number,
+        place,
+        body_bytes: 0,
+        attempts: 0,
+        due_at: None,
+        deaths: None,
+        properties_bytes: None,
+        expires_at: None,
+        key: None,
+        priority: None,
+    }
+}
+
 /// The record of a message.
 pub fn message(number: u64, body: &[u8]) -> Record<'_> {
     Record::Message(StoredMessage {
@@ -185,21 +202,13 @@ impl Bench {
 
     /// Writes a checkpoint of what lives.
     pub fn checkpoint(&mut self) {
-        self.log.begin_checkpoint();
-        for (number, place) in &self.live {
-            self.log.checkpoint_record(&Record::Kept {
-                queue: QueueId(1),
-                number: *number,
-                place: *place,
-                body_bytes: 0,
-                attempts: 0,
-                due_at: None,
-                deaths: None,
-                properties_bytes: None,
-                expires_at: None,
-                key: None,
-                priority: None,
-            });
+        let all = MessageNumber(0)..MessageNumber(u64::MAX);
+        for numbers in self.log.begin_pieces(&[all]).into_iter().flatten() {
+            // Each piece as it was cut before is a run of its own.
+            self.log.begin_run(numbers.start);
+            for (number, place) in self.live.range(numbers) {
+                self.log.piece_record(*number, &kept(*number, *place));
+            }
         }
         self.log.finish_checkpoint();
     }

@@ -192,6 +192,7 @@ fn checkpoint() -> Vec<Record<'static>> {
         tracked(None),
         tracked(Some(TrackEnd::Processed { value: Some(b"value") })),
         tracked(Some(TrackEnd::Failed { code: Code::DeadLettered, reason: "rejected" })),
+        Record::Piece { first: NUMBER },
         kept(None, None),
         kept(Some(UnixMillis(9)), Some(b"\x82\x00\x80")),
         Record::PreparedKept {
