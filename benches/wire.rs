@@ -25,6 +25,7 @@ fn call(number: u32) -> Frame<'static> {
         timeout_ms: 30_000,
         arguments: &[0x82, 2, 3],
         first_epoch: None,
+        traceparent: None,
     }
 }
 

@@ -17,9 +17,9 @@ pub struct Limits {
     pub fragment_bytes_max: u32,
     /// Frames waiting on one link because the peer takes no more.
     pub link_bytes_max: u32,
-    /// Requests of one client without an answer.
+    /// Requests of one client without an answer. As many settlements have a bound of their own.
     pub requests_max: u32,
-    /// Bodies of one client's requests without an answer.
+    /// Bodies of one client's requests without an answer. As much is for settlements and replies.
     pub request_bytes_max: u32,
     /// Sessions of one node, parked ones included.
     pub sessions_max: u32,

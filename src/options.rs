@@ -169,6 +169,19 @@ structure! {
 }
 
 structure! {
+    /// What happens to a consumer that does not keep up: that has not settled a delivery for so
+    /// long, whatever it extends, while messages wait. It is told as an advisory.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Slow {
+        /// At least 1. Longer than a handler ever needs.
+        pub after_ms: u64,
+        /// If another consumer can be served, all it holds is given back, which counts as no
+        /// failure, and nothing comes to it until it says again what it asks for.
+        pub detach: bool,
+    }
+}
+
+structure! {
     /// What a declaration of a queue says. An absent option is not compared with the queue that
     /// exists and takes its default on a new one.
     #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -233,6 +246,8 @@ structure! {
         pub messages_per_key_max: Option<u64>,
         /// How often a message is delivered. Default: as fast as it goes.
         pub rate: Option<Rate>,
+        /// Default: nobody looks.
+        pub slow: Option<Slow>,
     }
 }
 
@@ -259,6 +274,7 @@ impl QueueOptions {
             priorities: own.priorities.or(others.priorities),
             messages_per_key_max: own.messages_per_key_max.or(others.messages_per_key_max),
             rate: own.rate.or(others.rate),
+            slow: own.slow.or(others.slow),
             durability: own.durability,
             dead_letter: own.dead_letter,
             version: own.version,

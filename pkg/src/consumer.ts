@@ -26,6 +26,9 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
   /** The last delivery that interceptors look at. */
   #line: Promise<void> | undefined;
   #paused = false;
+  /** What it held was taken from it, and it gets nothing until it says that it can take more. */
+  #isDetached = false;
+  #lost = false;
   #running = 0;
   /** Told of each delivery, when there is no handler. */
   onArrival: (() => void) | undefined;
@@ -65,6 +68,7 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
   }
 
   resume(): void {
+    if (!this.#paused && this.#isDetached) this.#change();
     this.#pause(false);
     if (this.#handler) this.#pump(this.#handler);
   }
@@ -78,7 +82,7 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
       if (!event[2]) this.#active.set(true);
       return this.setReady();
     }
-    if (event[0] === EVENT.consumerActive) return this.#active.set(event[2]);
+    if (event[0] === EVENT.consumerActive) return this.#setActive(event[2]);
     if (event[0] !== EVENT.delivery) return;
     let delivery: LeasedDelivery;
     try {
@@ -93,7 +97,14 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
       return;
     }
     this.#held.add(delivery);
-    delivery.onEnd = () => this.#held.delete(delivery);
+    delivery.onEnd = () => {
+      this.#held.delete(delivery);
+      // Its handler may still run.
+      if (delivery.lost) this.#lost = true;
+    };
+    delivery.onLate = () => {
+      if (this.#isDetached && !this.#handler) this.#change();
+    };
     if (this.#options.ack !== "before") return this.#arrive(delivery);
     delivery.ackBefore().then(
       () => this.#arrive(delivery),
@@ -140,9 +151,28 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
   #pause(paused: boolean): void {
     if (paused === this.#paused) return;
     this.#paused = paused;
+    this.#change();
+  }
+
+  /** Says what it asks for. The node serves it again, if it had been too slow. */
+  #change(): void {
     const { number } = this;
+    this.#isDetached = false;
     if (number === undefined) return;
     this.context.engine.tell((raw) => raw.changeConsumer(number, this.#wire()));
+  }
+
+  #setActive(active: boolean): void {
+    // Who is not the single active one has lost nothing by it.
+    this.#isDetached = !active && this.#lost;
+    this.#lost = false;
+    this.#active.set(active);
+    this.#catchUp();
+  }
+
+  /** Nothing is left of what was taken from it. */
+  #catchUp(): void {
+    if (this.#isDetached && this.#handler && !this.#running) this.#change();
   }
 
   /** What it asks for, as it crosses the border. */
@@ -170,6 +200,8 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
   async *[Symbol.asyncIterator](): AsyncGenerator<Delivery<unknown>> {
     try {
       for (;;) {
+        // Whoever asks for the next is done with the one before.
+        if (this.#isDetached) this.#change();
         const { value, done } = await this.#inbox.next();
         if (done) break;
         if (!value.isVoid) yield value;
@@ -194,5 +226,6 @@ export class LiveConsumer extends LiveHandle implements Consumer, AsyncIterable<
     this.#running -= 1;
     this.handlerDone();
     this.#pump(handler);
+    this.#catchUp();
   }
 }

@@ -1,5 +1,5 @@
 import type { CheckedQueue } from "./options.js";
-import type { Backoff, Durability, QueueOptions } from "./types.js";
+import type { Backoff, Durability, QueueOptions, SlowOptions } from "./types.js";
 
 export const LEVELS: readonly Durability[] = ["memory", "relaxed", "strict"];
 const OVERFLOWS = ["reject", "drop-oldest", "dead-letter"] as const;
@@ -64,6 +64,7 @@ const READ = [
   ["lastValue", same],
   ["maxPerKey", same],
   ["rate", readRate],
+  ["slow", ([after, detach]: [number, boolean]) => readSlow(after, detach)],
 ] as const satisfies (readonly [keyof QueueOptions, (value: never) => unknown])[];
 
 /** The options of a queue as the node gives them. */
@@ -77,6 +78,10 @@ export function readOptions(options: readonly unknown[]): QueueOptions {
 
 function readRate([limit, per, burst]: [limit: number, per: number, burst?: number | null]) {
   return burst ? { limit, per, burst } : { limit, per };
+}
+
+function readSlow(after: number, detach: boolean): SlowOptions {
+  return { after, policy: detach ? "detach" : "notify" };
 }
 
 function readBackoff([first, factor, max, percent, step, waits]: RawBackoff): Backoff {

@@ -40,6 +40,8 @@ export class LeasedDelivery implements Delivery<unknown> {
   readonly priority: number;
   readonly lease: number;
   readonly lease_ms: number;
+  /** Told when it is settled though it is lost. */
+  onLate: (() => void) | undefined;
   /** Told once, when it is settled or lost. */
   onEnd: (() => void) | undefined;
   readonly #context: Context;
@@ -114,6 +116,11 @@ export class LeasedDelivery implements Delivery<unknown> {
 
   get acked(): boolean {
     return this.#acked;
+  }
+
+  /** Somebody else has it, or will have. */
+  get lost(): boolean {
+    return Boolean(this.#lost);
   }
 
   /** Settled, being settled, or lost. */
@@ -305,11 +312,14 @@ export class LeasedDelivery implements Delivery<unknown> {
     wait: CheckedWait,
     { after_ms, reason, value }: Details = {},
   ): Promise<void> {
-    if (this.#lost) throw this.#lost;
+    if (this.#lost) {
+      this.onLate?.();
+      throw this.#lost;
+    }
     const { verb_timeout_ms } = this.#context.engine.limits;
     return this.#context.engine.ask(
       patience(`delivery.${how}`, wait, verb_timeout_ms),
-      "request",
+      "settlement",
       value ?? NOTHING,
       (raw, bytes) =>
         raw.settle(this.lease, SETTLE[how], after_ms, reason || undefined, value && bytes),

@@ -10,6 +10,11 @@ import { encodeNow } from "./codec/encode.js";
 
 type Job = (raw: RawBus) => void;
 type Fail = (error: unknown) => void;
+/** A verb that is not given to the wasm side yet. */
+interface Waiting {
+  readonly job: Job;
+  readonly fail: Fail;
+}
 export type Encoded = Uint8Array | Promise<Uint8Array>;
 
 /** A poisoned instance is replaced this often, and then no more. */
@@ -42,8 +47,10 @@ export class Engine {
   #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #over: TabmqError | undefined;
-  /** Verbs that came before the wasm module. */
-  readonly #backlog: { job: Job; fail: Fail }[] = [];
+  /** Verbs that came before the wasm module, or that it takes only once others are answered. */
+  readonly #backlog: Waiting[] = [];
+  /** Settlements and replies pass the verbs that wait: whoever can't send can still settle. */
+  readonly #settlements: Waiting[] = [];
   /** The last verb that waits for bytes from elsewhere. What follows waits too: the order stays. */
   #turn: Promise<void> | undefined;
   #turns = 0;
@@ -77,68 +84,93 @@ export class Engine {
 
   /** Runs `job` in order: now, or once the wasm module is there and takes more. */
   run(job: Job, fail: Fail): void {
+    this.#runIn(this.#backlog, job, fail);
+  }
+
+  /** As `run`, ahead of all verbs that wait. For settlements and replies. */
+  settle(job: Job, fail: Fail): void {
+    this.#runIn(this.#settlements, job, fail);
+  }
+
+  #runIn(backlog: Waiting[], job: Job, fail: Fail): void {
     if (this.#over) return fail(this.#over);
     const raw = this.#raw;
-    if (raw && !this.#starting && !this.#backlog.length) return this.#attempt(raw, job, fail);
-    if (this.#backlog.length >= this.limits.requests_max) {
+    // No verb passes a settlement: a flush covers what came before it.
+    const first = !backlog.length && !this.#settlements.length;
+    if (raw && !this.#starting && first) {
+      return this.#attempt(raw, { job, fail }, backlog);
+    }
+    if (backlog.length >= this.limits.requests_max) {
       return fail(
         new TabmqError("FULL", "too many verbs wait", { data: { reason: "requests_max" } }),
       );
     }
-    this.#backlog.push({ job, fail });
+    backlog.push({ job, fail });
     this.start();
   }
 
   /** Tells the wasm side, if it is there, out of order. Nobody waits for what comes of it. */
   tell(job: Job): void {
-    if (this.#raw && !this.#starting) this.#attempt(this.#raw, job, () => {});
+    if (this.#raw && !this.#starting) this.#attempt(this.#raw, { job, fail: () => {} });
   }
 
   /** Runs what waits, as far as the wasm side takes it. Called after each batch of events. */
   flushBacklog(): void {
+    this.#flush(this.#settlements);
+    if (!this.#settlements.length) this.#flush(this.#backlog);
+  }
+
+  #flush(backlog: Waiting[]): void {
     const raw = this.#raw;
-    if (!raw || !this.#backlog.length) return;
-    const waiting = this.#backlog.splice(0);
+    if (!raw || !backlog.length) return;
+    const waiting = backlog.splice(0);
     for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
-      this.#attempt(raw, entry.job, entry.fail);
+      this.#attempt(raw, entry, backlog);
       // The one that was not taken is back, and the rest stays behind it.
-      if (this.#backlog.length) break;
+      if (backlog.length) break;
     }
-    this.#backlog.push(...waiting);
+    backlog.push(...waiting);
   }
 
   /**
    * Asks something that has one answer. `begin` gives it to the wasm side and returns its number;
-   * `read` makes the result of the answering event.
+   * `read` makes the result of the answering event. A settlement is a request that waits for no
+   * verb before it.
    */
   ask<T>(
     patience: Patience,
-    kind: "request" | "call",
+    kind: "request" | "call" | "settlement",
     encoded: Encoded,
     begin: (raw: RawBus, bytes: Uint8Array, left_ms: number) => number,
     read: (event: never) => T,
     progress?: (value: Uint8Array) => void,
   ): Pending<T> {
-    const answers = this.events.answers(kind);
+    const settles = kind === "settlement";
+    const answers = this.events.answers(kind === "call" ? "call" : "request");
     let id: number | undefined;
     const pending = new Pending<T>(patience, () => {
       if (id === undefined) return false;
       const issued = id;
       answers.delete(issued);
       this.tell((raw) => (kind === "call" ? raw.cancelCall(issued) : raw.cancelRequest(issued)));
+      // It may have held what others wait for.
+      this.flushBacklog();
       return true;
     });
     const fail = (error: unknown) => pending.reject(error);
-    this.#inOrder(
-      encoded,
-      (bytes) =>
-        this.run((raw) => {
+    const give = (bytes: Uint8Array) =>
+      this.#runIn(
+        settles ? this.#settlements : this.#backlog,
+        (raw) => {
           if (pending.settled) return;
           id = this.#try(() => begin(raw, bytes, pending.left_ms), patience.verb);
           answers.set(id, { pending: pending as Pending<unknown>, read, progress });
-        }, fail),
-      fail,
-    );
+        },
+        fail,
+      );
+    if (!settles) this.#inOrder(encoded, give, fail);
+    else if (encoded instanceof Uint8Array) give(encoded);
+    else encoded.then(give).catch(fail);
     return pending;
   }
 
@@ -177,7 +209,7 @@ export class Engine {
     if (this.#over) return;
     this.#over = error;
     this.events.endAll(error, true);
-    for (const { fail } of this.#backlog.splice(0)) fail(error);
+    this.#failBacklog(error);
     this.#drop();
   }
 
@@ -195,8 +227,13 @@ export class Engine {
       if (this.#over) return;
       this.events.setStatus("idle");
       this.events.failWaiting(error);
-      for (const { fail } of this.#backlog.splice(0)) fail(error);
+      this.#failBacklog(error);
     }
+  }
+
+  #failBacklog(error: unknown): void {
+    const waiting = [...this.#settlements.splice(0), ...this.#backlog.splice(0)];
+    for (const { fail } of waiting) fail(error);
   }
 
   async #start(): Promise<void> {
@@ -239,11 +276,10 @@ export class Engine {
       return this.end(closed(`bus "${this.name}"`));
     }
     this.events.onClosed = () => pending.resolve();
-    this.#attempt(
-      raw,
-      () => raw.close(drain),
-      (error) => pending.reject(error),
-    );
+    this.#attempt(raw, {
+      job: () => raw.close(drain),
+      fail: (error) => pending.reject(error),
+    });
     await pending.promise;
     this.end(closed(`bus "${this.name}"`));
   }
@@ -291,15 +327,15 @@ export class Engine {
     }
   }
 
-  #attempt(raw: RawBus, job: Job, fail: Fail): void {
+  #attempt(raw: RawBus, entry: Waiting, backlog = this.#backlog): void {
     try {
-      this.#try(() => job(raw));
+      this.#try(() => entry.job(raw));
     } catch (error) {
       // The client holds as much as it may: this waits until one of the others is answered.
       if (isTabmqError(error, "FULL") && CREDIT.has(error.data.reason) && !this.events.idle) {
-        this.#backlog.unshift({ job, fail });
+        backlog.unshift(entry);
       } else {
-        fail(error);
+        entry.fail(error);
       }
     }
   }

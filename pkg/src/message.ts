@@ -51,6 +51,11 @@ export function message<Body>(
   };
 }
 
+/** The key of a message, before all of it is decoded. */
+export function keyOf(properties: Uint8Array | null): string | undefined {
+  return properties ? ((decode(properties) as Fields)[2] ?? undefined) : undefined;
+}
+
 const STATES = ["ready", "delayed", "leased"] as const;
 
 /** A message that was looked at. */

@@ -98,6 +98,8 @@ const traceparent: Rule<string> = (value, name) => {
 };
 
 export const checkHeaders = (value: unknown) => headers(value, "headers");
+export const checkTrace = (value: unknown) =>
+  value === undefined ? undefined : traceparent(value, "traceparent");
 
 const WAIT = { signal: abortSignal, timeout: milliseconds as Rule<number> };
 const MESSAGE = {
@@ -213,8 +215,17 @@ export function delayOf({ delay, at }: Pick<CheckedSend, "delay" | "at">): numbe
   return at ? Math.max(0, at.getTime() - Date.now()) : delay;
 }
 
+const CONFLATE = {
+  by: oneOf("key", "topic"),
+  every: ((value, name) => (value === "frame" ? value : lasting(value, name))) as Rule<
+    number | "frame"
+  >,
+};
 const SUBSCRIBE = {
   group: text,
+  conflate: ((value, name) => check(name, object(value, name), CONFLATE)) as Rule<
+    Checked<typeof CONFLATE>
+  >,
   onGap: action as Rule<(gap: T.Gap) => unknown>,
   buffer: count,
   signal: abortSignal,
@@ -223,7 +234,7 @@ export const checkSubscribe = (options: unknown) => {
   const onGap = (options as T.SubscribeOptions | undefined)?.onGap as unknown;
   if (onGap === "snapshot" || onGap === "close")
     throw unsupported(`subscribe option "onGap": "${onGap}"`);
-  return check("subscribe", options, SUBSCRIBE, "durable where from conflate batch");
+  return check("subscribe", options, SUBSCRIBE, "durable where from batch");
 };
 
 const CONSUME = {
@@ -311,6 +322,12 @@ const rate: Rule<object> = (value, name) => {
     throw invalid(`${name} must have a limit and a time, { limit, per }`, name);
   return { limit, perMs: per, ...(burst !== undefined && { burst }) };
 };
+const SLOW = { after: lasting, policy: oneOf("notify", "detach") };
+const slow: Rule<{ afterMs: number; detach: boolean }> = (value, name) => {
+  const { after, policy } = check(name, object(value, name), SLOW);
+  if (after === undefined) throw invalid(`${name} must say after how long`, name);
+  return { afterMs: after, detach: policy === "detach" };
+};
 const QUEUE = {
   durability: level,
   version: natural,
@@ -326,6 +343,7 @@ const QUEUE = {
   lastValue: flag,
   maxPerKey: count,
   rate,
+  slow,
   singleActive: flag,
   waitForConsumers: count,
   waitForConsumersMax: duration,
@@ -398,8 +416,9 @@ const SERVE = { concurrency: count, signal: abortSignal };
 export const checkServe = (options: unknown) =>
   check("serve", options, SERVE, "balance tags schema methods");
 
-const CALL = { ...WAIT };
-export const checkCall = (options: unknown): CheckedWait =>
+const CALL = { ...WAIT, traceparent };
+export type CheckedCall = Checked<typeof CALL>;
+export const checkCall = (options: unknown): CheckedCall =>
   check("call", options, CALL, "policy retry hedge scope to balance idempotent exactlyOnce key");
 
 export const checkLead = (options: unknown) => check("lead", options, { signal: abortSignal });

@@ -62,7 +62,13 @@ export interface RawBus {
   progress(lease: number, value: Uint8Array): void;
   serve(name: string, concurrency: number): number;
   unserve(service: number): void;
-  call(service: string, method: string, parameters: Uint8Array, timeoutMs: number): number;
+  call(
+    service: string,
+    method: string,
+    parameters: Uint8Array,
+    timeoutMs: number,
+    traceparent?: string,
+  ): number;
   cancelCall(call: number): void;
   reply(dispatch: number, kind: number, body: Uint8Array | undefined, code?: number): void;
   lead(role: string): number;
@@ -254,6 +260,7 @@ interface Fields {
     timeoutMsLeft: number,
     parameters: Bytes,
     caller: Bytes,
+    traceparent: string | null,
   ];
   dispatchCancelled: [dispatch: number];
   callEnded: [call: number, kind: number, outcome: Bytes | number, maybeExecuted: boolean];

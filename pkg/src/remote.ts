@@ -2,7 +2,7 @@ import { dispose } from "./dispose.js";
 import type { Context } from "./context.js";
 import { failed, RemoteError, unsupported } from "./errors.js";
 import { decodeBody } from "./message.js";
-import { checkCall, patience } from "./options.js";
+import { checkCall, checkTrace, patience } from "./options.js";
 import { attempt } from "./pending.js";
 import { OUTCOME, type RawEventOf } from "./raw.js";
 import type { Call, CallOptions, RemoteClient } from "./types.js";
@@ -20,14 +20,20 @@ export function call(
   let cancel = () => {};
   const promise = attempt(() => {
     const verb = `call "${service}.${method}"`;
-    const wait = patience(verb, checkCall(options), context.engine.limits.call_timeout_ms);
+    const checked = checkCall(options);
+    const wait = patience(verb, checked, context.engine.limits.call_timeout_ms);
+    let { traceparent } = checked;
+    const letter = { kind: "call" as const, service, method, parameters, traceparent };
+    const encoded = context.interceptors.outgoing(letter, (message) => {
+      traceparent = checkTrace(message.traceparent);
+      return context.encode(message.parameters, "arguments");
+    });
     const pending = context.ask(
       wait,
       "call",
-      context.interceptors.outgoing({ kind: "call", service, method, parameters }, (message) =>
-        context.encode(message.parameters, "arguments"),
-      ),
-      (raw, bytes, left_ms) => raw.call(service, method, bytes, Math.min(left_ms, TIMEOUT_MS_MAX)),
+      encoded,
+      (raw, bytes, left_ms) =>
+        raw.call(service, method, bytes, Math.min(left_ms, TIMEOUT_MS_MAX), traceparent),
       ([, , kind, outcome, maybeExecuted]: RawEventOf<"callEnded">) => {
         if (typeof outcome === "number") throw failed(verb, outcome, "", maybeExecuted);
         const value = decodeBody(context.codec, outcome);

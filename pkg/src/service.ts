@@ -6,7 +6,7 @@ import { LiveHandle } from "./live.js";
 import type { checkServe } from "./options.js";
 import { hex } from "./message.js";
 import { EVENT, OUTCOME, type RawBus, type RawEventOf, type HandleEvent } from "./raw.js";
-import type { Service } from "./types.js";
+import type { CallContext, Service } from "./types.js";
 
 const CONCURRENCY = 16;
 
@@ -16,6 +16,7 @@ export class LiveService extends LiveHandle implements Service {
   readonly #implementation: object;
   readonly #options: ReturnType<typeof checkServe>;
   #running = 0;
+  #current: CallContext | undefined;
 
   constructor(
     context: Context,
@@ -36,6 +37,10 @@ export class LiveService extends LiveHandle implements Service {
     return this.#running;
   }
 
+  get current(): CallContext | undefined {
+    return this.#current;
+  }
+
   begin(raw: RawBus): number {
     return raw.serve(this.name, this.#options.concurrency ?? CONCURRENCY);
   }
@@ -52,7 +57,16 @@ export class LiveService extends LiveHandle implements Service {
 
   protected stopped(): void {}
 
-  async #run([, dispatch, , name, , bytes, caller]: RawEventOf<"dispatch">): Promise<void> {
+  async #run([
+    ,
+    dispatch,
+    ,
+    name,
+    ,
+    bytes,
+    caller,
+    trace,
+  ]: RawEventOf<"dispatch">): Promise<void> {
     const { engine } = this.context;
     let wanted = true;
     this.#running += 1;
@@ -61,7 +75,7 @@ export class LiveService extends LiveHandle implements Service {
     });
     const reply = (kind: number, body: Uint8Array | undefined, code?: number) => {
       const give = (raw: RawBus) => wanted && raw.reply(dispatch, kind, body, code);
-      engine.run(give, (error) => {
+      engine.settle(give, (error) => {
         this.context.report(error);
         // The caller must hear something; this one is always taken.
         const failure = CODES[isTabmqError(error) ? error.code : "INTERNAL"];
@@ -72,16 +86,12 @@ export class LiveService extends LiveHandle implements Service {
       const method = methodOf(this.#implementation, name);
       if (!method) return reply(OUTCOME.failed, undefined, CODES.NOT_FOUND);
       const parameters = this.context.codec.decode(bytes) as unknown[];
-      const seen = {
-        kind: "call" as const,
-        service: this.name,
-        method: name,
-        parameters,
-        sender: hex(caller),
-      };
+      const context = { method: name, sender: hex(caller), traceparent: trace ?? undefined };
+      const seen = { kind: "call" as const, service: this.name, ...context, parameters };
       const passed = this.context.interceptors.incoming(seen);
       if (passed) await passed;
-      const result = await method.apply(this.#implementation, seen.parameters);
+      const result = await this.#start(context, () =>
+        method.apply(this.#implementation, seen.parameters) as unknown);
       reply(OUTCOME.value, await this.context.encode(result, "result"));
     } catch (error) {
       reply(OUTCOME.threw, await this.#encodeThrown(error));
@@ -89,6 +99,17 @@ export class LiveService extends LiveHandle implements Service {
       engine.events.dispatches.delete(dispatch);
       this.#running -= 1;
       this.handlerDone();
+    }
+  }
+
+  /** Runs a method as far as it goes at once; one may start another. */
+  #start(context: CallContext, run: () => unknown): unknown {
+    const outer = this.#current;
+    this.#current = context;
+    try {
+      return run();
+    } finally {
+      this.#current = outer;
     }
   }
 

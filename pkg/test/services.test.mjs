@@ -211,6 +211,56 @@ test("a service: must be an object", async (t) => {
   assert.throws(() => bus.serve("s", {}, { balance: "random" }), { code: "UNSUPPORTED" });
 });
 
+test("calls: bring the trace they are a part of to the service", async (t) => {
+  const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const bus = await connectBus(t);
+  const seen = [];
+  const service = bus.serve("calc", {
+    async add(a, b) {
+      seen.push(service.current);
+      await undefined;
+      seen.push(service.current);
+      return a + b;
+    },
+  });
+  await service.ready();
+  const calc = bus.client("calc");
+  const context = { method: "add", sender: bus.peer.id };
+  assert.equal(await calc.$with({ traceparent: trace }).add(2, 3), 5);
+  assert.equal(await bus.call("calc", "add", [2, 3], { traceparent: trace }), 5);
+  assert.equal(await calc.add(2, 3), 5);
+  assert.deepEqual(seen, [
+    { ...context, traceparent: trace },
+    undefined,
+    { ...context, traceparent: trace },
+    undefined,
+    { ...context, traceparent: undefined },
+    undefined,
+  ]);
+  for (const traceparent of ["", "x", trace.toUpperCase(), 5]) {
+    await assert.rejects(bus.call("calc", "add", [], { traceparent }), { code: "INVALID" });
+    assert.throws(() => calc.$with({ traceparent }), { code: "INVALID" });
+  }
+});
+
+test("calls: interceptors see the trace and may set it", async (t) => {
+  const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const bus = await connectBus(t);
+  const seen = [];
+  let given = trace;
+  bus.use({
+    outgoing: (message) => {
+      if (message.kind === "call") message.traceparent ??= given;
+    },
+    incoming: (message) => void seen.push([message.method, message.traceparent]),
+  });
+  await bus.serve("calc", { nothing() {} }).ready();
+  await bus.call("calc", "nothing", []);
+  assert.deepEqual(seen, [["nothing", trace]]);
+  given = "no trace";
+  await assert.rejects(bus.call("calc", "nothing", []), { code: "INVALID" });
+});
+
 test("leadership: has one holder; the next one follows with a larger epoch", async (t) => {
   const bus = await connectBus(t);
   const terms = [];

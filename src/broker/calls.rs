@@ -32,6 +32,7 @@ pub struct PendingCall {
     service: String,
     method: String,
     arguments: Vec<u8>,
+    traceparent: Option<String>,
     deadline: Instant,
     stage: Stage,
     service_id: ServiceId,
@@ -45,6 +46,7 @@ pub struct Calling<'a> {
     pub timeout_ms: u64,
     pub arguments: &'a [u8],
     pub first_epoch: Option<u64>,
+    pub traceparent: Option<&'a str>,
 }
 
 impl Broker {
@@ -123,7 +125,10 @@ impl Broker {
         if self.has_no_room_for_calls() {
             return self.fail_call_frame(conn, call.call, Code::Full, maybe_executed);
         }
-        if call.arguments.len() > self.limits.body_bytes_max as usize {
+        let trace_bytes = call.traceparent.map_or(0, str::len);
+        if call.arguments.len() > self.limits.body_bytes_max as usize
+            || trace_bytes > self.limits.headers_bytes_max as usize
+        {
             return self.fail_call_frame(conn, call.call, Code::TooLarge, maybe_executed);
         }
         let elsewhere = call.first_epoch.is_some_and(|first| first != self.log.epoch().counter);
@@ -141,9 +146,15 @@ impl Broker {
             Stage::InDoubt => {}
         }
         let deadline = now.mono.after_ms(call.timeout_ms);
-        let arguments = call.arguments.to_vec();
-        let service_id = ServiceId(0);
-        let pending = PendingCall { service, method, arguments, deadline, stage, service_id };
+        let pending = PendingCall {
+            service,
+            method,
+            arguments: call.arguments.to_vec(),
+            traceparent: call.traceparent.map(ToOwned::to_owned),
+            deadline,
+            stage,
+            service_id: ServiceId(0),
+        };
         self.calls.insert(key, pending);
         self.call_ends.set(key, deadline);
     }
@@ -224,7 +235,8 @@ impl Broker {
         };
         let timeout_ms = call.deadline.ms_since(self.now.mono);
         let (service, method, arguments) = (call.service_id, &*call.method, &*call.arguments);
-        let frame = Frame::Dispatch { key, service, method, timeout_ms, arguments };
+        let traceparent = call.traceparent.as_deref();
+        let frame = Frame::Dispatch { key, service, method, timeout_ms, arguments, traceparent };
         self.links.push(conn, &frame);
     }
 

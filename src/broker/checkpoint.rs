@@ -7,8 +7,8 @@ use crate::broker::tracks::End;
 use crate::id::MessageNumber;
 use crate::id::{LaneId, Sequence};
 use crate::log::{Log, Record};
-use crate::time::UnixMillis;
 use crate::rules::Rules;
+use crate::time::UnixMillis;
 use crate::wire::frame::Duplicate;
 
 /// Writes a checkpoint of `state`: whole, but for the waiting messages, of which the log has those

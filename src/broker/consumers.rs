@@ -14,7 +14,7 @@ use crate::time::{Instant, Now};
 use crate::wire::Frame;
 
 /// Who consumes: a consumer of a client.
-type Member = (ClientId, ConsumerId);
+pub(super) type Member = (ClientId, ConsumerId);
 
 /// Higher is served first: the priority, then whether the page is visible.
 type Rank = (u32, bool);
@@ -76,21 +76,24 @@ impl Broker {
     ) {
         let started = self.start_consumer(client, consumer, queue, options);
         let refused = started.as_ref().err().map(|refused| refused.code);
-        let queue_id = started.as_ref().ok().copied();
+        let queue_id = started.as_ref().ok().map(|(queue, _)| *queue);
         let single_active = queue_id.map(|queue| self.is_single_active(queue)).filter(|is| *is);
         self.gated(conn, &Frame::Consuming { consumer, refused, single_active });
-        if let Ok(queue) = started {
-            self.elect_active(queue, Some((client, consumer)));
+        let Ok((queue, was_detached)) = started else { return };
+        self.elect_active(queue, Some((client, consumer)));
+        if was_detached && !self.is_single_active(queue) {
+            self.tell_active((client, consumer), true);
         }
     }
 
+    /// Gives its queue, and whether it had been detached.
     fn start_consumer(
         &mut self,
         client: ClientId,
         id: ConsumerId,
         name: &str,
         options: ConsumeOptions,
-    ) -> Result<QueueId, Refused> {
+    ) -> Result<(QueueId, bool), Refused> {
         let queue = self.declare(client, name, &QueueOptions::default())?;
         let mine = |lease: &&crate::broker::queue::Lease| {
             (lease.client, lease.consumer, lease.queue) == (client, id, queue)
@@ -106,14 +109,17 @@ impl Broker {
         if known.is_some_and(|known| known.queue != queue) {
             return Err(Refused::new(Code::Invalid, "queue"));
         }
+        let was_detached = known.is_some_and(|known| known.detached);
         let rank = (options.priority.unwrap_or(0), !session.hidden);
-        session.consumers.insert(id, Consumer { queue, options, in_flight, in_flight_bytes });
+        let consumer =
+            Consumer { queue, options, in_flight, in_flight_bytes, slow: false, detached: false };
+        session.consumers.insert(id, consumer);
         let consumers = self.consumers.get_or_default(queue);
         consumers.remove((client, id));
         consumers.add(rank, (client, id));
         self.gather(queue);
         self.dirty_queues.insert(queue);
-        Ok(queue)
+        Ok((queue, was_detached))
     }
 
     pub(super) fn on_cancel_consumer(&mut self, client: ClientId, consumer: ConsumerId) {
@@ -195,10 +201,7 @@ impl Broker {
         }
         let Some(consumers) = self.consumers.get(&queue) else { return };
         let before = consumers.active;
-        let here = |member: Member| {
-            let session = self.sessions.get(&member.0).filter(|session| !session.silent);
-            session.is_some_and(|session| session.conn.is_some())
-        };
+        let here = |member: Member| self.is_here(member);
         let mut able = consumers.members.iter().filter(|(_, member)| here(*member));
         let priority = |((priority, _), _): &(Rank, Member)| *priority;
         let best = able.next().copied();
@@ -228,7 +231,32 @@ impl Broker {
         self.dirty_queues.insert(queue);
     }
 
-    fn tell_active(&mut self, (client, consumer): Member, active: bool) {
+    /// Whether it can be served, now or when it has credit.
+    fn is_here(&self, (client, consumer): Member) -> bool {
+        let session = self.sessions.get(&client).filter(|session| !session.silent);
+        session.is_some_and(|session| {
+            let detached = session.consumers.get(&consumer).is_some_and(|c| c.detached);
+            session.conn.is_some() && !detached
+        })
+    }
+
+    /// Whether it is the one that is served of a queue with a single active consumer.
+    pub(super) fn is_active(&self, queue: QueueId, member: Member) -> bool {
+        self.consumers.get(&queue).is_some_and(|consumers| consumers.active == Some(member))
+    }
+
+    /// Whether another consumer of the queue could be served in place of this one.
+    pub(super) fn has_another(&self, queue: QueueId, than: Member) -> bool {
+        let Some(consumers) = self.consumers.get(&queue) else { return false };
+        let ready = |(client, consumer): Member| {
+            let consumers = self.sessions.get(&client).map(|session| &session.consumers);
+            consumers.and_then(|all| all.get(&consumer)).is_some_and(Consumer::is_ready)
+        };
+        let mut others = consumers.members.iter().map(|(_, member)| *member);
+        others.any(|member| member != than && self.is_here(member) && ready(member))
+    }
+
+    pub(super) fn tell_active(&mut self, (client, consumer): Member, active: bool) {
         let Some(session) = self.sessions.get(&client) else { return };
         if let Some(conn) = session.conn.filter(|_| session.consumers.contains_key(&consumer)) {
             self.gated(conn, &Frame::ConsumerActive { consumer, active });

@@ -110,6 +110,9 @@ impl Broker {
     pub(super) fn check_tunables(&self, options: &QueueOptions) -> Result<(), Refused> {
         options.check_expiry(&self.limits)?;
         options.check_rate()?;
+        if options.slow.is_some_and(|slow| slow.after_ms == 0) {
+            return Err(Refused::new(Code::Invalid, "slow"));
+        }
         let waits_max = self.limits.backoff_waits_max;
         if options.backoff.as_ref().is_some_and(|backoff| !backoff.is_valid(waits_max)) {
             return Err(Refused::new(Code::Invalid, "backoff"));
@@ -128,6 +131,7 @@ impl Broker {
     pub(super) fn follow_options(&mut self, id: QueueId) {
         self.make_room(id);
         self.follow_rate(id);
+        self.watch_slow_leases(id);
         self.gather(id);
         self.elect_active(id, None);
         self.dirty_queues.insert(id);

@@ -74,7 +74,8 @@ impl Broker {
         let lease = self.next_lease();
         let attempt = entry.attempts.saturating_add(1);
         self.commit(&Record::Leased { lease, queue, number, client, lease_ms, attempt, consumer });
-        self.lease_ends.set(lease, now.mono.after_ms(lease_ms));
+        self.lease_times.set(lease, now.mono.after_ms(lease_ms));
+        self.lease_times.watch(&self.state, lease, queue, now.mono);
         self.count_for_rate(now, queue);
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if let Some(consumer) = session.consumers.get_mut(&consumer) {
@@ -209,7 +210,7 @@ impl Broker {
             Settlement::Extend { lease_ms } => {
                 let lease_ms = lease_ms.unwrap_or(lease.lease_ms).max(1);
                 self.commit(&Record::Extended { lease: number, lease_ms });
-                self.lease_ends.set(number, now.mono.after_ms(lease_ms));
+                self.lease_times.set(number, now.mono.after_ms(lease_ms));
             }
         }
     }
@@ -222,7 +223,7 @@ impl Broker {
 
     /// Ends leases whose time is over. Their messages are ready again at once.
     pub(super) fn expire_leases(&mut self, now: Now) {
-        while let Some(number) = self.lease_ends.pop_due(now.mono) {
+        while let Some(number) = self.lease_times.pop_due(now.mono) {
             let Some(lease) = self.state.leases.get(&number).copied() else { continue };
             self.log.begin_batch();
             let (message, attempt, client) = (lease.number.0, lease.attempt, lease.client.0);
@@ -233,6 +234,7 @@ impl Broker {
             self.tell_lease_lost(number, lease.client);
             self.log.end_batch();
         }
+        self.judge_slow_consumers(now);
     }
 
     /// Tells the holder that its lease ran out. A holder that stands still would let the next one
@@ -302,11 +304,11 @@ impl Broker {
         }
     }
 
-    fn end_lease(&mut self, number: LeaseNumber, end: LeaseEnd<'_>, by_holder: bool) {
+    pub(super) fn end_lease(&mut self, number: LeaseNumber, end: LeaseEnd<'_>, by_holder: bool) {
         let Some(lease) = self.state.leases.get(&number).copied() else { return };
         self.trace_settled(number, &lease, &end);
         self.commit(&Record::Ended { lease: number, end, by_holder });
-        self.lease_ends.remove(number);
+        self.lease_times.remove(number);
         self.foreign_lease_ended(lease.queue, number);
         self.make_room(lease.queue);
         self.dirty_queues.insert(lease.queue);
@@ -316,6 +318,7 @@ impl Broker {
             consumer.in_flight = consumer.in_flight.saturating_sub(1);
             let body_bytes = u64::from(lease.entry.body_bytes);
             consumer.in_flight_bytes = consumer.in_flight_bytes.saturating_sub(body_bytes);
+            consumer.slow &= !by_holder;
         }
     }
 }

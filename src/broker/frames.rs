@@ -131,8 +131,9 @@ impl Broker {
             Frame::Method { method, service, name } => {
                 self.on_method(client, method, service, name)
             }
-            Frame::Call { call, method, timeout_ms, arguments, first_epoch } => {
-                let calling = Calling { call, method, timeout_ms, arguments, first_epoch };
+            Frame::Call { call, method, timeout_ms, arguments, first_epoch, traceparent } => {
+                let calling =
+                    Calling { call, method, timeout_ms, arguments, first_epoch, traceparent };
                 self.on_call(now, conn, client, calling);
             }
             Frame::Reply { key, outcome } => self.on_reply(conn, client, key, outcome),

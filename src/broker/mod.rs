@@ -51,6 +51,7 @@ mod sends;
 mod services;
 mod session;
 mod settling;
+mod slow;
 mod state;
 mod timetable;
 mod tracing;
@@ -147,7 +148,7 @@ pub struct Broker {
     idle_queues: Map<QueueId, Instant>,
     /// Deliveries in order, the first of which waits for its body.
     stalled: Map<ConnId, VecDeque<LeaseNumber>>,
-    lease_ends: Deadlines<LeaseNumber, Instant>,
+    lease_times: slow::LeaseTimes,
     /// When the next delayed message of each queue comes due.
     delayed: Deadlines<QueueId, UnixMillis>,
     /// Who waits for what becomes of each message.
@@ -212,7 +213,7 @@ impl Broker {
             pauses: Deadlines::new(),
             idle_queues: Map::new(),
             stalled: Map::new(),
-            lease_ends: Deadlines::new(),
+            lease_times: slow::LeaseTimes::default(),
             delayed: Deadlines::new(),
             trackers: Trackers::default(),
             result_ends: Deadlines::new(),
@@ -275,13 +276,6 @@ impl Broker {
     /// A new connection; its first frame must be a Hello.
     pub fn accept(&mut self) -> ConnId {
         self.links.accept()
-    }
-
-    /// Gives every lease its whole length again: time passed in which nobody could have renewed.
-    pub fn renew_leases(&mut self, now: Now) {
-        for (number, lease) in self.state.leases.iter() {
-            self.lease_ends.set(*number, now.mono.after_ms(lease.lease_ms));
-        }
     }
 
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {

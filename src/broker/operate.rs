@@ -122,7 +122,7 @@ impl Broker {
         let Some(queue) = self.state.queues.get(&id) else { return };
         let name = queue.name.clone();
         for lease in queue.leases().collect::<Vec<_>>() {
-            self.lease_ends.remove(lease);
+            self.lease_times.remove(lease);
         }
         self.commit(&Record::Deleted { queue: id });
         self.consumers.remove(&id);

@@ -53,7 +53,7 @@ impl Broker {
         let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
         let settling = self.settling.as_ref().map(Settling::until);
         [
-            self.lease_ends.first(),
+            self.lease_times.first(),
             self.redrive_at(),
             self.rates.wake_at(),
             self.watches.wake_at(),

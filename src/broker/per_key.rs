@@ -244,7 +244,8 @@ impl Broker {
         let own: Vec<MessageNumber> =
             own.filter(|lease| lease.queue == id).map(|lease| lease.number).collect();
         let freed = |key| {
-            let same = |number: &&MessageNumber| self.state.beside.marks.of(**number).key() == Some(key);
+            let same =
+                |number: &&MessageNumber| self.state.beside.marks.of(**number).key() == Some(key);
             own.iter().filter(same).count() as u64
         };
         match queue.crowded_key(items, freed) {

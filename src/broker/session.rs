@@ -24,13 +24,22 @@ pub struct Consumer {
     pub options: ConsumeOptions,
     pub in_flight: u32,
     pub in_flight_bytes: u64,
+    /// It was told to be slow, and has settled nothing since.
+    pub slow: bool,
+    /// It was too slow: nothing comes until it says again what it asks for.
+    pub detached: bool,
 }
 
 impl Consumer {
+    /// Whether it takes deliveries at all.
+    pub fn is_ready(&self) -> bool {
+        !self.detached && self.options.paused != Some(true)
+    }
+
     /// Whether one more delivery of this size may go. One always may, or a body over the byte
     /// credit would never arrive.
     pub fn has_credit(&self, body_bytes: u32) -> bool {
-        if self.options.paused == Some(true) {
+        if !self.is_ready() {
             return false;
         }
         if self.in_flight == 0 {

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::client::Client;
-use crate::client::io::{CallOutcome, Event};
+use crate::client::io::{CallOptions, CallOutcome, Event};
 use crate::error::{Code, Refused};
 use crate::id::{CallId, MethodId};
 use crate::limits::Limits;
@@ -31,6 +31,7 @@ struct Call {
     service: String,
     method: String,
     arguments: Vec<u8>,
+    traceparent: Option<String>,
     deadline: Instant,
     /// Counter of the epoch it was first transmitted to.
     first_epoch: Option<u64>,
@@ -101,11 +102,12 @@ impl Client {
         service: &str,
         method: &str,
         arguments: &[u8],
-        timeout_ms: u64,
+        options: CallOptions<'_>,
     ) -> Result<CallId, Refused> {
+        let CallOptions { timeout_ms, traceparent } = options;
         Name::parse(service, &self.limits)?;
         Name::parse(method, &self.limits)?;
-        self.check_body(arguments, None)?;
+        self.check_body(arguments, traceparent.map(str::as_bytes))?;
         if self.calls.calls.len() >= self.limits.requests_max as usize
             || self.calls.last == u32::MAX
         {
@@ -119,6 +121,7 @@ impl Client {
             service: service.to_owned(),
             method: method.to_owned(),
             arguments: arguments.to_owned(),
+            traceparent: traceparent.map(ToOwned::to_owned),
             deadline,
             first_epoch: None,
         };
@@ -151,6 +154,7 @@ impl Client {
             timeout_ms: call.deadline.ms_since(now),
             arguments: &call.arguments,
             first_epoch,
+            traceparent: call.traceparent.as_deref(),
         });
     }
 

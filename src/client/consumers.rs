@@ -20,6 +20,8 @@ use crate::wire::frame::{Delivery, Settlement};
 struct Consumer {
     queue: String,
     options: ConsumeOptions,
+    /// The node told that it is not served.
+    inactive: bool,
 }
 
 /// A settlement without an answer.
@@ -113,7 +115,8 @@ impl Client {
         let consumer = ConsumerId(self.consumers.last);
         self.push(&Frame::Consume { consumer, queue, options });
         let queue = queue.to_owned();
-        self.consumers.consumers.insert(consumer, Consumer { queue, options });
+        let opened = Consumer { queue, options, inactive: false };
+        self.consumers.consumers.insert(consumer, opened);
         self.awaited.insert(Handle::Consumer(consumer));
         Ok(consumer)
     }
@@ -155,15 +158,28 @@ impl Client {
         if self.hidden {
             writer.push(&Frame::Visible { visible: false });
         }
-        for (id, Consumer { queue, options }) in self.consumers.consumers.iter() {
+        for (id, Consumer { queue, options, .. }) in self.consumers.consumers.iter() {
             writer.push(&Frame::Consume { consumer: *id, queue, options: *options });
         }
     }
 
-    pub(super) fn on_consumer_active(&mut self, consumer: ConsumerId, active: bool) {
-        if self.consumers.consumers.contains_key(&consumer) {
-            self.events.push_back(Event::ConsumerActive { consumer, active });
+    pub(super) fn on_consumer_active(&mut self, id: ConsumerId, active: bool) {
+        if let Some(consumer) = self.consumers.consumers.get_mut(&id) {
+            consumer.inactive = !active;
+            self.events.push_back(Event::ConsumerActive { consumer: id, active });
         }
+    }
+
+    /// The user is done with what was taken from it: it takes deliveries again. To a consumer that
+    /// is not active for another reason this changes nothing.
+    fn resume_detached(&mut self) {
+        let Some(writer) = self.link.writer() else { return };
+        self.consumers.consumers.for_each_mut(|id, consumer| {
+            if core::mem::take(&mut consumer.inactive) {
+                let (queue, options) = (&*consumer.queue, consumer.options);
+                writer.push(&Frame::Consume { consumer: *id, queue, options });
+            }
+        });
     }
 
     pub(super) fn on_consuming(
@@ -235,10 +251,11 @@ impl Client {
         let extends = matches!(settlement, Settlement::Extend { .. });
         let mut frame = Vec::new();
         encode_frame(&Frame::Settle { lease, settlement }, &mut frame);
-        let request = self.requests.begin(frame.len(), &self.limits)?;
+        let request = self.requests.begin_settlement(frame.len(), &self.limits)?;
         let held = self.consumers.held.get_mut(&lease).filter(|held| !held.is_decided());
         let Some(held) = held else {
             self.fail(request, Code::StaleLease.into(), false);
+            self.resume_detached();
             return Ok(request);
         };
         let writer = self.link.writer();

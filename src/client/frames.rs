@@ -29,8 +29,10 @@ impl Client {
                 self.on_repaired(publisher, last, &messages);
             }
             Frame::Serving { service, refused } => self.on_serving(service, refused),
-            Frame::Dispatch { key, service, method, timeout_ms, arguments } => {
-                self.on_dispatch(&Dispatch { key, service, method, timeout_ms, arguments });
+            Frame::Dispatch { key, service, method, timeout_ms, arguments, traceparent } => {
+                let dispatch =
+                    Dispatch { key, service, method, timeout_ms, arguments, traceparent };
+                self.on_dispatch(&dispatch);
             }
             Frame::ReplyTaken { key } => self.on_reply_taken(key),
             Frame::CallResult { call, outcome } => self.on_call_result(call, outcome),

@@ -157,6 +157,8 @@ pub enum Event {
         method: String,
         deadline: Instant,
         arguments: Vec<u8>,
+        /// Where the caller says that it belongs in a trace.
+        traceparent: Option<String>,
     },
     /// The caller waits no more.
     DispatchCancelled { key: CallKey },
@@ -194,6 +196,16 @@ pub enum TrackOutcome {
     Delivered,
     /// It was acknowledged with this value.
     Processed { value: Option<Vec<u8>> },
+}
+
+/// How a call is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallOptions<'a> {
+    /// It ends at the latest after so long.
+    pub timeout_ms: u64,
+    /// Where it belongs in a trace (<https://www.w3.org/TR/trace-context>). It reaches the server
+    /// as it is; what it says is not looked at. At most `limits.headers_bytes_max` bytes.
+    pub traceparent: Option<&'a str>,
 }
 
 /// The end of a call.

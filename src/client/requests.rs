@@ -15,6 +15,7 @@ struct Pending {
     /// The user still wants to hear of it.
     wanted: bool,
     bytes: usize,
+    settles: bool,
 }
 
 /// The requests without an answer, and the memory they hold.
@@ -24,6 +25,10 @@ pub(super) struct Requests {
     pending: Line<RequestId, Pending>,
     flushes: VecDeque<RequestId>,
     bytes: usize,
+    /// Settlements, and replies to calls, have bounds of their own, as high as those of all else: a
+    /// client whose sends are at theirs has to be able to settle, or nothing would ever move.
+    settlements: usize,
+    settlement_bytes: usize,
 }
 
 impl Requests {
@@ -32,7 +37,23 @@ impl Requests {
         self.check_count(limits)?;
         self.reserve(bytes, limits)?;
         let request = self.issue();
-        self.pending.insert(request, Pending { wanted: true, bytes });
+        self.pending.insert(request, Pending { wanted: true, bytes, settles: false });
+        Ok(request)
+    }
+
+    /// As `begin`, for a settlement.
+    pub fn begin_settlement(
+        &mut self,
+        bytes: usize,
+        limits: &Limits,
+    ) -> Result<RequestId, Refused> {
+        if self.settlements >= limits.requests_max as usize || self.last >= u32::MAX - 1 {
+            return Err(Refused::new(Code::Full, "requests_max"));
+        }
+        self.reserve_reply(bytes, limits)?;
+        self.settlements += 1;
+        let request = self.issue();
+        self.pending.insert(request, Pending { wanted: true, bytes, settles: true });
         Ok(request)
     }
 
@@ -51,8 +72,21 @@ impl Requests {
         Ok(())
     }
 
-    pub const fn reserve_anyway(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(bytes);
+    /// Counts the memory of a reply under the bound of settlements.
+    pub fn reserve_reply(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refused> {
+        if self.settlement_bytes.saturating_add(bytes) > limits.request_bytes_max as usize {
+            return Err(Refused::new(Code::Full, "request_bytes_max"));
+        }
+        self.settlement_bytes += bytes;
+        Ok(())
+    }
+
+    pub const fn reserve_reply_anyway(&mut self, bytes: usize) {
+        self.settlement_bytes = self.settlement_bytes.saturating_add(bytes);
+    }
+
+    pub const fn release_reply(&mut self, bytes: usize) {
+        self.settlement_bytes = self.settlement_bytes.saturating_sub(bytes);
     }
 
     pub fn release(&mut self, bytes: usize) {
@@ -60,7 +94,7 @@ impl Requests {
     }
 
     fn check_count(&self, limits: &Limits) -> Result<(), Refused> {
-        let count = self.pending.len() + self.flushes.len();
+        let count = self.pending.len() - self.settlements + self.flushes.len();
         if count >= limits.requests_max as usize || self.last >= u32::MAX - 1 {
             return Err(Refused::new(Code::Full, "requests_max"));
         }
@@ -70,7 +104,12 @@ impl Requests {
     /// Forgets an answered request; true if the user wants to hear of it.
     fn finish(&mut self, request: RequestId) -> bool {
         let Some(pending) = self.pending.remove(&request) else { return false };
-        self.release(pending.bytes);
+        if pending.settles {
+            self.settlements -= 1;
+            self.release_reply(pending.bytes);
+        } else {
+            self.release(pending.bytes);
+        }
         pending.wanted
     }
 

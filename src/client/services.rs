@@ -59,6 +59,7 @@ pub(super) struct Dispatch<'a> {
     pub method: &'a str,
     pub timeout_ms: u64,
     pub arguments: &'a [u8],
+    pub traceparent: Option<&'a str>,
 }
 
 impl Client {
@@ -138,6 +139,7 @@ impl Client {
             method: dispatch.method.to_owned(),
             deadline: self.now.mono.after_ms(dispatch.timeout_ms),
             arguments: dispatch.arguments.to_owned(),
+            traceparent: dispatch.traceparent.map(ToOwned::to_owned),
         });
     }
 
@@ -157,9 +159,9 @@ impl Client {
         encode_frame(&Frame::Reply { key, outcome }, &mut reply);
         if let Outcome::Failed { .. } = outcome {
             // The way out when a reply is refused: always taken.
-            self.requests.reserve_anyway(reply.len());
+            self.requests.reserve_reply_anyway(reply.len());
         } else {
-            self.requests.reserve(reply.len(), &self.limits)?;
+            self.requests.reserve_reply(reply.len(), &self.limits)?;
         }
         if let Some(writer) = self.link.writer() {
             writer.push_encoded(&reply);
@@ -197,7 +199,7 @@ impl Client {
             Some(Dispatched::Running) => true,
             Some(Dispatched::Replied(reply)) => {
                 self.services.replies -= 1;
-                self.requests.release(reply.len());
+                self.requests.release_reply(reply.len());
                 false
             }
             None => false,

@@ -1,6 +1,7 @@
 //! What a tab may ask of its client.
 
 use crate::client::Client;
+use crate::client::io::CallOptions;
 use crate::error::{Code, Refused};
 use crate::id::{
     CallId, CandidateId, ConsumerId, LeaseNumber, RequestId, ServiceId, SubscriptionId,
@@ -203,8 +204,24 @@ impl Client {
         arguments: &[u8],
         timeout_ms: u64,
     ) -> Result<CallId, Refused> {
+        let options = CallOptions { timeout_ms, traceparent: None };
+        self.call_with(now, service, method, arguments, options)
+    }
+
+    /// As `call`, with more options.
+    ///
+    /// # Errors
+    /// As for every verb.
+    pub fn call_with(
+        &mut self,
+        now: Now,
+        service: &str,
+        method: &str,
+        arguments: &[u8],
+        options: CallOptions<'_>,
+    ) -> Result<CallId, Refused> {
         self.start_verb(now)?;
-        let call = self.begin_call(service, method, arguments, timeout_ms);
+        let call = self.begin_call(service, method, arguments, options);
         self.settle_forward();
         call
     }

@@ -164,11 +164,15 @@ impl Batch<'_> {
                 self.event(28, 2)?.u32(consumer.0)?.bool(*active)?;
             }
             Event::Serving { service } => drop(self.event(15, 1)?.u32(service.0)?),
-            Event::Dispatch { key, service, method, deadline, arguments } => {
+            Event::Dispatch { key, service, method, deadline, arguments, traceparent } => {
                 let dispatch = self.dispatches.insert(*key);
                 let left_ms = deadline.ms_since(self.now.mono);
-                let event = self.event(16, 6)?.u32(dispatch)?.u32(service.0)?.str(method)?;
-                event.u64(left_ms)?.bytes(arguments)?.bytes(&key.caller.0)?;
+                let event = self.event(16, 7)?.u32(dispatch)?.u32(service.0)?.str(method)?;
+                let event = event.u64(left_ms)?.bytes(arguments)?.bytes(&key.caller.0)?;
+                match traceparent {
+                    Some(traceparent) => event.str(traceparent)?,
+                    None => event.null()?,
+                };
             }
             Event::DispatchCancelled { key } => {
                 if let Some(dispatch) = self.dispatches.cancel(*key) {

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::{Code, Refused};
 use crate::limits::Limits;
 use crate::options::{
-    Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate,
+    Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate, Slow,
 };
 use crate::web::driver::{DriverOptions, HostChoice};
 
@@ -243,7 +243,7 @@ limits! {
     newest_repeat_ms,
 }
 
-const QUEUE_OPTIONS: [&str; 24] = [
+const QUEUE_OPTIONS: [&str; 25] = [
     "durability",
     "leaseMs",
     "deliveriesMax",
@@ -268,6 +268,7 @@ const QUEUE_OPTIONS: [&str; 24] = [
     "lastValue",
     "messagesPerKeyMax",
     "rate",
+    "slow",
 ];
 
 /// The options of a queue.
@@ -312,16 +313,12 @@ pub fn queue_options(object: &JsValue) -> Result<QueueOptions, Refused> {
             "key" => Some(Order::Key),
             _ => None,
         }),
-        on_failure: fields.read("onFailure", |value| match value.as_string()?.as_str() {
-            "block-key" => Some(OnFailure::BlockKey),
-            "skip" => Some(OnFailure::Skip),
-            "reorder" => Some(OnFailure::Reorder),
-            _ => None,
-        }),
+        on_failure: fields.read("onFailure", on_failure),
         priorities: fields.small("priorities"),
         last_value: fields.flag("lastValue"),
         messages_per_key_max: fields.long("messagesPerKeyMax"),
         rate: fields.get("rate").map(|value| rate(&value)).transpose()?,
+        slow: fields.get("slow").map(|value| slow(&value)).transpose()?,
     })
 }
 
@@ -331,6 +328,23 @@ fn rate(object: &JsValue) -> Result<Rate, Refused> {
         limit: fields.required("limit", fields.small("limit")),
         per_ms: fields.required("perMs", fields.long("perMs")),
         burst: fields.small("burst"),
+    })
+}
+
+fn on_failure(value: &JsValue) -> Option<OnFailure> {
+    match value.as_string()?.as_str() {
+        "block-key" => Some(OnFailure::BlockKey),
+        "skip" => Some(OnFailure::Skip),
+        "reorder" => Some(OnFailure::Reorder),
+        _ => None,
+    }
+}
+
+fn slow(object: &JsValue) -> Result<Slow, Refused> {
+    let fields = Fields::of(object, &["afterMs", "detach"], "slow");
+    fields.check(Slow {
+        after_ms: fields.required("afterMs", fields.long("afterMs")),
+        detach: fields.required("detach", fields.flag("detach")),
     })
 }
 

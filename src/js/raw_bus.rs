@@ -11,6 +11,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::cbor;
 use crate::client::Client;
+use crate::client::io::CallOptions;
 use crate::error::{Code, Refused};
 use crate::id::{
     CallId, CandidateId, CheckerId, ConsumerId, LeaseNumber, MessageNumber, QueueId, RequestId,
@@ -338,9 +339,11 @@ impl RawBus {
         method: &str,
         arguments: &[u8],
         #[wasm_bindgen(js_name = timeoutMs)] timeout_ms: f64,
+        traceparent: Option<String>,
     ) -> Answer<u32> {
         let timeout_ms = options::number(timeout_ms, "timeout").map_err(to_error)?;
-        self.ask(|client, now| client.call(now, service, method, arguments, timeout_ms))
+        let options = CallOptions { timeout_ms, traceparent: traceparent.as_deref() };
+        self.ask(|client, now| client.call_with(now, service, method, arguments, options))
             .map(|call| call.0)
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cbor;
 use crate::options::{
-    Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate,
+    Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate, Slow,
 };
 use crate::sim::fact::Tag;
 use crate::wire::frame::Properties;
@@ -105,7 +105,13 @@ pub fn queue_options(name: &str) -> QueueOptions {
         }
         "keyed" => QueueOptions { priorities: Some(3), ..by_key(None, brief) },
         "loose" => by_key(Some(OnFailure::Reorder), brief),
-        "ranked" => QueueOptions { lease_ms: Some(900), priorities: Some(3), ..brief },
+        // Some handlers take longer than the queue waits, and many hold a lease to its end.
+        "ranked" => QueueOptions {
+            lease_ms: Some(900),
+            priorities: Some(3),
+            slow: Some(Slow { after_ms: 400, detach: true }),
+            ..brief
+        },
         "state" => QueueOptions { lease_ms: Some(900), last_value: Some(true), ..brief },
         "paced" => QueueOptions {
             lease_ms: Some(900),

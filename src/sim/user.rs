@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -60,6 +61,10 @@ pub enum Chore {
         queue: &'static str,
         state: QueueCounts,
     },
+    /// Take deliveries again, after having been too slow for some.
+    Resume {
+        consumer: ConsumerId,
+    },
     Reply {
         key: CallKey,
         tag: Tag,
@@ -90,6 +95,8 @@ pub struct User {
     serial: u32,
     work_every_max: Micros,
     consumers: Vec<ConsumerId>,
+    /// Those of queues that detach who is slow.
+    impatient: BTreeSet<ConsumerId>,
     subscriptions: Vec<SubscriptionId>,
     services: Vec<ServiceId>,
     candidates: Vec<CandidateId>,
@@ -116,6 +123,7 @@ impl User {
             serial: 0,
             work_every_max,
             consumers: Vec::new(),
+            impatient: BTreeSet::new(),
             subscriptions: Vec::new(),
             services: Vec::new(),
             candidates: Vec::new(),
@@ -178,6 +186,10 @@ impl User {
                 if client.reply(now, key, outcome).is_ok() {
                     done.asks.push(Ask::Reply { key });
                 }
+            }
+            Chore::Resume { consumer } => {
+                // It may be gone by now.
+                let _ = client.change_consumer(now, consumer, ConsumeOptions::new(2, 10_000));
             }
             Chore::LastWords => {
                 for topic in TOPICS {
@@ -336,6 +348,9 @@ impl User {
         };
         let consumer = client.consume(now, queue, options).ok()?;
         self.consumers.push(consumer);
+        if queue_options(queue).slow.is_some() {
+            self.impatient.insert(consumer);
+        }
         Some(Ask::Consume { consumer, queue: queue.to_owned() })
     }
 
@@ -438,6 +453,12 @@ impl User {
                     (self.dice.between(0, SECOND), Chore::Track { queue, id, tag })
                 };
                 tags.into_iter().enumerate().map(ask).collect()
+            }
+            Event::ConsumerActive { consumer, active: false }
+                if self.impatient.contains(consumer) =>
+            {
+                let after = self.dice.between(0, SECOND);
+                vec![(after, Chore::Resume { consumer: *consumer })]
             }
             Event::Dispatch { key, arguments, .. } => self.plan_reply(*key, arguments, calm),
             _ => Vec::new(),

@@ -429,6 +429,8 @@ variants! {
             /// Set when the call was sent before, on an earlier link: the epoch counter of the node
             /// it went to first. Another node can't know whether it was dispatched then.
             first_epoch: Option<u64>,
+            /// Where the call belongs in a trace. The node hands it on as it came.
+            traceparent: Option<&'a str>,
         },
         /// N. A call for this server.
         18 => Dispatch {
@@ -437,6 +439,7 @@ variants! {
             method: &'a str,
             timeout_ms: u64,
             arguments: &'a [u8],
+            traceparent: Option<&'a str>,
         },
         /// C. The server's answer, sent again until `ReplyTaken`.
         19 => Reply {

@@ -40,6 +40,7 @@ fn text(body: &[u8]) -> String {
         let key = decoder.str().unwrap();
         let value = match decoder.datatype().unwrap() {
             Type::String => decoder.str().unwrap().to_string(),
+            Type::Bool => decoder.bool().unwrap().to_string(),
             Type::Bytes => format!("{} bytes", decoder.bytes().unwrap().len()),
             _ => decoder.u64().unwrap().to_string(),
         };

@@ -1,10 +1,14 @@
 use tabmq::broker::io::Input;
 use tabmq::error::Code;
 use tabmq::id::{CallId, MethodId, ServiceId};
+use tabmq::limits::Limits;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{CallKey, Outcome};
 
 use crate::harness::{Bench, Peer, client};
+
+/// The node hands it on as it came.
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn serve(bench: &mut Bench, peer: &mut Peer, concurrency: u32) {
     bench.say(peer, &[Frame::Serve { service: ServiceId(1), name: "calc@1", concurrency }]);
@@ -23,6 +27,7 @@ fn call(bench: &mut Bench, peer: &mut Peer, call: u32, first_epoch: Option<u64>)
                 timeout_ms: 1000,
                 arguments: b"23",
                 first_epoch,
+                traceparent: Some(TRACE),
             },
         ],
     );
@@ -34,6 +39,29 @@ fn dispatched(bench: &mut Bench, peer: &Peer) -> Vec<CallKey> {
         _ => None,
     };
     bench.frames(peer).into_iter().filter_map(key).collect()
+}
+
+#[test]
+fn the_server_gets_the_trace_of_the_call() {
+    let mut bench = Bench::new();
+    let (mut server, mut caller) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 4);
+    call(&mut bench, &mut caller, 1, None);
+    let frames = bench.frames(&server);
+    let traced =
+        |frame: &Frame<'_>| matches!(frame, Frame::Dispatch { traceparent: Some(TRACE), .. });
+    assert!(frames.iter().any(traced));
+}
+
+#[test]
+fn a_trace_longer_than_headers_may_be_is_refused() {
+    let mut bench = Bench::with(Limits { headers_bytes_max: 20, ..Limits::default() });
+    let (mut server, mut caller) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 4);
+    call(&mut bench, &mut caller, 1, None);
+    assert_eq!(dispatched(&mut bench, &server), []);
+    let outcome = Outcome::Failed { code: Code::TooLarge, maybe_executed: false };
+    assert_eq!(bench.frames(&caller), [result(1, outcome)]);
 }
 
 fn reply(bench: &mut Bench, peer: &mut Peer, key: CallKey) {

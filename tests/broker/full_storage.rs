@@ -19,7 +19,9 @@ fn serve(bench: &mut Bench, peer: &mut Peer) {
 fn call(bench: &mut Bench, peer: &mut Peer, first_epoch: Option<u64>) {
     let (method, arguments) = (MethodId(1), &b"23"[..]);
     let named = Frame::Method { method, service: "calc@1", name: "add" };
-    let call = Frame::Call { call: KEY.call, method, timeout_ms: 60_000, arguments, first_epoch };
+    let (timeout_ms, traceparent) = (60_000, None);
+    let call =
+        Frame::Call { call: KEY.call, method, timeout_ms, arguments, first_epoch, traceparent };
     bench.say(peer, &[named, call]);
 }
 

@@ -35,3 +35,4 @@ mod roles;
 mod schedules;
 mod senders;
 mod sessions;
+mod slow;

@@ -1,4 +1,4 @@
-use tabmq::client::io::{CallOutcome, Event, Input};
+use tabmq::client::io::{CallOptions, CallOutcome, Event, Input};
 use tabmq::error::Code;
 use tabmq::id::{CallId, MethodId};
 use tabmq::wire::Frame;
@@ -16,11 +16,34 @@ fn method(number: u32, name: &'static str) -> Frame<'static> {
 
 fn frame(call: CallId, method: u32, timeout_ms: u64, first_epoch: Option<u64>) -> Frame<'static> {
     let method = MethodId(method);
-    Frame::Call { call, method, timeout_ms, arguments: b"23", first_epoch }
+    let arguments = b"23";
+    Frame::Call { call, method, timeout_ms, arguments, first_epoch, traceparent: None }
 }
 
 fn failed(call: CallId, code: Code, maybe_executed: bool) -> Event {
     Event::CallEnded { call, outcome: CallOutcome::Failed { code, maybe_executed } }
+}
+
+#[test]
+fn a_call_names_its_trace_each_time_it_is_sent() {
+    let mut tab = Tab::open();
+    let options = CallOptions { timeout_ms: 5000, traceparent: Some("00-a-b-01") };
+    tab.ask(|client, now| client.call_with(now, "calc", "add", b"", options)).expect("taken");
+    let traces = |tab: &mut Tab| -> Vec<_> {
+        let trace = |frame| match frame {
+            Frame::Call { traceparent, .. } => traceparent,
+            _ => None,
+        };
+        tab.frames().into_iter().filter_map(trace).collect()
+    };
+    assert_eq!(traces(&mut tab), ["00-a-b-01"]);
+    tab.lose_link();
+    tab.welcome(resumed_at(0));
+    assert_eq!(traces(&mut tab), ["00-a-b-01"]);
+    let long = "x".repeat(16_385);
+    let options = CallOptions { traceparent: Some(&long), ..options };
+    let refused = tab.ask(|client, now| client.call_with(now, "calc", "add", b"", options));
+    assert_eq!(refused.expect_err("too long").code, Code::TooLarge);
 }
 
 #[test]

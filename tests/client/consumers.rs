@@ -1,12 +1,12 @@
 use tabmq::client::io::Event;
-use tabmq::error::Code;
+use tabmq::error::{Code, Refused};
 use tabmq::id::{ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, RequestId, Sequence};
 use tabmq::options::ConsumeOptions;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Delivery, Settlement, Welcome};
 
-use crate::harness::{Tab, first_welcome, resumed_at};
+use crate::harness::{Tab, first_welcome, item, resumed_at};
 
 fn delivery(consumer: ConsumerId, lease: u64) -> Frame<'static> {
     Frame::Deliver(Delivery {
@@ -125,6 +125,81 @@ fn an_extension_keeps_the_lease() {
     assert_eq!(tab.events(), [Event::Settled { request: extend }]);
     tab.node(&[settled(1, None)]);
     assert_eq!(tab.events(), [Event::Settled { request: ack }]);
+}
+
+/// A tab that holds leases 1 and 2 and has no room for another send.
+fn blocked(requests_max: u32, request_bytes_max: u32, link_bytes_max: u32) -> Tab {
+    let mut config = crate::harness::config();
+    config.limits.requests_max = requests_max;
+    config.limits.request_bytes_max = request_bytes_max;
+    config.limits.link_bytes_max = link_bytes_max;
+    let mut tab = Tab::open_with(config);
+    let consumer = tab
+        .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))
+        .expect("consumes");
+    tab.node(&[delivery(consumer, 1), delivery(consumer, 2)]);
+    tab.forget();
+    tab
+}
+
+fn send(tab: &mut Tab, body: &[u8]) -> Result<RequestId, Refused> {
+    tab.ask(|client, now| client.send(now, "other", &[item(body)], None))
+}
+
+#[test]
+fn whoever_can_send_no_more_can_still_settle() {
+    for (requests_max, bytes_max, reason) in
+        [(2, 1000, "requests_max"), (100, 60, "request_bytes_max")]
+    {
+        let mut tab = blocked(requests_max, bytes_max, 8 << 20);
+        while send(&mut tab, &[0; 20]).is_ok() {}
+        assert_eq!(send(&mut tab, &[0; 20]).expect_err("no room").reason, reason);
+        tab.forget();
+        let extend = settle(&mut tab, 1, Settlement::Extend { lease_ms: Some(100) });
+        let ack_of_it = settle(&mut tab, 1, Settlement::Ack { value: None });
+        let extended = Settlement::Extend { lease_ms: Some(100) };
+        let extended = Frame::Settle { lease: LeaseNumber(1), settlement: extended };
+        assert_eq!(tab.frames(), [extended, ack(1)], "they go at once");
+        tab.node(&[settled(1, None), settled(1, None)]);
+        let done = |request| Event::Settled { request };
+        assert_eq!(tab.events(), [done(extend), done(ack_of_it)]);
+        assert_eq!(send(&mut tab, &[0; 20]).expect_err("still none").reason, reason);
+        let release = settle(&mut tab, 2, Settlement::Release);
+        tab.node(&[settled(2, None), Frame::Sent { position: Sequence(2) }]);
+        assert_eq!(tab.events()[0], done(release));
+        send(&mut tab, b"x").expect("room again");
+    }
+}
+
+#[test]
+fn settlements_are_bounded_in_number_and_bytes() {
+    let mut tab = blocked(2, 100, 8 << 20);
+    let extend = |tab: &mut Tab| {
+        let settlement = Settlement::Extend { lease_ms: None };
+        tab.ask(|client, now| client.settle(now, LeaseNumber(1), settlement))
+    };
+    let too_long = Settlement::Ack { value: Some(&[0; 100]) };
+    let refused = tab.ask(|client, now| client.settle(now, LeaseNumber(2), too_long));
+    assert_eq!(refused.expect_err("too many bytes").reason, "request_bytes_max");
+    extend(&mut tab).expect("the first");
+    extend(&mut tab).expect("the second");
+    let refusal = extend(&mut tab).expect_err("too many");
+    assert_eq!((refusal.code, refusal.reason), (Code::Full, "requests_max"));
+    tab.node(&[settled(1, None)]);
+    extend(&mut tab).expect("room again");
+}
+
+#[test]
+fn settlements_pass_the_sends_that_wait_for_the_link() {
+    let mut tab = blocked(100, 1 << 20, 2000);
+    let sends = [[1; 1000]; 3];
+    let requests = sends.map(|body| send(&mut tab, &body).expect("taken"));
+    assert_eq!(tab.frames().len(), 1, "the link takes one at a time");
+    settle(&mut tab, 1, Settlement::Ack { value: None });
+    assert_eq!(tab.frames(), [ack(1)]);
+    tab.node(&[Frame::Sent { position: Sequence(1) }]);
+    assert!(matches!(tab.events()[..], [Event::Sent { request, .. }] if request == requests[0]));
+    assert_eq!(tab.frames().len(), 1, "the next send");
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
             method: "m",
             timeout_ms: few(rng),
             arguments: b"a",
+            traceparent: None,
         },
         24 => Frame::ReplyTaken { key },
         25 => Frame::CallResult { call: CallId(few32(rng)), outcome: outcome(rng) },

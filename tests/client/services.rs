@@ -23,7 +23,14 @@ fn key(call: u32) -> CallKey {
 }
 
 fn dispatch(service: ServiceId, call: u32) -> Frame<'static> {
-    Frame::Dispatch { key: key(call), service, method: "add", timeout_ms: 500, arguments: b"23" }
+    Frame::Dispatch {
+        key: key(call),
+        service,
+        method: "add",
+        timeout_ms: 500,
+        arguments: b"23",
+        traceparent: Some("00-a-b-01"),
+    }
 }
 
 fn reply(tab: &mut Tab, call: u32) {
@@ -41,7 +48,9 @@ fn a_call_is_dispatched_once() {
     let deadline = tab.now.mono.after_ms(500);
     let method = "add".to_string();
     let arguments = b"23".to_vec();
-    let expected = Event::Dispatch { key: key(1), service, method, deadline, arguments };
+    let traceparent = Some("00-a-b-01".to_string());
+    let expected =
+        Event::Dispatch { key: key(1), service, method, deadline, arguments, traceparent };
     assert_eq!(tab.events(), [expected]);
 }
 

@@ -6,7 +6,8 @@ use tabmq::id::{
     PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use tabmq::options::{
-    Backoff, ConsumeOptions, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate,
+    Backoff, ConsumeOptions, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions,
+    Rate, Slow,
 };
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
@@ -191,6 +192,7 @@ impl<'a> Dice<'a> {
                 per_ms: dice.number(),
                 burst: dice.maybe(Self::short),
             }),
+            slow: self.maybe(|dice| Slow { after_ms: dice.number(), detach: dice.flag() }),
         }
     }
 
@@ -420,9 +422,17 @@ impl<'a> Dice<'a> {
         match tag {
             17 => {
                 let first_epoch = self.maybe(Self::number);
-                Frame::Call { call, method, timeout_ms, arguments, first_epoch }
+                let traceparent = self.maybe(Self::text);
+                Frame::Call { call, method, timeout_ms, arguments, first_epoch, traceparent }
             }
-            18 => Frame::Dispatch { key, service, method: name, timeout_ms, arguments },
+            18 => Frame::Dispatch {
+                key,
+                service,
+                method: name,
+                timeout_ms,
+                arguments,
+                traceparent: self.maybe(Self::text),
+            },
             19 => Frame::Reply { key, outcome: self.outcome() },
             20 => Frame::ReplyTaken { key },
             21 => Frame::CallResult { call, outcome: self.outcome() },

@@ -292,21 +292,19 @@ fn delivery() -> Vec<Golden> {
 
 fn call() -> Vec<Golden> {
     let (service, method, call) = (ServiceId(1), MethodId(1), CallId(1));
-    let sent =
-        Frame::Call { call, method, timeout_ms: 30_000, arguments: ARGUMENTS, first_epoch: None };
-    let again = Frame::Call {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let calling = |timeout_ms, first_epoch, traceparent| Frame::Call {
         call,
         method,
-        timeout_ms: 12_000,
+        timeout_ms,
         arguments: ARGUMENTS,
-        first_epoch: Some(3),
+        first_epoch,
+        traceparent,
     };
-    let dispatch = Frame::Dispatch {
-        key: KEY,
-        service,
-        method: "add",
-        timeout_ms: 30_000,
-        arguments: ARGUMENTS,
+    let (key, timeout_ms, arguments) = (KEY, 30_000, ARGUMENTS);
+    let dispatch = |traceparent| {
+        let method = "add";
+        Frame::Dispatch { key, service, method, timeout_ms, arguments, traceparent }
     };
     let lost = Outcome::Failed { code: Code::PeerLost, maybe_executed: true };
     vec![
@@ -314,9 +312,11 @@ fn call() -> Vec<Golden> {
         ("serving", "accepted", Frame::Serving { service, refused: None }),
         ("unserve", "", Frame::Unserve { service }),
         ("method", "interns calc@1.add", Frame::Method { method, service: "calc@1", name: "add" }),
-        ("call", "add(2, 3)", sent),
-        ("call-again", "sent first to the node of epoch 3", again),
-        ("dispatch", "", dispatch),
+        ("call", "add(2, 3)", calling(30_000, None, None)),
+        ("call-traced", "a part of a trace", calling(30_000, None, Some(trace))),
+        ("call-again", "sent first to the node of epoch 3", calling(12_000, Some(3), None)),
+        ("dispatch", "", dispatch(None)),
+        ("dispatch-traced", "a part of a trace", dispatch(Some(trace))),
         ("reply", "5", Frame::Reply { key: KEY, outcome: Outcome::Value(FIVE) }),
         ("reply-threw", "", Frame::Reply { key: KEY, outcome: Outcome::Threw(&[0xf6]) }),
         ("reply-taken", "", Frame::ReplyTaken { key: KEY }),

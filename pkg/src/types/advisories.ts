@@ -53,6 +53,16 @@ export interface QueueAdvisories {
     readonly attempt: number;
     readonly client: string;
   };
+  /**
+   * A consumer has held this delivery for too long while messages wait (`slow` of the queue). Told
+   * once until it settles one, and when it is detached.
+   */
+  "slow-consumer": About & {
+    readonly number: number;
+    readonly attempt: number;
+    readonly client: string;
+    readonly detached: boolean;
+  };
   /** Told at most once a second, with what came of it. */
   "consumer-started": Counted;
   "consumer-stopped": Counted;

@@ -14,6 +14,8 @@ export type Outgoing =
       readonly service: string;
       readonly method: string;
       parameters: readonly unknown[];
+      /** May be set, too. */
+      traceparent: string | undefined;
     };
 
 /** What came to this tab, before its handler sees it. `sender` is the peer that the node names. */
@@ -37,6 +39,7 @@ export type Incoming =
       readonly method: string;
       parameters: readonly unknown[];
       readonly sender: string;
+      readonly traceparent: string | undefined;
     };
 
 /**

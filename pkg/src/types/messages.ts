@@ -1,4 +1,5 @@
 import type { Name } from "../schema.js";
+import type { Duration } from "../duration.js";
 import type { Live, MessageHeaders, Wait } from "./common.js";
 
 export interface MessageOptions {
@@ -19,12 +20,37 @@ export interface Published {
   readonly at: "device";
 }
 
+/**
+ * For state of which only the newest counts: of each key the newest message is kept and the older
+ * ones are left out, which is counted and no gap.
+ */
+export interface Conflate {
+  /**
+   * What a key is. `key`, the default: a topic and the `key` of its messages, or the topic alone
+   * for those without one. `topic`: a topic, whatever the `key`.
+   */
+  by?: "key" | "topic";
+  /**
+   * Each key is delivered at most once in so long, the keys together, in the order in which their
+   * newest messages came. `frame`, the default: with each frame that the page draws; 60 times a
+   * second by a timer where none are drawn, which browsers slow down to once a second for a page
+   * out of sight.
+   */
+  every?: "frame" | Duration;
+}
+
 export interface SubscribeOptions {
   /** Members of a group share the messages: each goes to one of them. */
   group?: string;
   /** Called in order, between messages, when some are lost. Without it the `error` event tells. */
   onGap?: (gap: Gap) => void;
-  /** Messages an iteration may be behind before the oldest are dropped as a gap. Default 1000. */
+  /** Keeps the newest message of each key. */
+  conflate?: Conflate;
+  /**
+   * Messages an iteration may be behind before the oldest are dropped as a gap, or with `conflate`
+   * keys. With a handler no key is dropped: when there are more, all are delivered before their
+   * time. Default 1000.
+   */
   buffer?: number;
   /** Closes the subscription. */
   signal?: AbortSignal;
@@ -64,6 +90,8 @@ export interface TopicMessage<Body, T extends string = string> extends Message<B
   readonly publisher: string;
   /** Counts the messages of that publisher, on all topics. */
   readonly number: number;
+  /** With `conflate`: how many older messages of its key were left out for this one. */
+  readonly conflated?: number;
 }
 
 /** A message of the topic it names. */
@@ -84,4 +112,17 @@ export interface Topic<Body> {
 /** Iterate it, or give a handler. `break` closes it. */
 export interface Subscription<M> extends Live, AsyncIterable<M> {
   readonly filter: string;
+  /** How it keeps up, as of now. */
+  readonly stats: SubscriptionStats;
+}
+
+export interface SubscriptionStats {
+  /** Messages that a handler or an iteration got. */
+  readonly delivered: number;
+  /** Messages that came and wait for an iteration, or for their time. */
+  readonly waiting: number;
+  /** Messages that were left out for newer ones of their key. */
+  readonly conflated: number;
+  /** Messages that were dropped as a gap because too many waited: the iteration is too slow. */
+  readonly dropped: number;
 }

@@ -13,6 +13,22 @@ import type {
 import type { Schedule, ScheduleOptions, ScheduleTime } from "./schedules.js";
 import type { Transaction } from "./transactions.js";
 
+/**
+ * A consumer is slow if it has not settled a delivery `after` so long, whatever it extends, while
+ * messages wait in the queue. It is looked at every `after`, and told as the advisory
+ * `slow-consumer`.
+ */
+export interface SlowOptions {
+  /** Longer than a handler ever needs. */
+  after: Duration;
+  /**
+   * `notify`, the default: nothing more. `detach`: if another consumer can take over, what it holds
+   * goes back, which is no failed attempt, its deliveries are lost to it, and it gets no more until
+   * its handlers are done, its iteration asks for the next, it settles something or is resumed.
+   */
+  policy?: "notify" | "detach";
+}
+
 export interface QueueOptions {
   /** Structural: a queue that exists with another one refuses with `DUPLICATE_DECLARE`. */
   durability?: Durability;
@@ -81,6 +97,8 @@ export interface QueueOptions {
    * that is too high then counts as the highest. `INVALID` if out of bounds.
    */
   priorities?: number;
+  /** What happens to consumers that do not keep up. Default: nothing, nobody looks. */
+  slow?: SlowOptions;
   /**
    * Structural. One consumer is served at a time. Another takes over when the first closes, dies or
    * goes silent, or when one of a higher priority comes, and nothing of the first is out.
@@ -370,7 +388,7 @@ export interface Consumer extends Live {
   readonly queue: string;
   /**
    * Whether the queue serves this consumer: always, unless it has a single active consumer and that
-   * is another.
+   * is another, or this one was too `slow`.
    */
   readonly active: Watch<boolean>;
   readonly paused: boolean;

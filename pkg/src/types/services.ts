@@ -17,11 +17,28 @@ export interface ServeOptions {
   signal?: AbortSignal;
 }
 
-export interface Service extends Live {
-  readonly name: string;
+/** What a method may know of the call that it runs for. */
+export interface CallContext {
+  readonly method: string;
+  /** The id of the peer that calls, as the node knows it. */
+  readonly sender: string;
+  /** As the caller gave it. */
+  readonly traceparent: string | undefined;
 }
 
-export interface CallOptions extends Wait {}
+export interface Service extends Live {
+  readonly name: string;
+  /**
+   * The call that a method is being started for: read it before the first `await`. `undefined`
+   * outside of that.
+   */
+  readonly current: CallContext | undefined;
+}
+
+export interface CallOptions extends Wait {
+  /** Where it belongs in a trace: https://www.w3.org/TR/trace-context. Else `INVALID`. */
+  traceparent?: string;
+}
 
 /** A call under way. Await it; a failure that nobody awaits is no unhandled rejection. */
 export interface Call<R> extends Promise<R>, Disposable {

@@ -19,7 +19,7 @@ use core::fmt;
 use futures_channel::oneshot;
 
 use crate::client::Client;
-use crate::client::io::{CallOutcome, Handle, Peer};
+use crate::client::io::{CallOptions, CallOutcome, Handle, Peer};
 use crate::error::{Code, Refused};
 use crate::id::RequestId;
 use crate::limits::Limits;
@@ -225,9 +225,24 @@ impl Bus {
         method: &str,
         arguments: &[u8],
     ) -> Result<Vec<u8>, CallError> {
-        let timeout_ms = self.inner.call_timeout_ms;
+        self.call_traced(service, method, arguments, None).await
+    }
+
+    /// As `call`, as a part of the trace that `traceparent` names
+    /// (<https://www.w3.org/TR/trace-context>); the server gets it as it is.
+    ///
+    /// # Errors
+    /// What the method threw, or why there is no answer.
+    pub async fn call_traced(
+        &self,
+        service: &str,
+        method: &str,
+        arguments: &[u8],
+        traceparent: Option<&str>,
+    ) -> Result<Vec<u8>, CallError> {
+        let options = CallOptions { timeout_ms: self.inner.call_timeout_ms, traceparent };
         let call = self
-            .verb(|client, now| client.call(now, service, method, arguments, timeout_ms))
+            .verb(|client, now| client.call_with(now, service, method, arguments, options))
             .map_err(CallError::Failed)?;
         let (sender, outcome) = oneshot::channel();
         self.inner.routes.borrow_mut().calls.insert(call, sender);

@@ -168,9 +168,10 @@ impl Routes {
                 let Some(sender) = self.checkers.get(&checker) else { return };
                 let _ = sender.unbounded_send(message);
             }
-            Event::Dispatch { key, service, method, arguments, .. } => {
+            Event::Dispatch { key, service, method, arguments, traceparent, .. } => {
                 let Some(sender) = self.services.get(&service) else { return };
-                let _ = sender.unbounded_send(Dispatched { key, method, arguments });
+                let dispatched = Dispatched { key, method, arguments, traceparent };
+                let _ = sender.unbounded_send(dispatched);
             }
             // Roles have no verb here, and a server learns of a cancel when it answers.
             _ => {}

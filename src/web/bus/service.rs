@@ -20,6 +20,7 @@ pub struct Dispatched {
     pub key: CallKey,
     pub method: String,
     pub arguments: Vec<u8>,
+    pub traceparent: Option<String>,
 }
 
 /// The calls of one service, at most `concurrency` without an answer. Dropping it takes no more
@@ -50,13 +51,14 @@ impl Stream for Service {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => return Poll::Pending,
         };
-        let Dispatched { key, method, arguments } = dispatched;
+        let Dispatched { key, method, arguments, traceparent } = dispatched;
         Poll::Ready(Some(Request {
             bus: self.bus.clone(),
             key,
             answered: false,
             method,
             arguments,
+            traceparent,
         }))
     }
 }
@@ -76,6 +78,8 @@ pub struct Request {
     answered: bool,
     pub method: String,
     pub arguments: Vec<u8>,
+    /// Where the caller says that it belongs in a trace.
+    pub traceparent: Option<String>,
 }
 
 impl Request {

@@ -92,3 +92,36 @@ test("a tab pauses, looks into and empties a queue of another", { folders }, asy
   await received(first, 1);
   assert.deepEqual(await inbox(first), ["three"]);
 });
+
+test("acks of a tab reach the host while all of its sends wait", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const worker = await openBus(t, "worker", { limits: { requests_max: 3 } });
+  await send(host, ["acked", "extended", "released"]);
+  const isSent = await worker.evaluate(async () => {
+    const { bus } = globalThis;
+    const [jobs, ...queues] = ["jobs", "a", "b", "c"].map((name) => bus.queue(name));
+    for (const queue of queues) {
+      await queue.sendBatch([{ body: 1 }, { body: 2 }]);
+      for (const delivery of await queue.receive({ max: 2 })) await delivery.reject();
+    }
+    const [acked, extended, released] = await jobs.receive({ max: 3 });
+    // All requests that may be under way: each moves its second message in a quarter of an hour.
+    globalThis.slow = new AbortController();
+    const options = { rate: 0.001, timeout: "1h", signal: globalThis.slow.signal };
+    for (const queue of queues) queue.redrive(options).catch(() => {});
+    globalThis.isSent = false;
+    globalThis.send = jobs.send("waits").then(() => (globalThis.isSent = true));
+    await Promise.all([acked.ack(), extended.extend("1h"), released.release()]);
+    await extended.ack();
+    return globalThis.isSent;
+  });
+  assert.equal(isSent, false, "the send still waits");
+  const info = () => host.evaluate(() => globalThis.bus.queue("jobs").info());
+  const { ackedTotal, ready, sentTotal } = await info();
+  assert.deepEqual([ackedTotal, ready, sentTotal], [2, 1, 3]);
+  await worker.evaluate(() => {
+    globalThis.slow.abort();
+    return globalThis.send;
+  });
+  assert.equal((await info()).sentTotal, 4);
+});
