@@ -1,4 +1,5 @@
-// A fresh Node application with the tarball, installed with no network.
+// Fresh Node applications with the tarball, installed with no network: one that uses everything,
+// and the example, whose queue outlives its processes.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -23,4 +24,16 @@ assert.deepEqual(failures, []);
 assert.ok(count > 30);
 assert.equal(storage, "memory");
 assert.equal(durability, "memory");
-console.log("1 passed, 0 failed");
+
+const main = readFileSync(new URL("../../examples/node/main.js", import.meta.url), "utf8");
+const example = freshApp("example", tarball, { "main.js": main });
+const run = (...words) =>
+  execFileSync(process.execPath, ["main.js", ...words], {
+    cwd: example,
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+assert.equal(run("add", "tea", "milk"), "2 stored\n");
+assert.equal(run(), "tea, attempt 1\nmilk, attempt 1\n");
+assert.equal(run(), "");
+console.log("2 passed, 0 failed");

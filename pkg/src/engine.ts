@@ -4,6 +4,7 @@ import { OWN_LIMITS, type OwnLimits } from "./limits.js";
 import type { CheckedConnect } from "./options.js";
 import { type Patience, Pending } from "./pending.js";
 import type { RawBus } from "./raw.js";
+import { type FolderStorage, storageOf } from "./storage.js";
 import type { QueueInfo } from "./types.js";
 import { instance } from "./wasm.js";
 import { encodeNow } from "./codec/encode.js";
@@ -40,6 +41,8 @@ export class Engine {
   readonly name: string;
   readonly options: CheckedConnect;
   readonly limits: OwnLimits;
+  /** Where it keeps its files, if it has any. */
+  readonly storage: FolderStorage | undefined;
   readonly events: Events;
   /** By queue and options. Another node may not know them. */
   readonly declared = new Map<string, Declared>();
@@ -69,6 +72,7 @@ export class Engine {
     this.name = name;
     this.options = options;
     this.limits = { ...OWN_LIMITS, ...options.limits };
+    this.storage = storageOf(options.storage ?? "auto", name, options.user);
     this.events = new Events(this);
     this.#after = after;
   }
@@ -246,7 +250,7 @@ export class Engine {
         new RawBus(
           this.name,
           {
-            storage: options.storage ?? "auto",
+            storage: this.storage ?? options.storage ?? "auto",
             durability: options.durability ?? "relaxed",
             host: options.host ?? "auto",
             user: options.user,
@@ -275,7 +279,10 @@ export class Engine {
       pending.resolve();
       return this.end(closed(`bus "${this.name}"`));
     }
-    this.events.onClosed = () => pending.resolve();
+    this.events.onClosed = async () => {
+      await this.storage?.idle();
+      pending.resolve();
+    };
     this.#attempt(raw, {
       job: () => raw.close(drain),
       fail: (error) => pending.reject(error),

@@ -71,7 +71,9 @@ export class Events {
   /** How many items the node would like to be under way. */
   readonly window = new Source(WINDOW_FIRST);
   #following = 0;
-  onClosed: (() => void) | undefined;
+  onClosed: (() => unknown) | undefined;
+  /** What was told last of why this realm can't host. */
+  #failure: TabmqError | undefined;
   id = "";
   ownInfo: PeerInfo;
   readonly #engine: Engine;
@@ -296,7 +298,7 @@ export class Events {
         return this.emit("storage", { code: codeOf(code), reason, number });
       }
       case EVENT.error:
-        return this.emit("error", failed("bus", event[1], event[2]));
+        return this.#cannotHost(event[1], event[2]);
     }
   }
 
@@ -322,12 +324,27 @@ export class Events {
   }
 
   #over(code: number): void {
-    if (this.onClosed) return this.onClosed();
+    if (this.onClosed) return void this.onClosed();
     const text = codeOf(code);
+    // It was told when it came about.
+    if (this.#failure?.code === text) return this.#engine.end(this.#failure);
     const error =
       text === "CLOSED" ? closed(`bus "${this.#engine.name}"`) : failed("the bus ended", code, "");
     if (text !== "CLOSED") this.emit("error", error);
     this.#engine.end(error);
+  }
+
+  /** Over files no other realm can host either: the bus ends, and says the same. */
+  #cannotHost(number: number, reason: string): void {
+    const { name, storage } = this.#engine;
+    const error = failed(`bus "${name}"`, number, reason);
+    if (!storage) return this.emit("error", error);
+    const { folder, cause } = storage;
+    const { code, message, data } = error;
+    const text = `${message}: ${cause instanceof Error ? cause.message : folder}`;
+    this.#failure = new TabmqError(code, text, { data: { ...data, folder }, cause });
+    // Whoever waits for the bus to be ready hears of it by that.
+    if (!this.#waiting.size) this.emit("error", this.#failure);
   }
 
   #setHost([

@@ -4,6 +4,7 @@ import { invalid, unsupported } from "./errors.js";
 import type { Limits } from "./limits.js";
 import type { Patience } from "./pending.js";
 import type { RawWhen } from "./raw.js";
+import { hasFolders } from "./storage.js";
 import type * as T from "./types.js";
 
 /** Checks one option and gives what the rest of the package works with. */
@@ -432,8 +433,10 @@ const CONNECT = {
   user: text,
   storage: ((value, name) => {
     if (value === "auto" || value === "memory") return value;
-    throw unsupported(`${name}: ${text(value, name)}`);
-  }) as Rule<"auto" | "memory">,
+    if (!text(value, name)) throw invalid(`${name} must be "auto", "memory" or a path`, name);
+    if (hasFolders()) return value;
+    throw unsupported(`${name}: ${String(value)}`);
+  }) as Rule<string>,
   durability: level,
   host: ((value, name) => {
     if (value === "shared-worker" || value === "worker") throw unsupported(`${name}: ${value}`);

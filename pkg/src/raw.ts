@@ -5,12 +5,17 @@ import type { Counts } from "./counts.js";
 import type { Durability, HostKind, StorageKind } from "./types.js";
 
 export interface RawOptions {
-  storage: "auto" | "memory";
+  storage: "auto" | "memory" | RawStorage;
   durability: "memory" | "relaxed" | "strict";
   host: "auto" | "tab" | "inline";
   user?: string;
   peer: Uint8Array;
   limits?: Record<string, number>;
+}
+
+/** A storage that JavaScript performs; src/web/storage_batch.rs says what the bytes are. */
+export interface RawStorage {
+  open(answer: (batch: Uint8Array) => void): { perform(batch: Uint8Array): void; close(): void };
 }
 
 export interface RawBus {

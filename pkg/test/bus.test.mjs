@@ -59,7 +59,7 @@ for (const [options, code] of [
   [{ hub: "wss://edge.example/mq" }, "UNSUPPORTED"],
   [{ host: "worker" }, "UNSUPPORTED"],
   [{ host: "tab" }, "UNSUPPORTED"],
-  [{ storage: "./data" }, "UNSUPPORTED"],
+  [{ storage: 7 }, "INVALID"],
   [{ durability: "very" }, "INVALID"],
   [{ limits: { no_limit: 1 } }, "INVALID"],
   [{ stroage: "memory" }, "INVALID"],

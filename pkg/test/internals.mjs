@@ -11,6 +11,10 @@ const MODULES = [
   "codec/encode.ts",
   "duration.ts",
   "errors.ts",
+  "files/block.ts",
+  "files/file_store.ts",
+  "files/names.ts",
+  "files/store.ts",
   "inbox.ts",
   "limits.ts",
   "options.ts",
@@ -26,6 +30,7 @@ const { outputFiles } = await build({
   },
   bundle: true,
   format: "esm",
+  external: ["node:*"],
   target: "es2022",
   write: false,
 });

@@ -6,9 +6,16 @@ use crate::client::link::Link;
 use crate::error::{Code, Refused};
 use crate::id::RequestId;
 use crate::sorted::Set;
+use crate::time::Now;
 use crate::wire::Frame;
 
 impl Client {
+    /// No node will be reached any more: what has no answer fails with this code.
+    pub fn end(&mut self, now: Now, code: Code) {
+        self.begin(now);
+        self.finish(code);
+    }
+
     pub(super) fn is_parked(&self) -> bool {
         matches!(self.link, Link::Parked)
     }

@@ -55,12 +55,17 @@ impl Batch<'_> {
             Notice::Client(event) => self.client_event(event)?,
             Notice::Host(HostNews { epoch, here, storage }) => {
                 let StorageReport { persistent, fenced, durability_max } = *storage;
-                let evictable = persistent && !telling.persisted;
+                // Nobody clears files to make room.
+                let persisted = persistent && (telling.in_files || telling.persisted);
                 let kind = match telling.kind {
                     HostKind::Tab => "tab",
                     HostKind::Inline => "inline",
                 };
-                let storage = if persistent { "indexeddb" } else { "memory" };
+                let storage = match (persistent, telling.in_files) {
+                    (false, _) => "memory",
+                    (true, false) => "indexeddb",
+                    (true, true) => "files",
+                };
                 let durability_max = match durability_max {
                     Durability::Memory => "memory",
                     Durability::Relaxed => "relaxed",
@@ -68,7 +73,7 @@ impl Batch<'_> {
                 };
                 let event = self.event(25, 8)?.u64(epoch.counter)?.bool(*here)?;
                 let event = event.str(kind)?.str(storage)?.str(durability_max)?.bool(fenced)?;
-                event.bool(persistent && telling.persisted)?.bool(evictable)?;
+                event.bool(persisted)?.bool(persistent && !persisted)?;
             }
             Notice::StorageFull(full) => self.storage("quota", u8::from(*full))?,
             Notice::StorageBlocked => self.storage("blocked", 1)?,

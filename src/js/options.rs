@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::options::{
     Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate, Slow,
 };
-use crate::web::driver::{DriverOptions, HostChoice};
+use crate::web::driver::{DriverOptions, HostChoice, StorageChoice};
 
 /// The first number that a JavaScript number can't tell from its neighbor.
 const NUMBERS_END: f64 = 9_007_199_254_740_992.0;
@@ -134,9 +134,10 @@ pub fn number(value: f64, reason: &'static str) -> Result<u64, Refused> {
 pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
     let names = ["storage", "durability", "host", "user", "peer", "limits"];
     let fields = Fields::of(object, &names, "options");
-    let memory_only = fields.read("storage", |storage| match storage.as_string()?.as_str() {
-        "auto" => Some(false),
-        "memory" => Some(true),
+    let storage = fields.read("storage", |storage| match storage.as_string().as_deref() {
+        None if storage.is_object() => Some(StorageChoice::Files(storage.clone().unchecked_into())),
+        Some("auto") => Some(StorageChoice::Auto),
+        Some("memory") => Some(StorageChoice::Memory),
         _ => None,
     });
     let host = fields.read("host", |host| match host.as_string()?.as_str() {
@@ -153,7 +154,7 @@ pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
     let options = fields.check(DriverOptions {
         user: fields.text("user"),
         host: host.unwrap_or_default(),
-        memory_only: memory_only.unwrap_or_default(),
+        storage: storage.unwrap_or_default(),
         durability: fields.durability().unwrap_or(Durability::Relaxed),
         limits,
         peer: peer.unwrap_or_default(),

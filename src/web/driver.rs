@@ -25,8 +25,8 @@ use crate::web::inbox::Inbox;
 use crate::web::locks::{Ask, HeldLock, LockManager, LockNews};
 use crate::web::names::Scope;
 use crate::web::page_lifecycle;
-pub use crate::web::platform::HostKind;
 use crate::web::platform::{Arrival, Platform};
+pub use crate::web::platform::{HostKind, StorageChoice};
 use crate::web::realm::{Effect, Fact, HostNews, Notice, Realm, RealmConfig};
 use crate::web::runtime::{self, Clock};
 use crate::web::session_storage;
@@ -47,8 +47,7 @@ pub enum HostChoice {
 pub struct DriverOptions {
     pub user: Option<String>,
     pub host: HostChoice,
-    /// Keep nothing in IndexedDB.
-    pub memory_only: bool,
+    pub storage: StorageChoice,
     /// The strongest level that will be asked for without being named.
     pub durability: Durability,
     pub limits: Limits,
@@ -61,6 +60,8 @@ pub struct Telling {
     pub notices: Vec<Notice>,
     pub now: Now,
     pub kind: HostKind,
+    /// What is kept lies in files.
+    pub in_files: bool,
     /// The browser promised to keep the storage.
     pub persisted: bool,
 }
@@ -112,8 +113,11 @@ impl Driver {
         if bus.is_empty() || bus.len() > options.limits.name_bytes_max as usize {
             return Err(Refused::new(Code::Invalid, "name"));
         }
-        let locks = choose_host(options.host)?;
-        let persistent = locks.is_some() && !options.memory_only;
+        let in_files = matches!(options.storage, StorageChoice::Files(_));
+        // Files are for runtimes in which no other realm could host.
+        let locks = choose_host(options.host)?.filter(|_| !in_files);
+        let in_database = locks.is_some() && matches!(options.storage, StorageChoice::Auto);
+        let persistent = in_files || in_database;
         if options.durability == Durability::Strict && !persistent {
             return Err(Refused::new(Code::Unsupported, "durability"));
         }
@@ -127,6 +131,7 @@ impl Driver {
             limits: options.limits.clone(),
             visible: page_lifecycle::is_visible(),
             persistent,
+            alone: in_files,
         };
         let client_config = ClientConfig {
             client,
@@ -145,7 +150,7 @@ impl Driver {
             last_host: None,
         };
         let inbox = Inbox::new();
-        let platform = Platform::new(scope, client, options.memory_only, locks, inbox.clone());
+        let platform = Platform::new(scope, client, options.storage, locks, inbox.clone());
         Ok(Self { shared: Shared::new(inbox, core, platform, Box::new(tell)) })
     }
 
@@ -309,6 +314,7 @@ impl Shared {
                 other => platform.perform(other),
             }
         }
+        platform.flush();
     }
 
     /// Arms the timer and tells the user, with nothing borrowed.
@@ -318,13 +324,14 @@ impl Shared {
             let now = core.clock.now();
             self.timer.borrow_mut().set(now, core.realm.wake_at());
             let mut platform = self.platform.borrow_mut();
-            let Some(kind) = platform.as_ref().map(|platform| platform.kind) else { return };
+            let seen = platform.as_ref().map(|platform| (platform.kind, platform.in_files()));
+            let Some((kind, in_files)) = seen else { return };
             core.remember_host(&notices);
             if core.realm.is_closed() {
                 *platform = None;
                 self.timer.borrow_mut().set(now, None);
             }
-            Telling { notices, now, kind, persisted: core.persisted }
+            Telling { notices, now, kind, in_files, persisted: core.persisted }
         };
         if !telling.notices.is_empty() {
             (self.tell)(telling);

@@ -352,7 +352,7 @@ impl Realm {
     }
 
     fn node_over(&mut self, now: Now, code: Code, reason: &'static str) {
-        if code != Code::Unavailable {
+        if code != Code::Unavailable || self.config.alone {
             return self.hosting_failed(now, code, reason);
         }
         // Another node has taken over, which is no failure of this one.
@@ -368,9 +368,10 @@ impl Realm {
         self.effects.push(Effect::ReleaseLock);
         self.hosting.rest();
         self.tell_closed();
-        if code == Code::UpgradeRequired {
+        // Whoever has taken over must not lose it again to this realm.
+        if code == Code::UpgradeRequired || code == Code::Unavailable {
             self.hosting.state = State::Excluded;
-            return self.tell(Notice::Error { code, reason });
+            return self.cannot_host(now, code, reason);
         }
         let failures = &mut self.hosting.failures;
         failures.retain(|at| now.mono.ms_since(*at) < FAILURE_WINDOW_MS);
@@ -380,7 +381,16 @@ impl Realm {
         }
         failures.clear();
         self.hosting.state = State::Failed { until: now.mono.after_ms(FAILURE_WINDOW_MS) };
+        self.cannot_host(now, code, reason);
+    }
+
+    /// Tells the user; and where nobody else can host, everyone who waits for an answer.
+    fn cannot_host(&mut self, now: Now, code: Code, reason: &'static str) {
         self.tell(Notice::Error { code, reason });
+        if self.config.alone {
+            self.hosting.state = State::Excluded;
+            self.client.end(now, code);
+        }
     }
 
     /// Hands the node over as planned: everything is stored first. A node whose state is in memory

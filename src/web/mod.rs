@@ -7,6 +7,7 @@ pub mod links;
 pub mod names;
 mod overdue;
 pub mod realm;
+pub mod storage_batch;
 pub mod trace;
 
 #[cfg(target_arch = "wasm32")]
@@ -19,6 +20,8 @@ pub mod driver;
 mod inbox;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
+#[cfg(target_arch = "wasm32")]
+mod js_storage;
 #[cfg(target_arch = "wasm32")]
 mod listener;
 #[cfg(target_arch = "wasm32")]

@@ -16,11 +16,13 @@ use crate::web::broadcast_channel::Channel;
 use crate::web::hosting::Tenure;
 use crate::web::inbox::Inbox;
 use crate::web::indexed_db::{self, Database, Done, OpenFault};
+use crate::web::js_storage::{JsStorage, StorageMaker};
 use crate::web::locks::{self, Ask, HeldLock, LockManager, LockNews, LockRequest};
 use crate::web::names::Scope;
 use crate::web::page_lifecycle::PageLifecycle;
 use crate::web::realm::{Effect, Fact};
 use crate::web::session_storage;
+use crate::web::storage_batch::News;
 use crate::web::zones;
 use crate::wire::frame::StorageReport;
 
@@ -28,6 +30,8 @@ const IN_MEMORY: StorageReport =
     StorageReport { persistent: false, fenced: false, durability_max: Durability::Memory };
 const IN_INDEXED_DB: StorageReport =
     StorageReport { persistent: true, fenced: true, durability_max: Durability::Strict };
+/// They promise the same.
+const IN_FILES: StorageReport = IN_INDEXED_DB;
 
 /// What a callback of the browser leaves in the inbox.
 pub enum Arrival {
@@ -40,6 +44,8 @@ pub enum Arrival {
     /// The locks that are held, after the client's own was found taken.
     Claims(Vec<HeldLock>),
     Storage(Tenure, indexed_db::Arrival),
+    /// Answers of a storage that JavaScript performs.
+    Answers(Tenure, Vec<u8>),
     /// Whether the browser promised to keep the storage.
     Persisted(bool),
 }
@@ -53,10 +59,23 @@ pub enum HostKind {
     Inline,
 }
 
+/// Which storage is asked for.
+#[derive(Clone, Debug, Default)]
+pub enum StorageChoice {
+    /// IndexedDB where it is, else memory.
+    #[default]
+    Auto,
+    /// Nothing outlives the host.
+    Memory,
+    /// Files, by this adapter. Then everything stays in this realm.
+    Files(StorageMaker),
+}
+
 enum Storage {
     None,
     Memory(MemoryStore),
     IndexedDb(Box<Database>),
+    Files(JsStorage),
 }
 
 pub struct Platform {
@@ -65,7 +84,7 @@ pub struct Platform {
     pub client: ClientId,
     inbox: Rc<Inbox<Arrival>>,
     locks: Option<LockManager>,
-    memory_only: bool,
+    choice: StorageChoice,
     storage: Storage,
     tenure: Tenure,
     /// The channel that this realm's client shares with the node, and the one of everybody.
@@ -88,7 +107,7 @@ impl Platform {
     pub fn new(
         scope: Scope,
         client: ClientId,
-        memory_only: bool,
+        choice: StorageChoice,
         locks: Option<LockManager>,
         inbox: Rc<Inbox<Arrival>>,
     ) -> Self {
@@ -98,7 +117,7 @@ impl Platform {
             client,
             inbox,
             locks,
-            memory_only,
+            choice,
             storage: Storage::None,
             tenure: Tenure::default(),
             own: None,
@@ -167,6 +186,7 @@ impl Platform {
                 }
                 self.storage_facts()
             }
+            Arrival::Answers(tenure, batch) if tenure == self.tenure => self.answered(&batch),
             _ => Vec::new(),
         }
     }
@@ -311,10 +331,15 @@ impl Platform {
             let kill = self.listen(&self.scope.kill(), |_| Fact::KillNode);
             self.host = node.zip(kill).map(|(node, kill)| [node, kill]);
         }
-        if self.memory_only || self.kind == HostKind::Inline {
+        let inbox = self.inbox.clone();
+        if let StorageChoice::Files(maker) = &self.choice {
+            let arrive = move |batch| inbox.push(Arrival::Answers(tenure, batch));
+            self.storage = Storage::Files(JsStorage::open(maker, arrive));
+            return;
+        }
+        if matches!(self.choice, StorageChoice::Memory) || self.kind == HostKind::Inline {
             return self.use_memory();
         }
-        let inbox = self.inbox.clone();
         let arrive = move |arrival| inbox.push(Arrival::Storage(tenure, arrival));
         self.storage = Storage::IndexedDb(Box::new(Database::new(self.scope.as_str(), arrive)));
         for fact in self.storage_facts() {
@@ -342,6 +367,7 @@ impl Platform {
                 let result = store.perform(&action);
                 self.inbox.push(Arrival::Fact(Fact::Stored { tenure, op, result }));
             }
+            Storage::Files(files) => files.perform(op, &action),
             Storage::IndexedDb(database) => {
                 database.perform(op, action);
                 for fact in self.storage_facts() {
@@ -349,6 +375,29 @@ impl Platform {
                 }
             }
         }
+    }
+
+    /// Everything that was to be performed was given: what waits goes out.
+    pub fn flush(&mut self) {
+        if let Storage::Files(files) = &mut self.storage {
+            files.flush();
+        }
+    }
+
+    /// What is kept lies in files.
+    pub fn in_files(&self) -> bool {
+        matches!(self.choice, StorageChoice::Files(_))
+    }
+
+    fn answered(&mut self, batch: &[u8]) -> Vec<Fact> {
+        let Storage::Files(files) = &mut self.storage else { return Vec::new() };
+        let tenure = self.tenure;
+        let fact = |news| match news {
+            News::Ready => Fact::StorageOpened { tenure, report: IN_FILES },
+            News::Unusable(code, reason) => Fact::StorageFailed { tenure, code, reason },
+            News::Stored(op, result) => Fact::Stored { tenure, op, result },
+        };
+        files.read(batch).into_iter().map(fact).collect()
     }
 
     fn storage_facts(&mut self) -> Vec<Fact> {

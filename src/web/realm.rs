@@ -176,6 +176,8 @@ pub struct RealmConfig {
     /// Storage that outlives the realm will be tried. Without it the lock is never stolen, because
     /// nothing would stop the old host.
     pub persistent: bool,
+    /// No other realm can host: when this one can't, the bus is over.
+    pub alone: bool,
 }
 
 #[derive(Debug)]

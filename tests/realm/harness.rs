@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use tabmq::client::io::Event;
 use tabmq::client::{Client, ClientConfig};
-use tabmq::id::{ClientId, OpId};
+use tabmq::error::Code;
+use tabmq::id::{ClientId, Epoch, OpId};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::options::Durability;
@@ -34,6 +35,9 @@ struct Page {
     ready: bool,
     confirmed: usize,
     errors: Vec<&'static str>,
+    /// With which codes its requests failed, and its client ended.
+    failed: Vec<Code>,
+    ended: Option<Code>,
 }
 
 pub struct World {
@@ -47,6 +51,15 @@ pub struct World {
 impl World {
     /// Pages that start together, the first one at the head of the line.
     pub fn start(count: u8) -> Self {
+        Self::start_as(count, false)
+    }
+
+    /// A realm beside which none can host, as with files.
+    pub fn start_alone() -> Self {
+        Self::start_as(1, true)
+    }
+
+    fn start_as(count: u8, alone: bool) -> Self {
         let now = Now { mono: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
         let mut world = Self {
             now,
@@ -56,7 +69,7 @@ impl World {
             line: VecDeque::new(),
         };
         for number in 0..count {
-            world.pages.push(page(number, now));
+            world.pages.push(page(number, now, alone));
         }
         for page in 0..usize::from(count) {
             world.pages[page].realm.start(now);
@@ -108,6 +121,17 @@ impl World {
     /// How many sends of the page are confirmed.
     pub fn confirmed(&self, page: usize) -> usize {
         self.pages[page].confirmed
+    }
+
+    /// Another process claims the store.
+    pub fn take_over(&mut self) {
+        let fence = self.store.fence_mut();
+        *fence = fence.map(|epoch| Epoch { counter: epoch.counter + 1, incarnation: 0 });
+    }
+
+    /// With which codes requests of the page failed, and its client ended.
+    pub fn ends(&self, page: usize) -> (&[Code], Option<Code>) {
+        (&self.pages[page].failed, self.pages[page].ended)
     }
 
     /// The last that happened to the page, as text.
@@ -200,6 +224,12 @@ impl World {
             }
             Effect::Tell(Notice::Client(Event::Ready { .. })) => self.pages[page].ready = true,
             Effect::Tell(Notice::Client(Event::Sent { .. })) => self.pages[page].confirmed += 1,
+            Effect::Tell(Notice::Client(Event::Failed { code, .. })) => {
+                self.pages[page].failed.push(code);
+            }
+            Effect::Tell(Notice::Client(Event::Closed { code })) => {
+                self.pages[page].ended = Some(code);
+            }
             Effect::Tell(Notice::Error { reason, .. }) => self.pages[page].errors.push(reason),
             _ => {}
         }
@@ -250,7 +280,7 @@ impl World {
     }
 }
 
-fn page(number: u8, now: Now) -> Page {
+fn page(number: u8, now: Now, alone: bool) -> Page {
     let client = ClientId([number + 1; 16]);
     let limits = Limits::default();
     let config = ClientConfig {
@@ -261,7 +291,7 @@ fn page(number: u8, now: Now) -> Page {
         rules: Rules::ON,
     };
     let core = Client::new(config, [number + 1; 32], now);
-    let config = RealmConfig { client, limits, visible: true, persistent: true };
+    let config = RealmConfig { client, limits, visible: true, persistent: true, alone };
     Page {
         realm: Realm::new(config, core, [number + 101; 32]),
         client,
@@ -273,5 +303,7 @@ fn page(number: u8, now: Now) -> Page {
         ready: false,
         confirmed: 0,
         errors: Vec::new(),
+        failed: Vec::new(),
+        ended: None,
     }
 }

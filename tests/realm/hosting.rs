@@ -1,3 +1,5 @@
+use tabmq::error::Code;
+
 use crate::harness::World;
 
 /// The opening, four actions of the recovery, and the lane of the host's own client.
@@ -92,4 +94,35 @@ fn a_page_that_is_opened_while_the_host_stands_still_takes_over() {
     world.pass_ms(8000);
     assert_eq!(world.host(), Some(1));
     assert!(world.is_ready(1));
+}
+
+#[test]
+fn a_host_that_is_alone_and_was_replaced_is_over_and_does_not_come_back() {
+    let mut world = World::start_alone();
+    world.pass_ms(1000);
+    world.send(0);
+    world.pass_ms(1000);
+    assert_eq!(world.confirmed(0), 1);
+    world.take_over();
+    world.send(0);
+    world.pass_ms(100);
+    assert_eq!((world.confirmed(0), world.errors(0)), (1, &["fenced"][..]));
+    assert_eq!(world.ends(0), (&[Code::Unavailable][..], Some(Code::Unavailable)));
+    world.pass_ms(120_000);
+    assert_eq!((world.host(), world.begun(0)), (None, 1));
+}
+
+#[test]
+fn a_host_that_is_alone_is_over_when_its_storage_fails_again_and_again() {
+    let mut world = World::start_alone();
+    world.pass_ms(1000);
+    world.answer_only(0, 0);
+    world.send(0);
+    world.pass_ms(40_000);
+    assert_eq!(world.errors(0), ["silent"]);
+    let (failed, ended) = world.ends(0);
+    assert_eq!(ended, Some(Code::Storage));
+    assert_eq!(failed, [Code::Storage]);
+    world.pass_ms(120_000);
+    assert_eq!((world.host(), world.begun(0)), (None, 3));
 }

@@ -23,7 +23,7 @@ export interface Live extends Disposable, AsyncDisposable {
 
 export type Durability = "memory" | "relaxed" | "strict";
 export type HostKind = "tab" | "inline";
-export type StorageKind = "indexeddb" | "memory";
+export type StorageKind = "indexeddb" | "files" | "memory";
 export type Status = "idle" | "connecting" | "ready" | "offline" | "closed";
 export type MessageHeaders = Readonly<Record<string, string | number | boolean>>;
 
@@ -51,8 +51,12 @@ export interface PeerInfo {
 export interface ConnectOptions {
   /** Keys the local database; one user's messages are never seen by another. */
   user?: string;
-  /** `auto`: IndexedDB in browsers, memory elsewhere. */
-  storage?: "auto" | "memory";
+  /**
+   * `auto`: IndexedDB in browsers, memory elsewhere. Anything else is the path of a folder, for
+   * files in Node.js; other runtimes refuse it with `UNSUPPORTED`. Each bus and user has a folder
+   * of its own in it, which one process uses at a time: others are refused with `UNAVAILABLE`.
+   */
+  storage?: "auto" | "memory" | (string & {});
   /** What a send that says nothing asks for. Default `relaxed`. */
   durability?: Durability;
   /** Where the node may run. `auto`: in the page that holds the lock, or inline elsewhere. */
@@ -91,7 +95,7 @@ export interface Host {
   readonly durability: Durability;
   /** An outdated node can't write. */
   readonly fenced: boolean;
-  /** The browser promised to keep the storage. */
+  /** The storage is kept: files are, and IndexedDB if the browser has promised it. */
   readonly persisted: boolean;
   /** The browser may clear the storage when it needs room. */
   readonly evictable: boolean;

@@ -44,6 +44,13 @@ interface Shop {
 declare const bus: Bus<Shop>;
 declare const open: Bus;
 
+export async function connecting(): Promise<void> {
+  await connect("shop", { storage: "./data" });
+  await connect("shop", { storage: "memory" });
+  // @ts-expect-error a path is a string
+  await connect("shop", { storage: new URL("file:///data") });
+}
+
 export async function publishing(): Promise<void> {
   const upload = bus.queue("upload", { dedupe: "2m" });
   const { duplicate, duplicateOf } = await upload.send({ file: "a" }, { id: "a" });
@@ -223,7 +230,7 @@ export async function life(): Promise<void> {
   shop.peer.update({ tags: { page: "cart" } });
   const leave = shop.status.subscribe((status) => status === "offline");
   leave();
-  expect<Equal<ReturnType<typeof shop.host.get>["storage"], "indexeddb" | "memory">>();
+  expect<Equal<ReturnType<typeof shop.host.get>["storage"], "indexeddb" | "files" | "memory">>();
 }
 
 export function definitions(): void {

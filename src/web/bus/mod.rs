@@ -32,7 +32,7 @@ use crate::web::bus::queue::receipts;
 pub use crate::web::bus::queue::{Consumer, Delivery, Page, Queue, Receipt};
 use crate::web::bus::routes::{Answer, Routes};
 pub use crate::web::bus::service::{Request, Service};
-use crate::web::driver::{Driver, DriverOptions, HostChoice, Telling};
+use crate::web::driver::{Driver, DriverOptions, HostChoice, StorageChoice, Telling};
 use crate::wire::frame::{Acked, Staged};
 
 /// Why a verb failed.
@@ -115,7 +115,7 @@ pub async fn connect(name: &str, options: Options) -> Result<Bus, Error> {
     let driver_options = DriverOptions {
         user: options.user,
         host: HostChoice::Auto,
-        memory_only: options.memory_only,
+        storage: if options.memory_only { StorageChoice::Memory } else { StorageChoice::Auto },
         durability: Durability::Relaxed,
         limits: options.limits,
         peer: options.peer,

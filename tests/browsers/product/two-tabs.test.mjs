@@ -1,7 +1,7 @@
 // Two tabs exchange all three kinds of message.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
-import { folders, hostOf, openBus } from "./bus.mjs";
+import { folders, hostOf, openBus, openPage } from "./bus.mjs";
 
 async function openTwo(t) {
   const first = await openBus(t, "first");
@@ -12,6 +12,16 @@ async function openTwo(t) {
   assert.deepEqual([here.kind, here.storage, here.fenced], ["tab", "indexeddb", true]);
   return [first, second];
 }
+
+test("a page has no files, and says so", { folders }, async (t) => {
+  const tab = await openPage(t, "page");
+  const refused = await tab.evaluate(async () => {
+    const attempt = globalThis.connect("test", { storage: "./data" });
+    const { code, data } = await attempt.catch((error) => error);
+    return [code, data.name];
+  });
+  assert.deepEqual(refused, ["UNSUPPORTED", 'connect option "storage": ./data']);
+});
 
 const WORDS = ["one", "two", "three", "four", "five"];
 
