@@ -247,14 +247,19 @@ impl Broker {
             log,
             state,
         };
-        broker.renew_leases(now);
-        broker.rest_all_lanes(now);
-        broker.keep_all_results(now);
-        broker.watch_all_times(now);
-        let (epoch, log) = (broker.log.epoch(), broker.log.id());
-        broker.broadcast(&Frame::Announce { log });
-        broker.events.push_back(Event::Ready { epoch, log });
+        broker.begin(now);
         broker
+    }
+
+    /// Goes on with what the log has, and says who is there.
+    fn begin(&mut self, now: Now) {
+        self.renew_leases(now);
+        self.rest_all_lanes(now);
+        self.keep_all_results(now);
+        self.watch_all_times(now);
+        let (epoch, log) = (self.log.epoch(), self.log.id());
+        self.broadcast(&Frame::Announce { log });
+        self.events.push_back(Event::Ready { epoch, log });
     }
 
     /// The epoch under which this broker writes.

@@ -1,8 +1,8 @@
 //! What a queue keeps of each key: so many messages, or the last value alone. A message that came
 //! takes the place at the end that is its own; what it replaces leaves by a record of the same
 //! batch, so nobody sees both or neither. What a consumer holds is never replaced: it is finished,
-//! and given back it is the older one, which goes. So is one that is prepared: it has its room, and takes
-//! the place of others when it is sent. Messages without a key are not counted.
+//! and given back it is the older one, which goes. One that is prepared has its room, and replaces
+//! others when it is sent. Messages without a key are not counted.
 
 use alloc::vec::Vec;
 

@@ -1,5 +1,5 @@
-//! The pages of a checkpoint, in three parts: what comes before the pieces of the index, the pieces,
-//! and what comes after them. A piece in which nothing changed is not even encoded again.
+//! The pages of a checkpoint, in three parts: what comes before the pieces of the index, these, and
+//! what comes after them. A piece in which nothing changed is not even encoded again.
 //!
 //! In the other parts a page starts where its first record says so, as far as its length allows, so
 //! that a change moves the borders beside it and no others. A page that comes out as it is stored

@@ -1,5 +1,7 @@
 //! Chance of a run. Probabilities are integer ratios, so a seed means the same everywhere.
 
+use alloc::vec::Vec;
+
 use xxhash_rust::xxh64::xxh64;
 
 use crate::rng::Rng;
@@ -51,6 +53,12 @@ impl Dice {
     pub fn between(&mut self, first: u64, last: u64) -> u64 {
         assert!(first <= last, "a range has its ends in order");
         first + self.rng.below(last - first + 1)
+    }
+
+    /// Takes one of these out, if there are any.
+    pub fn take_some<T>(&mut self, items: &mut Vec<T>) -> Option<T> {
+        let index = (!items.is_empty()).then(|| self.index(items.len()))?;
+        Some(items.swap_remove(index))
     }
 
     /// An index below `length`, which is not zero.

@@ -35,6 +35,12 @@ pub struct Tag {
 impl Tag {
     const BYTES: usize = 8;
 
+    /// The next one of a process that has given out as many as `serial` says.
+    pub(super) const fn next(process: ProcessId, serial: &mut u32) -> Self {
+        *serial += 1;
+        Self { process, serial: *serial }
+    }
+
     /// A body that names this tag, at least as long as the tag itself.
     #[must_use]
     pub fn body(self, bytes: usize) -> Vec<u8> {

@@ -140,7 +140,7 @@ impl User {
     }
 
     fn tag(&mut self) -> Tag {
-        next_tag(self.process, &mut self.serial)
+        Tag::next(self.process, &mut self.serial)
     }
 
     fn one_in(&mut self, denominator: u32) -> bool {
@@ -240,7 +240,7 @@ impl User {
             }
             6 => self.subscribe(client, now),
             7 => {
-                let subscription = take_some(&mut self.subscriptions, &mut self.dice)?;
+                let subscription = self.dice.take_some(&mut self.subscriptions)?;
                 client.unsubscribe(now, subscription);
                 Some(Ask::Unsubscribe { subscription })
             }
@@ -249,13 +249,13 @@ impl User {
                 self.consume(client, now, queue)
             }
             9 => {
-                let consumer = take_some(&mut self.consumers, &mut self.dice)?;
+                let consumer = self.dice.take_some(&mut self.consumers)?;
                 client.cancel_consumer(now, consumer);
                 Some(Ask::CancelConsumer { consumer })
             }
             10 => self.lead(client, now),
             11 => {
-                let candidate = take_some(&mut self.candidates, &mut self.dice)?;
+                let candidate = self.dice.take_some(&mut self.candidates)?;
                 client.resign(now, candidate);
                 Some(Ask::Resign { candidate })
             }
@@ -268,11 +268,11 @@ impl User {
             }
             16 => {
                 let (process, serial) = (self.process, &mut self.serial);
-                let tag = || next_tag(process, serial);
+                let tag = || Tag::next(process, serial);
                 self.preparer.work(&mut self.dice, client, now, tag)
             }
             _ => {
-                let call = take_some(&mut self.calls, &mut self.dice)?;
+                let call = self.dice.take_some(&mut self.calls)?;
                 client.cancel_call(now, call);
                 Some(Ask::CancelCall { call })
             }
@@ -281,7 +281,7 @@ impl User {
 
     fn send(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
         let (process, serial) = (self.process, &mut self.serial);
-        let draft = Draft::draw(&mut self.dice, || next_tag(process, serial));
+        let draft = Draft::draw(&mut self.dice, || Tag::next(process, serial));
         let request = draft.send(client, now)?;
         if draft.track {
             self.tracked.push((request, draft.queue, draft.tags.clone()));
@@ -375,7 +375,7 @@ impl User {
         if self.one_in(2) {
             return self.serve(client, now);
         }
-        let service = take_some(&mut self.services, &mut self.dice)?;
+        let service = self.dice.take_some(&mut self.services)?;
         client.unserve(now, service);
         Some(Ask::Unserve { service })
     }
@@ -496,17 +496,4 @@ impl User {
         };
         vec![(after, Chore::Reply { key, tag, threw })]
     }
-}
-
-const fn next_tag(process: ProcessId, serial: &mut u32) -> Tag {
-    *serial += 1;
-    Tag { process, serial: *serial }
-}
-
-fn take_some<T>(items: &mut Vec<T>, dice: &mut Dice) -> Option<T> {
-    if items.is_empty() {
-        return None;
-    }
-    let index = dice.index(items.len());
-    Some(items.swap_remove(index))
 }

@@ -150,8 +150,7 @@ variants! {
             writes: Vec<Staged<'a>>,
             acks: Vec<Acked<'a>>,
         },
-        /// N. Every send of the lane up to `position` is used up: stored, or refused as told
-        /// before.
+        /// N. Every send of the lane up to here is used up: stored, or refused as told before.
         13 => Sent {
             position: Sequence,
         },
@@ -161,14 +160,12 @@ variants! {
             code: Code,
             reason: &'a str,
         },
-        /// N. Items of a send that were not stored: the queue remembers their ids. Comes before the
-        /// `Sent` that covers it.
+        /// N. Items not stored, for the queue remembers their ids. Comes before the `Sent`.
         75 => Duplicates {
             sequence: Sequence,
             items: Vec<Duplicate>,
         },
-        /// C. The client wants to be told how many items it should have under way, or not any more.
-        /// Said anew on each link.
+        /// C. Wants to be told how many items to have under way, or no more. Said on each link.
         76 => Ingest {
             on: bool,
         },

@@ -353,7 +353,7 @@ fn many_short_chunks_are_read_in_few_rounds() {
     assert_eq!(records, 5000);
     assert!(reads < 16, "{reads} reads");
     let log = recovery.finish();
-    let place = Place { chunk: ChunkNumber(1), offset: 48 };
+    let place = Place { chunk: ChunkNumber(1), offset: 56 };
     assert!(log.message(place).is_some(), "what was read stays in memory");
 }
 

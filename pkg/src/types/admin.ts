@@ -2,14 +2,11 @@ import type { Duration } from "../duration.js";
 import type { Watch } from "../watch.js";
 import type { Wait } from "./common.js";
 import type {
-  BrowseOptions,
-  QueuedMessage,
   QueueInfo,
   QueueOptions,
   QueueStats,
-  RedriveOptions,
-  Where,
-} from "./queues.js";
+} from "./queue-options.js";
+import type { BrowseOptions, QueuedMessage, RedriveOptions, Where } from "./queues.js";
 
 /** A queue in a list. */
 export interface QueueListing extends QueueInfo {

@@ -24,7 +24,8 @@ import type {
   TopicMessage,
 } from "./messages.js";
 import type { Interceptor } from "./interceptors.js";
-import type { Queue, QueueOptions } from "./queues.js";
+import type { QueueOptions } from "./queue-options.js";
+import type { Queue } from "./queues.js";
 import type { Transaction, TransactionOptions } from "./transactions.js";
 import type {
   Call,
