@@ -55,6 +55,27 @@ test("publish: a message carries what its publisher said", async (t) => {
   assert.equal(message.publisher, bus.peer.id);
 });
 
+test("subscribe: every member sees all at its own pace, and nothing is tried again", async (t) => {
+  const bus = await connectBus(t);
+  const failed = [];
+  bus.addEventListener("error", ({ detail }) => failed.push(detail));
+  const heard = [];
+  const tried = [];
+  bus.subscribe("b", ({ body }) => heard.push(body));
+  bus.subscribe("b", ({ body }) => {
+    tried.push(body);
+    if (body === 1) throw new Error("not this one");
+  });
+  const slow = bus.subscribe("b")[Symbol.asyncIterator]();
+  await bus.flush();
+  for (const body of [1, 2, 3]) await bus.publish("b", body);
+  await bus.flush();
+  assert.deepEqual(heard, [1, 2, 3]);
+  assert.deepEqual(tried, [1, 2, 3]);
+  assert.equal(failed.length, 1);
+  for (const body of [1, 2, 3]) assert.equal((await slow.next()).value.body, body);
+});
+
 test("publish: messages of one publisher come in order and count up", async (t) => {
   const bus = await connectBus(t);
   const got = take(bus.subscribe("n"), 100);
