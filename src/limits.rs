@@ -31,7 +31,8 @@ pub struct Limits {
     pub queue_messages_max: u32,
     /// Advisories of one second; more are left out, and the next one says how many.
     pub advisories_max: u32,
-    /// Schedules of one log, and the bytes of what they store.
+    /// Schedules of one log, and the bytes of what they store. One that samples a topic holds a
+    /// live message beside that.
     pub schedules_max: u32,
     pub schedules_bytes_max: u32,
     /// The shortest time from one due time of a schedule to the next.

@@ -77,6 +77,8 @@ rules! {
     rate_limit,
     /// When a schedule is due next is stored with the message of the last time.
     next_time_with_message,
+    /// A schedule that samples a topic sends a value once.
+    sampled_once,
     /// A prepared message stands in no line before it is committed.
     prepared_hidden,
 }

@@ -171,11 +171,21 @@ const { id: _own, ...SCHEDULED } = MESSAGE;
 const { priority } = SEND;
 const SCHEDULE = { ...SCHEDULED, ttl: lasting, durability: level, priority };
 export const checkSchedule = (options: unknown) => check("schedule", options, SCHEDULE);
+const SAMPLING = { ...WAIT, ttl: lasting, durability: level, priority };
+/** What was published brings the rest along. */
+export const checkSampling = (options: unknown): ReturnType<typeof checkSchedule> =>
+  check("schedule", options, SAMPLING);
 
-const WHEN = { cron: text, timeZone: text, every: duration, at: date };
-/** When a schedule is due, as it crosses the border. */
-export function checkWhen(when: unknown): RawWhen {
-  const { cron, timeZone, every, at } = check("schedule", when, WHEN);
+const WHEN = { cron: text, timeZone: text, every: duration, at: date, latest: text };
+/** When a schedule is due, as it crosses the border, and the topic that it samples. */
+export function checkWhen(when: unknown): readonly [when: RawWhen, latest: string | undefined] {
+  const { latest, ...times } = check("schedule", when, WHEN);
+  if (latest !== undefined && times.at)
+    throw invalid("schedule: the latest value is sent again and again, not at a time", "latest");
+  return [checkTimes(times), latest];
+}
+
+function checkTimes({ cron, timeZone, every, at }: Omit<Checked<typeof WHEN>, "latest">): RawWhen {
   const given = [cron, every, at].filter((value) => value !== undefined);
   if (given.length !== 1) throw invalid("schedule: one of cron, every and at says when", "when");
   if (timeZone !== undefined && cron === undefined)

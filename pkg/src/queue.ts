@@ -23,6 +23,7 @@ import {
   checkQueue,
   checkReceive,
   checkRedrive,
+  checkSampling,
   checkSchedule,
   checkSend,
   checkWait,
@@ -56,6 +57,7 @@ import type {
   QueueOptions,
   Receipt,
   RedriveOptions,
+  SamplingTime,
   Schedule,
   ScheduleOptions,
   ScheduleTime,
@@ -290,15 +292,16 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   schedule(
     key: string,
-    when: ScheduleTime,
-    body: unknown,
+    when: ScheduleTime | SamplingTime,
+    body?: unknown,
     options?: ScheduleOptions,
   ): Promise<Schedule> {
     return attempt(async () => {
-      const checked = checkSchedule(options),
+      const due = checkWhen(when);
+      const checked = (due[1] === undefined ? checkSchedule : checkSampling)(options),
         rest = this.#rest(checked);
       const { durability } = checked;
-      const order = encodeSchedule(this.#context, this.name, key, checkWhen(when), body, checked);
+      const order = encodeSchedule(this.#context, this.name, key, due, body, checked);
       const begin = (raw: RawBus, bytes: Uint8Array) => raw.schedule(this.name, bytes, durability);
       await this.#ask("schedule", checked, order, begin, () => undefined);
       for await (const found of this.#schedules("schedule", rest))

@@ -192,6 +192,7 @@ export type RawSchedule = readonly [
   when: RawWhen,
   dueAtUnixMs?: number | null,
   last?: readonly [dueAtUnixMs: number, atUnixMs: number, count: number] | null,
+  latest?: string | null,
 ];
 
 /** The fields of each event behind its kind. */

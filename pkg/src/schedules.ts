@@ -3,9 +3,11 @@ import { encodeNow } from "./codec/encode.js";
 import type { Context } from "./context.js";
 import type { Encoded } from "./engine.js";
 import { invalid } from "./errors.js";
-import type { checkSchedule } from "./options.js";
+import type { checkSchedule, checkWhen } from "./options.js";
 import type { RawSchedule, RawWhen } from "./raw.js";
-import type { Schedule, ScheduleTime } from "./types.js";
+import type { SamplingTime, Schedule, ScheduleTime } from "./types.js";
+
+const NOTHING = new Uint8Array();
 
 export function checkKey(verb: string, key: unknown): void {
   if (typeof key !== "string" || !key) throw invalid(`${verb}: the key must be a string`, "key");
@@ -16,19 +18,26 @@ export function encodeSchedule(
   context: Context,
   queue: string,
   key: string,
-  when: RawWhen,
+  [when, latest]: ReturnType<typeof checkWhen>,
   body: unknown,
   checked: ReturnType<typeof checkSchedule>,
 ): Encoded {
   checkKey("schedule", key);
-  const { item } = part(context, queue, body, checked, "");
-  return encodeAll([item], ([made]) => encodeNow([key, when, made]));
+  if (latest === undefined) {
+    const { item } = part(context, queue, body, checked, "");
+    return encodeAll([item], ([made]) => encodeNow([key, when, made]));
+  }
+  if (body !== undefined)
+    throw invalid("schedule: what samples a topic has no body of its own", "body");
+  const { ttl = null, priority = null } = checked;
+  return encodeNow([key, when, [NOTHING, null, null, null, null, ttl, priority], latest]);
 }
 
-export function readSchedule([key, , when, dueAt, last]: RawSchedule): Schedule {
+export function readSchedule([key, , when, dueAt, last, latest]: RawSchedule): Schedule {
+  const time = readWhen(when);
   return {
     key,
-    when: readWhen(when),
+    when: typeof latest === "string" ? ({ ...time, latest } as SamplingTime) : time,
     dueAt: typeof dueAt === "number" ? new Date(dueAt) : undefined,
     last: last ? readFiring(last) : undefined,
   };

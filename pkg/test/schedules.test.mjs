@@ -140,3 +140,69 @@ test("schedule: what can't be followed is refused, and nothing is made", async (
   await assert.rejects(jobs.schedule("k", hourly, () => {}), { code: "UNENCODABLE" });
   assert.deepEqual(await jobs.schedules(), []);
 });
+
+test("schedule: the latest value of a topic, once, as it was published", async (t) => {
+  const bus = await connectBus(t, OFTEN);
+  const jobs = bus.queue("q", { dedupe: "1m" });
+  const kinds = [];
+  bus.use({ outgoing: ({ kind }) => void kinds.push(kind) });
+  const made = await jobs.schedule("thin", { every: 20, latest: "price.eu" });
+  assert.deepEqual(made.when, { every: 20, latest: "price.eu" });
+  assert.deepEqual(kinds, []);
+  const found = [];
+  jobs.process(({ body, headers, key, id }) => found.push([body, headers, key, id]));
+  const count = 200;
+  for (let n = 1; n <= count; n += 1) {
+    await bus.publish("price.eu", n, { headers: { n }, key: "eu", id: "same" });
+    await bus.publish("price.us", -n);
+  }
+  const isLast = ([body]) => body === count;
+  await until(() => found.some(isLast));
+  const [{ last }] = await jobs.schedules();
+  await until(async () => (await jobs.schedules())[0].last.count >= last.count + 3);
+  // Each value is there once, and in order, and none came after the last one.
+  const values = found.map(([body]) => body);
+  assert.deepEqual(values, [...new Set(values)].sort((a, b) => a - b));
+  assert.equal(values.at(-1), count);
+  for (const [body, headers, key, id] of found) {
+    assert.deepEqual([headers, key], [{ n: body }, "eu"]);
+    assert.notEqual(id, "same");
+  }
+  const [{ last: firing }] = await jobs.schedules();
+  assert.ok((await jobs.info()).sentTotal <= firing.count);
+});
+
+test("schedule: a topic is sampled by cron, and its messages have a priority", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("q", { priorities: 2 });
+  const when = { cron: "* * * * * *", timeZone: "Asia/Kolkata", latest: "t" };
+  assert.deepEqual((await jobs.schedule("k", when, undefined, { priority: 1 })).when, when);
+  await bus.publish("t", { n: 1n });
+  const [job] = await jobs.receive();
+  assert.deepEqual([job.body, job.priority], [{ n: 1n }, 1]);
+  assert.equal(await jobs.unschedule("k"), true);
+});
+
+test("schedule: what can't be sampled is refused, and nothing is made", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("q");
+  const every = "1h";
+  for (const latest of ["", "a.*", "a.#", "a..b", "$tabmq.queue"])
+    await assert.rejects(jobs.schedule("k", { every, latest }), {
+      code: "INVALID",
+      data: { reason: "latest" },
+    });
+  const invalid = { code: "INVALID" };
+  const fits = { every, latest: "t" };
+  await assert.rejects(jobs.schedule("k", { every, latest: 5 }), invalid);
+  await assert.rejects(jobs.schedule("k", { latest: "t" }), invalid);
+  await assert.rejects(jobs.schedule("k", { at: new Date(), latest: "t" }), invalid);
+  for (const body of [1, null, { latest: "t" }])
+    await assert.rejects(jobs.schedule("k", fits, body), invalid);
+  for (const own of [{ headers: { a: 1 } }, { key: "k" }, { id: "own" }, { replyTo: "r" }])
+    await assert.rejects(jobs.schedule("k", fits, undefined, own), invalid);
+  assert.deepEqual(await jobs.schedules(), []);
+  // A body may look like it.
+  await jobs.schedule("k", { every }, fits);
+  assert.deepEqual((await jobs.schedules())[0].when, { every: 3_600_000 });
+});

@@ -327,6 +327,7 @@ impl Broker {
             }
             Placed::Next | Placed::Ahead { .. } => {
                 self.live.accept(now.mono, &live, &self.limits);
+                self.sample(&topic, &live);
                 self.publish_to_groups(&topic, live);
             }
         }

@@ -45,6 +45,7 @@ mod rate;
 mod redrive;
 mod results;
 mod roles;
+mod sampling;
 mod schedules;
 mod senders;
 mod sends;

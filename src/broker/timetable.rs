@@ -14,6 +14,8 @@ use crate::broker::Broker;
 use crate::broker::deadline::Deadlines;
 use crate::broker::gate::Gated;
 use crate::broker::overflow::Load;
+use crate::broker::sampling::Samples;
+use crate::broker::schedules::Schedule;
 use crate::broker::sends::Storing;
 use crate::broker::state::State;
 use crate::cbor;
@@ -25,9 +27,10 @@ use crate::log::Record;
 use crate::options::{Durability, QueueOptions};
 use crate::sorted::Map;
 use crate::time::{Instant, Now, UnixMillis};
+use crate::topic::Topic;
 use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
-use crate::wire::frame::{ScheduleEntry, Scheduling, When};
+use crate::wire::frame::{Item, ScheduleEntry, Scheduling, When};
 
 /// Offsets are asked for from so long before a time until so long behind it. No zone is as far from
 /// UTC, and none changes its clocks twice within that.
@@ -73,6 +76,7 @@ pub struct Timetable {
     held: Deadlines<MessageNumber, Instant>,
     searches: Map<MessageNumber, (ZoneQuestion, Search)>,
     questions: VecDeque<ZoneQuestion>,
+    pub samples: Samples,
 }
 
 impl Timetable {
@@ -118,6 +122,9 @@ impl State {
             _ => {}
         }
         let item = &order.item;
+        if order.latest.is_some_and(|topic| !can_sample(topic, order, limits)) {
+            return invalid("latest");
+        }
         let other = item.past.is_some() || item.prepare.is_some();
         if item.delay_ms.is_some() || item.track == Some(true) || other {
             return invalid("item");
@@ -153,6 +160,7 @@ impl Broker {
             if due_at.is_none() {
                 self.look_after(now, number);
             }
+            self.begin_sampling(number, None);
         }
     }
 
@@ -204,9 +212,11 @@ impl Broker {
             }
             self.timetable.set(number, None);
         }
+        let earlier = known.map(|(number, ..)| number);
         let number = self.next_message();
         let stored = Record::Scheduled { queue, number, lane, sequence, scheduling, due_at, last };
         self.commit(&stored);
+        self.begin_sampling(number, earlier);
         self.timetable.set(number, due_at);
         if due_at.is_none() {
             self.look_after(now, number);
@@ -227,6 +237,7 @@ impl Broker {
         if there {
             self.commit(&Record::Unscheduled { number });
             self.timetable.set(number, None);
+            self.end_sampling();
         }
         self.gated(conn, &Frame::Counted { request, count: u64::from(there) });
     }
@@ -242,8 +253,9 @@ impl Broker {
             return self.answer_refused(conn, request, Code::NotFound.into());
         };
         let found = self.state.schedules.of_queue(queue, after).filter_map(|(number, known)| {
-            let Scheduling { key, when, .. } = known.order()?;
-            Some(ScheduleEntry { key, number, when, due_at: known.due_at, last: known.last })
+            let Scheduling { key, when, latest, .. } = known.order()?;
+            let Schedule { due_at, last, .. } = *known;
+            Some(ScheduleEntry { key, number, when, due_at, last, latest })
         });
         let mut schedules: Vec<_> = found.take(PAGE_SCHEDULES + 1).collect();
         let more = schedules.len() > PAGE_SCHEDULES;
@@ -264,14 +276,12 @@ impl Broker {
     }
 
     fn come_due(&mut self, now: Now, number: MessageNumber) {
-        let Some(schedule) = self.state.schedules.get(number) else { return };
-        let Some(Scheduling { when, item, .. }) = schedule.order() else { return };
-        let load = Load { messages: 1, bytes: item.body.len() as u64 };
-        let room = self.admit_room(schedule.queue, load, Load::default());
-        if self.is_full() || room.is_err() {
+        let Some(schedule) = self.state.schedules.get(number) else { return self.end_sampling() };
+        let Some(order) = schedule.order() else { return };
+        if !self.has_room_for(number, schedule.queue, &order) {
             return self.timetable.held.set(number, now.mono.after_ms(HELD_MS));
         }
-        match when {
+        match order.when {
             When::Every { every_ms } => {
                 // The times stay those of the first one.
                 let due_at = schedule.due_at.unwrap_or(now.unix);
@@ -285,6 +295,19 @@ impl Broker {
                 self.search(now, number, search, None);
             }
         }
+    }
+
+    /// Whether what the schedule has to send now fits into its queue.
+    fn has_room_for(&self, number: MessageNumber, queue: QueueId, order: &Scheduling<'_>) -> bool {
+        let body = match order.latest {
+            None => Some(order.item.body),
+            Some(_) => self.timetable.samples.newest(number).map(|value| &*value.body),
+        };
+        let room = body.is_none_or(|body| {
+            let load = Load { messages: 1, bytes: body.len() as u64 };
+            self.admit_room(queue, load, Load::default()).is_ok()
+        });
+        room && !self.is_full()
     }
 
     /// Looks for when a schedule is due, which nobody knows.
@@ -354,8 +377,9 @@ impl Broker {
         }
     }
 
-    /// Stores the message of a schedule and when it is due next, in one batch. One that was to be
-    /// fired once is gone then; one of an unknown zone waits for a node that knows it.
+    /// Stores the message of a schedule, if it has one, and when it is due next, in one batch. One
+    /// that was to be fired once is gone then; one of an unknown zone waits for a node that knows
+    /// it.
     fn fire(&mut self, now: Now, number: MessageNumber, next: Option<UnixMillis>) {
         let Some(schedule) = self.state.schedules.get(number) else { return };
         if let Some(due_at) = schedule.due_at.filter(|due_at| *due_at > now.unix) {
@@ -366,11 +390,24 @@ impl Broker {
         let Some(order) = schedule.order() else { return };
         cbor::encode(&order, &mut encoded);
         let Ok(order) = cbor::decode::<Scheduling<'_>>(&encoded) else { return };
+        if !self.has_room_for(number, queue, &order) {
+            // It was filled while the host was asked.
+            return self.timetable.held.set(number, now.mono.after_ms(HELD_MS));
+        }
+        let value = self.timetable.samples.take(number);
+        let sampled = value.as_ref().map(|value| Item {
+            body: &value.body,
+            properties: value.properties.as_deref(),
+            ..order.item
+        });
+        let item = if order.latest.is_some() { sampled } else { Some(order.item) };
         self.log.begin_batch();
-        // No client sent it: it has no lane, and its own number for a sequence.
-        let sequence = Sequence(self.next_message().0);
-        let storing = Storing { lane: LaneId(0), sequence, first: 0 };
-        self.store(now, storing, queue, None, &[order.item]);
+        if let Some(item) = item {
+            // No client sent it: it has no lane, and its own number for a sequence.
+            let sequence = Sequence(self.next_message().0);
+            let storing = Storing { lane: LaneId(0), sequence, first: 0 };
+            self.store(now, storing, queue, None, &[item]);
+        }
         if matches!(order.when, When::At { .. }) {
             self.commit(&Record::Unscheduled { number });
         } else if self.rules.next_time_with_message() {
@@ -378,8 +415,18 @@ impl Broker {
             self.commit(&Record::ScheduleDue { number, due_at: next, fired_at });
         }
         self.log.end_batch();
+        if let Some(value) = value.filter(|_| !self.rules.sampled_once()) {
+            self.timetable.samples.put(number, value);
+        }
         self.timetable.set(number, next);
     }
+}
+
+/// Whether the value of a topic can take the place of what the schedule has to send.
+fn can_sample(topic: &str, order: &Scheduling<'_>, limits: &Limits) -> bool {
+    let Ok(topic) = Topic::parse(topic, limits) else { return false };
+    let empty = order.item.body.is_empty() && order.item.properties.is_none();
+    empty && !topic.is_system() && !matches!(order.when, When::At { .. })
 }
 
 /// When a new schedule is due; `None` where that has to be looked for in a zone.

@@ -271,7 +271,7 @@ variants! {
             last: Option<Firing>,
         },
         /// When the schedule is due next. With `fired_at` it was due just now, and its message
-        /// stands before this.
+        /// stands before this; one that samples a topic may have none.
         28 => ScheduleDue {
             number: MessageNumber,
             due_at: Option<UnixMillis>,

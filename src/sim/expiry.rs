@@ -25,12 +25,22 @@ pub fn ttl_ms_of(tag: Tag) -> Option<u64> {
 impl Model {
     /// Whether a message is stored with the time that its sender and its queue say.
     pub(super) fn is_to_expire(&self, tag: Tag, stored: &StoredMessage<'_>) -> bool {
-        let declared = self.queues.get(&stored.queue).and_then(|queue| queue.options.ttl_ms);
-        let ttl_ms = [ttl_ms_of(tag), declared].into_iter().flatten().min();
-        let expires_at = ttl_ms.map(|ttl_ms| UnixMillis(stored.stored_at.0 + ttl_ms));
+        let expires_at = self.expiry_of(stored.queue, ttl_ms_of(tag), stored.stored_at);
         // With a past, it was stored at another time than now.
         let same = stored.expires_at == expires_at;
-        same || (stored.past.is_some() && stored.expires_at.is_some() == ttl_ms.is_some())
+        same || (stored.past.is_some() && stored.expires_at.is_some() == expires_at.is_some())
+    }
+
+    /// When a message expires whose sender says so much.
+    pub(super) fn expiry_of(
+        &self,
+        queue: QueueId,
+        ttl_ms: Option<u64>,
+        stored_at: UnixMillis,
+    ) -> Option<UnixMillis> {
+        let declared = self.queues.get(&queue).and_then(|queue| queue.options.ttl_ms);
+        let ttl_ms = [ttl_ms, declared].into_iter().flatten().min();
+        ttl_ms.map(|ttl_ms| UnixMillis(stored_at.0 + ttl_ms))
     }
 
     /// A message leaves for it outlived its time.

@@ -284,8 +284,7 @@ impl Model {
             return violated(RECORDS, format!("queue {} is not declared", stored.queue.0));
         }
         // A schedule says how long its messages live, not each of them.
-        let sent = Tag::of(stored.body).unwrap_or(tag);
-        if !self.is_to_expire(sent, stored) {
+        if stored.lane != LaneId(0) && !self.is_to_expire(tag, stored) {
             return violated(EXPIRY, format!("{tag} is to expire at {:?}", stored.expires_at));
         }
         match stored.lane {

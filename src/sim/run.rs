@@ -76,6 +76,8 @@ totals! {
     given_on,
     /// Times at which a schedule was due and fired.
     fired,
+    /// Values of topics that schedules sent.
+    sampled,
     /// Prepared messages that were decided about, and questions about them.
     decided,
     questions,
@@ -126,6 +128,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         stale_settlements: count(checkers.leases.stale()),
         given_on: count(checkers.chain.given_on()),
         fired: world.model.fired_total,
+        sampled: count(checkers.sampling.sent()),
         decided: count(checkers.prepared.decided()),
         questions: count(checkers.prepared.questions()),
         advisories: count(checkers.advisories.told()),

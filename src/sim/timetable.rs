@@ -22,6 +22,7 @@ use crate::sim::expiry::ttl_ms_of;
 use crate::sim::fact::{Ask, Tag};
 use crate::sim::model::{Model, RECORDS};
 use crate::sim::queues::{OWN_QUEUES, priority};
+use crate::sim::user::TOPICS;
 use crate::time::{Now, UnixMillis};
 use crate::wire::frame::{Item, ScheduleEntry, Scheduling, When};
 
@@ -88,18 +89,20 @@ impl Planner {
                     1 => When::At { at: UnixMillis(now.unix.0 + dice.between(0, 20_000)) },
                     _ => When::Cron { cron: dice.choose(&CRONS).0, zone },
                 };
+                let samples = !matches!(when, When::At { .. }) && dice.chance(Ratio::one_in(3));
+                let latest = samples.then(|| *dice.choose(&TOPICS));
                 let (body, key) = (tag.body(20), *dice.choose(&["one", "two"]));
                 let item = Item {
-                    body: &body,
+                    body: if samples { b"" } else { &body },
                     properties: None,
                     delay_ms: None,
                     track: None,
                     past: None,
-                    ttl_ms: ttl_ms_of(tag),
+                    ttl_ms: ttl_ms_of(tag).filter(|_| !samples),
                     priority: priority(queue, tag),
                     prepare: None,
                 };
-                let scheduling = Scheduling { key, when, item };
+                let scheduling = Scheduling { key, when, item, latest };
                 let request = client.schedule(now, queue, &scheduling, None).ok()?;
                 let (queue, tags, ids) = (queue.to_owned(), Vec::new(), Vec::new());
                 return Some(Ask::Send { request, queue, tags, ids, durability: None });
@@ -136,6 +139,8 @@ pub struct Scheduled {
     tag: Option<Tag>,
     due_at: Option<UnixMillis>,
     times: Times,
+    /// It sends what was published, if something was.
+    samples: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,12 +169,14 @@ pub struct Fired {
     queue: QueueId,
     tag: Option<Tag>,
     at: UnixMillis,
+    expires_at: Option<UnixMillis>,
 }
 
 impl Model {
     pub(super) fn store_fired(&mut self, stored: &StoredMessage<'_>) -> Result<(), Violation> {
         let (tag, queue, at) = (Tag::of(stored.body), stored.queue, stored.stored_at);
-        match self.fired.replace(Fired { queue, tag, at }) {
+        let expires_at = stored.expires_at;
+        match self.fired.replace(Fired { queue, tag, at, expires_at }) {
             Some(_) => violated(ONCE, format!("no schedule stored what came before {stored:?}")),
             None => Ok(()),
         }
@@ -189,7 +196,8 @@ impl Model {
                 let Some(times) = Times::of(scheduling.when) else {
                     return violated(RECORDS, format!("schedule {} changed", number.0));
                 };
-                let scheduled = Scheduled { queue, key, tag, due_at: *due_at, times };
+                let samples = scheduling.latest.is_some();
+                let scheduled = Scheduled { queue, key, tag, due_at: *due_at, times, samples };
                 self.schedules.insert(*number, scheduled);
                 Ok(())
             }
@@ -216,26 +224,40 @@ impl Model {
         fired_at: Option<UnixMillis>,
     ) -> Result<(), Violation> {
         let fired = self.fired.take();
-        let Some(schedule) = self.schedules.get_mut(&number) else {
+        let due_at = self.schedules.get_mut(&number).map(|schedule| &mut schedule.due_at);
+        let was_due = due_at.and_then(|due_at| core::mem::replace(due_at, next));
+        let Some(schedule) = self.schedules.get(&number) else {
             return violated(RECORDS, format!("schedule {} is not there", number.0));
         };
-        let was_due = core::mem::replace(&mut schedule.due_at, next);
-        let Some(fired) = fired else {
-            let looked_up = was_due.is_none() && fired_at.is_none();
+        if was_due.is_none() && fired_at.is_none() && fired.is_none() {
+            // It was looked up.
+            return Ok(());
+        }
+        let Some(at) = fired.map(|fired| fired.at).or(fired_at.filter(|_| schedule.samples)) else {
             let what = format!("schedule {} moves on and stores nothing", number.0);
-            return if looked_up { Ok(()) } else { violated(ONCE, what) };
+            return violated(ONCE, what);
         };
-        let own = (fired.queue, fired.tag) == (schedule.queue, schedule.tag);
-        let due = was_due.is_some_and(|due_at| due_at <= fired.at);
+        let own = fired.is_none_or(|fired| self.is_of(schedule, fired));
+        let due = was_due.is_some_and(|due_at| due_at <= at);
         let once = matches!(schedule.times, Times::Once) == fired_at.is_none();
-        if !own || !due || !once || fired_at.is_some_and(|at| at != fired.at) {
+        if !own || !due || !once || fired_at.is_some_and(|fired_at| fired_at != at) {
             return violated(ONCE, format!("schedule {} is fired: {fired:?}", number.0));
         }
-        self.fired_total += 1;
-        if is_next(schedule.times, was_due.unwrap_or_default(), fired.at, next) {
+        if is_next(schedule.times, was_due.unwrap_or_default(), at, next) {
+            self.fired_total += 1;
             return Ok(());
         }
         violated(ONCE, format!("schedule {} was due {was_due:?}, next {next:?}", number.0))
+    }
+}
+
+impl Model {
+    /// Whether a message is one of a schedule. What it samples is judged by `sampled-is-published`.
+    fn is_of(&self, schedule: &Scheduled, fired: Fired) -> bool {
+        let own = schedule.samples || fired.tag == schedule.tag;
+        let ttl_ms = fired.tag.filter(|_| !schedule.samples).and_then(ttl_ms_of);
+        let expires_at = self.expiry_of(fired.queue, ttl_ms, fired.at);
+        own && fired.queue == schedule.queue && fired.expires_at == expires_at
     }
 }
 

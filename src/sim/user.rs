@@ -83,7 +83,7 @@ pub struct Done {
     pub chores: Vec<(Micros, Chore)>,
 }
 
-const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
+pub const TOPICS: [&str; 4] = ["a.b", "a.c", "a.b.c", "d"];
 const FILTERS: [&str; 7] = ["a.*", "a.#", "#", "d", "*.b", "#.c", "$tabmq.#"];
 const SERVICES: [&str; 2] = ["sums", "names"];
 const ROLES: [&str; 2] = ["chief", "scribe"];

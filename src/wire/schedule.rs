@@ -33,6 +33,10 @@ structure! {
         pub when: When<'a>,
         /// What is stored each time; with a body and properties alone.
         pub item: Item<'a>,
+        /// The topic whose newest live publish is stored in place of the item's body and
+        /// properties, which are empty then. A time is passed over if nothing was published since
+        /// the last one.
+        pub latest: Option<&'a str>,
     }
 }
 
@@ -41,7 +45,7 @@ structure! {
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct Firing {
         pub due_at: UnixMillis,
-        /// When its message was stored.
+        /// When its message was stored, if it had one.
         pub at: UnixMillis,
         /// How often it was due so far.
         pub count: u64,
@@ -59,5 +63,7 @@ structure! {
         /// Absent if that is not known: the host of the node does not know the zone.
         pub due_at: Option<UnixMillis>,
         pub last: Option<Firing>,
+        /// The topic that it samples.
+        pub latest: Option<&'a str>,
     }
 }

@@ -32,6 +32,7 @@ mod reserve;
 mod results;
 mod rewriting;
 mod roles;
+mod sampling;
 mod schedules;
 mod senders;
 mod sessions;

@@ -415,7 +415,7 @@ fn what_can_not_be_prepared_is_refused_and_changes_nothing() {
     assert!(bench.frames(&peer).contains(&Frame::SendRefused { sequence, code, reason }));
     let sequence = peer.next;
     let when = When::Every { every_ms: 1000 };
-    let scheduling = Scheduling { key: "k", when, item: half(body) };
+    let scheduling = Scheduling { key: "k", when, item: half(body), latest: None };
     let schedule = Frame::Schedule { sequence, queue: "q", refusals_seen, durability, scheduling };
     bench.say(&mut peer, &[schedule]);
     let reason = "item";

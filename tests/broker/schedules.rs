@@ -15,24 +15,24 @@ use crate::overflow::{bodies, counts, declare, take};
 
 const HOUR_MS: u64 = 3_600_000;
 
-fn digest(bench: &Bench) -> u64 {
+pub fn digest(bench: &Bench) -> u64 {
     bench.node.broker().expect("a node that serves").digest()
 }
 
 fn order<'a>(key: &'a str, when: When<'a>, body: &'a [u8]) -> Scheduling<'a> {
-    Scheduling { key, when, item: item(body) }
+    Scheduling { key, when, item: item(body), latest: None }
 }
 
-const fn every(every_ms: u64) -> When<'static> {
+pub const fn every(every_ms: u64) -> When<'static> {
     When::Every { every_ms }
 }
 
-const fn cron(cron: &'static str, zone: &'static str) -> When<'static> {
+pub const fn cron(cron: &'static str, zone: &'static str) -> When<'static> {
     When::Cron { cron, zone: Some(zone) }
 }
 
 /// Orders a schedule with the next number of the lane; gives the refusal, if it is refused.
-fn schedule(
+pub fn schedule(
     bench: &mut Bench,
     peer: &mut Peer,
     scheduling: Scheduling<'_>,
@@ -50,7 +50,11 @@ fn schedule(
     })
 }
 
-fn list(bench: &mut Bench, peer: &mut Peer, after: Option<&str>) -> Vec<ScheduleEntry<'static>> {
+pub fn list(
+    bench: &mut Bench,
+    peer: &mut Peer,
+    after: Option<&str>,
+) -> Vec<ScheduleEntry<'static>> {
     bench.frames(peer);
     let request = RequestId(40);
     bench.say(peer, &[Frame::ListSchedules { request, queue: "q", after }]);
@@ -60,22 +64,22 @@ fn list(bench: &mut Bench, peer: &mut Peer, after: Option<&str>) -> Vec<Schedule
     }
 }
 
-fn unschedule(bench: &mut Bench, peer: &mut Peer, number: MessageNumber) -> Frame<'static> {
+pub fn unschedule(bench: &mut Bench, peer: &mut Peer, number: MessageNumber) -> Frame<'static> {
     bench.frames(peer);
     bench.say(peer, &[Frame::Unschedule { request: RequestId(41), queue: "q", number }]);
     bench.frames(peer).pop().expect("an answer")
 }
 
-fn counted(count: u64) -> Frame<'static> {
+pub fn counted(count: u64) -> Frame<'static> {
     Frame::Counted { request: RequestId(41), count }
 }
 
-fn waiting(bench: &mut Bench, peer: &mut Peer) -> u64 {
+pub fn waiting(bench: &mut Bench, peer: &mut Peer) -> u64 {
     counts(bench, peer, "q").ready
 }
 
 /// The real changes of 2026.
-fn know_zones(bench: &mut Bench) {
+pub fn know_zones(bench: &mut Bench) {
     let zones = [
         ("Europe/Berlin", 3600, [(1_774_746_000, 7200), (1_792_890_000, 3600)]),
         ("America/New_York", -18_000, [(1_772_953_200, -14_400), (1_793_512_800, -18_000)]),

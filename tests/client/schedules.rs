@@ -12,7 +12,7 @@ use crate::harness::{Tab, item, resumed_at};
 const EVERY: When<'_> = When::Every { every_ms: 60_000 };
 
 fn scheduling() -> Scheduling<'static> {
-    Scheduling { key: "k", when: EVERY, item: item(b"x") }
+    Scheduling { key: "k", when: EVERY, item: item(b"x"), latest: None }
 }
 
 fn frame(sequence: u64) -> Frame<'static> {
@@ -47,7 +47,8 @@ fn lists_and_ends_are_questions() {
     let request = request.expect("takes it");
     assert_eq!(tab.frames(), [Frame::ListSchedules { request, queue: "q", after: Some("j") }]);
     let number = MessageNumber(9);
-    let entry = ScheduleEntry { key: "k", number, when: EVERY, due_at: None, last: None };
+    let entry =
+        ScheduleEntry { key: "k", number, when: EVERY, due_at: None, last: None, latest: None };
     tab.node(&[Frame::ScheduleList { request, schedules: vec![entry], more: true }]);
     let mut page = Vec::new();
     cbor::encode(&vec![entry], &mut page);

@@ -149,7 +149,12 @@ fn redrives() -> Vec<Record<'static>> {
             number: NUMBER,
             lane: LANE,
             sequence: POSITION,
-            scheduling: Scheduling { key: "k", when: When::Every { every_ms: 1000 }, item },
+            scheduling: Scheduling {
+                key: "k",
+                when: When::Every { every_ms: 1000 },
+                item,
+                latest: Some("t"),
+            },
             due_at: Some(UnixMillis(9)),
             last: Some(Firing { due_at: UnixMillis(7), at: UnixMillis(8), count: 1 }),
         },

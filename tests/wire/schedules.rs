@@ -29,14 +29,31 @@ pub fn goldens() -> Vec<Golden> {
         queue: "jobs",
         refusals_seen: Sequence(0),
         durability: None,
-        scheduling: Scheduling { key: "nightly", when, item },
+        scheduling: Scheduling { key: "nightly", when, item, latest: None },
     };
     let last = Some(Firing { due_at: AT, at: UnixMillis(AT.0 + 3), count: 2 });
-    let entry = ScheduleEntry { key: "nightly", number, when, due_at: Some(AT), last };
+    let nothing = Item { body: b"", ..item };
+    let every = When::Every { every_ms: 5000 };
+    let sampling = Scheduling { key: "thin", when: every, item: nothing, latest: Some("price.eu") };
+    let entry =
+        ScheduleEntry { key: "nightly", number, when, due_at: Some(AT), last, latest: None };
+    let samples =
+        ScheduleEntry { key: "thin", when: every, last: None, latest: sampling.latest, ..entry };
     vec![
         ("schedule-cron", "5 each night in Berlin", schedule(when)),
         ("schedule-every", "5 each minute", schedule(When::Every { every_ms: 60_000 })),
         ("schedule-at", "5 once", schedule(When::At { at: AT })),
+        (
+            "schedule-latest",
+            "the newest value of a topic, every five seconds",
+            Frame::Schedule {
+                sequence: Sequence(5),
+                queue: "jobs",
+                refusals_seen: Sequence(0),
+                durability: None,
+                scheduling: sampling,
+            },
+        ),
         ("unschedule", "it ends", Frame::Unschedule { request, queue: "jobs", number }),
         (
             "list-schedules",
@@ -47,6 +64,11 @@ pub fn goldens() -> Vec<Golden> {
             "schedule-list",
             "one schedule, which was due twice",
             Frame::ScheduleList { request, schedules: vec![entry], more: false },
+        ),
+        (
+            "schedule-list-latest",
+            "one schedule, which samples a topic",
+            Frame::ScheduleList { request, schedules: vec![samples], more: false },
         ),
     ]
 }
@@ -71,6 +93,7 @@ fn entry<'a>(dice: &mut Dice<'a>) -> ScheduleEntry<'a> {
         when: when(dice),
         due_at: dice.maybe(unix),
         last: dice.maybe(firing),
+        latest: dice.maybe(Dice::text),
     }
 }
 
@@ -82,7 +105,12 @@ pub fn schedule_frame<'a>(dice: &mut Dice<'a>, tag: u64) -> Option<Frame<'a>> {
             queue: dice.text(),
             refusals_seen: Sequence(dice.number()),
             durability: dice.maybe(Dice::durability),
-            scheduling: Scheduling { key: dice.text(), when: when(dice), item: dice.item() },
+            scheduling: Scheduling {
+                key: dice.text(),
+                when: when(dice),
+                item: dice.item(),
+                latest: dice.maybe(Dice::text),
+            },
         },
         79 => {
             let number = MessageNumber(dice.number());

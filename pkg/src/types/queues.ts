@@ -11,7 +11,13 @@ import type {
   Verdict,
 } from "./prepared.js";
 import type { QueueInfo, QueueStats } from "./queue-options.js";
-import type { Schedule, ScheduleOptions, ScheduleTime } from "./schedules.js";
+import type {
+  SamplingOptions,
+  SamplingTime,
+  Schedule,
+  ScheduleOptions,
+  ScheduleTime,
+} from "./schedules.js";
 import type { Transaction } from "./transactions.js";
 
 export interface SendOptions extends MessageOptions, Wait {
@@ -338,6 +344,19 @@ export interface Queue<Body, Result = unknown> {
     when: ScheduleTime,
     body: Body,
     options?: ScheduleOptions,
+  ): Promise<Schedule>;
+  /**
+   * Has the node send the latest value of a topic, at times that come again: at most one value for
+   * each time, and none twice. The value is in the memory of the host, so when another tab hosts,
+   * only what is published from then on counts. While the queue is full it is held back, and a
+   * newer one takes its place. It has an id of its own. Rejects with `INVALID` for a wildcard, a
+   * topic of the system, and a body.
+   */
+  schedule(
+    key: string,
+    when: SamplingTime,
+    body?: undefined,
+    options?: SamplingOptions,
   ): Promise<Schedule>;
   /** Ends a schedule, and tells whether it was there. What it has sent stays. */
   unschedule(key: string, options?: Wait): Promise<boolean>;

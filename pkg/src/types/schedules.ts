@@ -14,6 +14,15 @@ import type { MessageOptions } from "./messages.js";
  */
 export type ScheduleTime = { cron: string; timeZone?: string } | { every: Duration } | { at: Date };
 
+/**
+ * When a schedule sends the latest value of a topic: what was published live to `latest` since it
+ * was due before, with its headers and key, and of several values the newest. If there is none,
+ * nothing is sent. `latest` is one topic, without wildcards, and not one of the system.
+ */
+export type SamplingTime = ({ cron: string; timeZone?: string } | { every: Duration }) & {
+  latest: string;
+};
+
 export interface ScheduleOptions extends Omit<MessageOptions, "id">, Wait {
   /** How long each message may wait for a consumer; see `send`. */
   ttl?: Duration;
@@ -23,9 +32,11 @@ export interface ScheduleOptions extends Omit<MessageOptions, "id">, Wait {
   durability?: Durability;
 }
 
+export type SamplingOptions = Pick<ScheduleOptions, "ttl" | "priority" | "durability" | keyof Wait>;
+
 export interface Schedule {
   readonly key: string;
-  readonly when: ScheduleTime;
+  readonly when: ScheduleTime | SamplingTime;
   /** Absent if the host does not know the zone, or it was due once and is gone. */
   readonly dueAt: Date | undefined;
   readonly last:
@@ -34,7 +45,7 @@ export interface Schedule {
         readonly firedAt: Date;
         /** How long after `dueAt` that was, in milliseconds. */
         readonly late: number;
-        /** How often it was fired. */
+        /** How often it was fired; also if it samples a topic and had nothing to send. */
         readonly count: number;
       }
     | undefined;

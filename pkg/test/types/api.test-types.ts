@@ -262,3 +262,17 @@ export async function transactions(): Promise<void> {
   const [delivery] = await open.queue<string>("words").receive();
   if (delivery) await open.transaction((tx) => tx.ack(delivery));
 }
+
+export async function sampling(): Promise<void> {
+  const uplink = open.queue<number>("uplink");
+  await uplink.schedule("eu", { every: "5s", latest: "price.eu" });
+  await uplink.schedule("eu", { cron: "@hourly", latest: "price.eu" }, undefined, { priority: 1 });
+  // @ts-expect-error a body beside the value of the topic
+  await uplink.schedule("eu", { every: "5s", latest: "price.eu" }, 5);
+  // @ts-expect-error a key beside that of the value
+  await uplink.schedule("eu", { every: "5s", latest: "price.eu" }, undefined, { key: "k" });
+  // @ts-expect-error once
+  await uplink.schedule("eu", { at: new Date(), latest: "price.eu" });
+  // @ts-expect-error no body
+  await uplink.schedule("eu", { every: "5s" });
+}

@@ -14,6 +14,7 @@ pub mod redrives;
 pub mod requests;
 pub mod results;
 pub mod roles;
+pub mod sampling;
 pub mod sends;
 pub mod stored;
 pub mod watches;
@@ -92,6 +93,7 @@ checkers! {
     advisories: advisories::Advisories,
     calls: calls::Calls,
     roles: roles::Roles,
+    sampling: sampling::Sampling,
     live: live::Live,
     requests: requests::Requests,
     results: results::Results,

@@ -204,10 +204,12 @@ impl Queue {
     }
 
     /// Has the node store a message at times, in the place of an earlier schedule of the same key.
+    /// With `latest` that is the newest live publish to a topic, if there was one since the last
+    /// time.
     ///
     /// # Errors
-    /// `INVALID` for a time that is none and for a zone that the browser does not know, `FULL` if
-    /// there are too many.
+    /// `INVALID` for a time that is none, a zone that the browser does not know and what can't be
+    /// sampled, `FULL` if there are too many.
     pub async fn schedule(&self, scheduling: Scheduling<'_>) -> Result<(), Error> {
         if let When::Cron { zone: Some(zone), .. } = scheduling.when
             && !zones::is_known(zone)

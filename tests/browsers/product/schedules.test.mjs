@@ -31,3 +31,30 @@ test("what one tab schedules the next host fires, once for each time", { folders
   assert.equal(bodies.filter((body) => body === "soon").length, 1);
   assert.equal(bodies.filter((body) => body === "tick").length, count - 1);
 });
+
+test("what a tab publishes often a queue gets once for each time", { folders }, async (t) => {
+  const host = await openBus(t, "host");
+  const other = await openBus(t, "other");
+  await other.evaluate(async () => {
+    const uplink = globalThis.bus.queue("uplink");
+    await uplink.schedule("thin", { every: 1000, latest: "price.eu" });
+    globalThis.values = [];
+    globalThis.work = uplink.process(({ body }) => void globalThis.values.push(body));
+  });
+  const count = await host.evaluate(async () => {
+    let price = 0;
+    for (const began = performance.now(); performance.now() < began + 2500; )
+      await globalThis.bus.publish("price.eu", (price += 1));
+    return price;
+  });
+  await other.waitFor((price) => globalThis.values.includes(price), { args: [count] });
+  const [values, last, sent] = await other.evaluate(async () => {
+    const uplink = globalThis.bus.queue("uplink");
+    const [thin] = await uplink.schedules();
+    return [globalThis.values, thin.last.count, (await uplink.info()).sentTotal];
+  });
+  assert.deepEqual(values, [...new Set(values)].sort((a, b) => a - b));
+  assert.equal(values.at(-1), count);
+  assert.equal(values.length, sent);
+  assert.ok(sent <= last && last < count / 2, `${sent} of ${last}`);
+});
