@@ -196,6 +196,12 @@ pub struct Half {
 pub type Halves = BTreeMap<MessageNumber, Half>;
 
 impl Model {
+    /// Prepared messages that nobody decided about, as they are to stand in their queues.
+    pub fn undecided(&self) -> impl Iterator<Item = &Message> {
+        let open = self.halves.values().filter(|half| half.fate == Fate::Open);
+        open.map(|half| &half.message)
+    }
+
     pub(super) fn preparation(
         &mut self,
         place: Place,

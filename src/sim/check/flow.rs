@@ -10,7 +10,7 @@ use crate::id::QueueId;
 use crate::log::Record;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::Fact;
-use crate::sim::model::{Model, Whereabouts};
+use crate::sim::model::{Message, Model, Whereabouts};
 use crate::sim::per_key::bound_of;
 use crate::sim::schedule::{MILLI, Micros};
 
@@ -47,17 +47,15 @@ impl Flow {
 
     fn few_per_key(&mut self, model: &Model) -> Result<(), Violation> {
         let mut counts = BTreeMap::<(QueueId, &str), u64>::new();
-        for message in model.messages.values() {
+        let undecided = model.undecided().map(|message| (message, false));
+        let sent = model.messages.values().map(|message| (message, waits(message)));
+        for (message, waits) in sent.chain(undecided) {
             let Some(key) = message.key.as_deref() else { continue };
             let queue = model.queues.get(&message.queue);
             let Some((_, held_count)) = queue.and_then(|queue| bound_of(&queue.options)) else {
                 continue;
             };
-            let counted = match message.whereabouts {
-                Whereabouts::Waiting { .. } => true,
-                Whereabouts::Leased(_) => held_count,
-                Whereabouts::Acked | Whereabouts::Discarded => false,
-            };
+            let counted = waits || (held_count && !is_over(message));
             *counts.entry((message.queue, key)).or_default() += u64::from(counted);
         }
         for ((id, key), count) in &counts {
@@ -78,9 +76,8 @@ impl Flow {
     /// Counts what was there before a queue was declared as it is.
     fn count_all(&mut self, model: &Model) {
         self.counts.clear();
-        for message in model.messages.values() {
-            let live = !matches!(message.whereabouts, Whereabouts::Acked | Whereabouts::Discarded);
-            if let Some(key) = message.key.as_ref().filter(|_| live) {
+        for message in model.messages.values().chain(model.undecided()) {
+            if let Some(key) = message.key.as_ref().filter(|_| !is_over(message)) {
                 *self.counts.entry((message.queue, key.clone())).or_default() += 1;
             }
         }
@@ -146,4 +143,12 @@ impl Checker for Flow {
         }
         Ok(())
     }
+}
+
+const fn waits(message: &Message) -> bool {
+    matches!(message.whereabouts, Whereabouts::Waiting { .. })
+}
+
+const fn is_over(message: &Message) -> bool {
+    matches!(message.whereabouts, Whereabouts::Acked | Whereabouts::Discarded)
 }
