@@ -53,7 +53,7 @@ export class QueueDetail {
     byId("queue-detail", HTMLElement).dataset["empty"] = String(!listing);
     setText(byId("detail-name", HTMLElement), listing?.name ?? "No queue yet");
     if (!listing) return;
-    const { name, paused, policy, owner, traced, options, bytes, consumers } = listing;
+    const { name, paused, policy, owner, traced, options, bytes, consumers, prepared } = listing;
     this.#queue = name;
     this.#paused = paused;
     const notes = [
@@ -63,6 +63,10 @@ export class QueueDetail {
       traced ? "traced" : "",
       options.maxLength ? `at most ${countOf(options.maxLength)}` : "",
       options.maxDeliver && options.maxDeliver < 1000 ? `${options.maxDeliver} attempts` : "",
+      options.maxPerKey ? `at most ${countOf(options.maxPerKey)} of a key` : "",
+      options.lastValue ? "last values" : "",
+      options.rate ? `${countOf(options.rate.limit)} per ${options.rate.per} ms` : "",
+      prepared ? `${countOf(prepared)} prepared` : "",
       plural(consumers, "consumer"),
       bytesOf(bytes),
     ];
