@@ -8,9 +8,22 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use minicbor::decode::{Decoder, Error};
 use minicbor::encode::Encoder;
+
+mod parts;
+
+use parts::skip;
+pub use parts::{EMPTY_LIST, EMPTY_MAP, Entry, entries};
+
+/// The first number that does not fit into the head of its item.
+const ONE_BYTE_END: u8 = 24;
+/// The head of an array, without its length.
+const ARRAY: u8 = 0x80;
+const FALSE: u8 = 0xf4;
+const NULL: u8 = 0xf6;
 
 /// The bytes are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +43,19 @@ pub fn decode<'b, T: Read<'b>>(bytes: &'b [u8]) -> Result<T, Malformed> {
 /// # Errors
 /// `Malformed`.
 pub fn decode_first<'b, T: Read<'b>>(bytes: &'b [u8]) -> Result<(T, usize), Malformed> {
-    let mut reader = Reader { decoder: Decoder::new(bytes), left: 1, failed: false };
+    decode_first_within(bytes, usize::MAX)
+}
+
+/// `decode_first` of bytes that anyone may have made: an item of two bytes may take a hundred in
+/// memory, so all lists of the value together take at most `lists_bytes_max` there.
+///
+/// # Errors
+/// `Malformed`.
+pub fn decode_first_within<'b, T: Read<'b>>(
+    bytes: &'b [u8],
+    lists_bytes_max: usize,
+) -> Result<(T, usize), Malformed> {
+    let mut reader = Reader::new(bytes, lists_bytes_max);
     let value = T::read(&mut reader);
     if reader.failed { Err(Malformed) } else { Ok((value, reader.decoder.position())) }
 }
@@ -40,36 +65,10 @@ pub fn decode_first<'b, T: Read<'b>>(bytes: &'b [u8]) -> Result<(T, usize), Malf
 /// # Errors
 /// `Malformed`.
 pub fn first_uint(bytes: &[u8]) -> Result<u64, Malformed> {
-    let mut reader = Reader { decoder: Decoder::new(bytes), left: 1, failed: false };
+    let mut reader = Reader::new(bytes, usize::MAX);
     reader.open();
     let number = reader.uint(u64::MAX);
     if reader.failed { Err(Malformed) } else { Ok(number) }
-}
-
-/// The encoded map that has no entries.
-pub const EMPTY_MAP: &[u8] = &[0xa0];
-
-/// A key and its value, as they are encoded.
-pub type Entry<'b> = (&'b [u8], &'b [u8]);
-
-/// The entries of the map that fills `bytes`.
-///
-/// # Errors
-/// `Malformed`.
-pub fn entries(bytes: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
-    let mut decoder = Decoder::new(bytes);
-    let length = decoder.map().ok().flatten().ok_or(Malformed)?;
-    let mut item = || {
-        let start = decoder.position();
-        decoder.skip().map_err(|_| Malformed)?;
-        bytes.get(start..decoder.position()).ok_or(Malformed)
-    };
-    let mut entries = Vec::new();
-    // Each item takes at least one byte, or the skip fails: a long length is not believed.
-    for _ in 0..length {
-        entries.push((item()?, item()?));
-    }
-    if decoder.position() == bytes.len() { Ok(entries) } else { Err(Malformed) }
 }
 
 /// Appends one value to `out`.
@@ -100,10 +99,24 @@ pub struct Reader<'b> {
     decoder: Decoder<'b>,
     /// Items that are left of the array that is open.
     left: u64,
+    /// Bytes in memory that lists may still take.
+    room: usize,
     failed: bool,
 }
 
 impl<'b> Reader<'b> {
+    fn new(bytes: &'b [u8], room: usize) -> Self {
+        Self { decoder: Decoder::new(bytes), left: 1, room, failed: false }
+    }
+
+    /// One more item of a list.
+    const fn take_room(&mut self, bytes: usize) {
+        match self.room.checked_sub(bytes) {
+            Some(room) => self.room = room,
+            None => self.failed = true,
+        }
+    }
+
     /// What is read is not what it should be.
     pub const fn fail(&mut self) {
         self.failed = true;
@@ -132,7 +145,10 @@ impl<'b> Reader<'b> {
     /// An unsigned integer up to `max`.
     #[inline(never)]
     pub fn uint(&mut self, max: u64) -> u64 {
-        let number = self.take(0, Decoder::u64);
+        let number = match self.short(0..ONE_BYTE_END) {
+            Some(byte) => u64::from(byte),
+            None => self.take(0, Decoder::u64),
+        };
         self.failed |= number > max;
         number
     }
@@ -155,23 +171,28 @@ impl<'b> Reader<'b> {
     /// Takes a null, or notices that the open array has ended.
     #[inline(never)]
     fn absent(&mut self) -> bool {
-        const NULL: u8 = 0xf6;
-        if !self.more() {
-            return true;
-        }
+        !self.more() || self.short(NULL..NULL + 1).is_some()
+    }
+
+    /// Takes an item of one byte, if the next is one in this range.
+    fn short(&mut self, range: Range<u8>) -> Option<u8> {
         let position = self.decoder.position();
-        let null = self.decoder.input().get(position) == Some(&NULL);
-        if null {
-            self.left -= 1;
-            self.decoder.set_position(position + 1);
+        let byte = *self.decoder.input().get(position)?;
+        if !self.more() || !range.contains(&byte) {
+            return None;
         }
-        null
+        self.left -= 1;
+        self.decoder.set_position(position + 1);
+        Some(byte)
     }
 
     /// Enters an array of definite length. What it returns is for `close`.
     #[inline(never)]
     pub fn open(&mut self) -> u64 {
-        let length = self.take(None, Decoder::array);
+        let length = match self.short(ARRAY..ARRAY + ONE_BYTE_END) {
+            Some(byte) => Some(u64::from(byte - ARRAY)),
+            None => self.take(None, Decoder::array),
+        };
         self.failed |= length.is_none();
         core::mem::replace(&mut self.left, length.unwrap_or(0))
     }
@@ -180,7 +201,7 @@ impl<'b> Reader<'b> {
     #[inline(never)]
     pub fn close(&mut self, outer: u64) {
         while self.more() {
-            self.take((), Decoder::skip);
+            self.take((), skip);
         }
         self.left = outer;
     }
@@ -212,14 +233,24 @@ pub fn write_map(out: &mut Vec<u8>, head: &[(&str, &dyn Write)], rest: &[(&str, 
 
 // Writing to a Vec can't fail, so the results below say nothing.
 
+// Most heads are of one byte, which is quicker to append than to have written.
+
 #[inline(never)]
 fn write_array(out: &mut Vec<u8>, length: usize) {
-    let _ = Encoder::new(out).array(length as u64);
+    if length < usize::from(ONE_BYTE_END) {
+        out.push(ARRAY | length as u8);
+    } else {
+        let _ = Encoder::new(out).array(length as u64);
+    }
 }
 
 #[inline(never)]
 pub fn write_uint(out: &mut Vec<u8>, number: u64) {
-    let _ = Encoder::new(out).u64(number);
+    if number < u64::from(ONE_BYTE_END) {
+        out.push(number as u8);
+    } else {
+        let _ = Encoder::new(out).u64(number);
+    }
 }
 
 #[inline(never)]
@@ -259,7 +290,7 @@ impl Read<'_> for bool {
 
 impl Write for bool {
     fn write(&self, out: &mut Vec<u8>) {
-        let _ = Encoder::new(out).bool(*self);
+        out.push(FALSE | u8::from(*self));
     }
 }
 
@@ -323,9 +354,7 @@ impl<T: Write> Write for Option<T> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Some(value) => value.write(out),
-            None => {
-                let _ = Encoder::new(out).null();
-            }
+            None => out.push(NULL),
         }
     }
 
@@ -341,6 +370,7 @@ impl<'b, T: Read<'b>> Read<'b> for Vec<T> {
         // Each item takes at least one byte, or the reader fails: a long length is not believed.
         while reader.more() {
             items.push(T::read(reader));
+            reader.take_room(size_of::<T>());
         }
         reader.close(outer);
         items

@@ -27,6 +27,15 @@ macro_rules! number {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
         pub struct $name(pub $inner);
 
+        impl $name {
+            /// The number that follows this one. The last one stays: a log that names it is refused
+            /// before anything is numbered.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0.saturating_add(1))
+            }
+        }
+
         transparent! { $name }
     };
 }
@@ -146,11 +155,3 @@ number! {
 /// Every number is below this: TypeScript holds no larger one exactly. A peer that names one breaks
 /// the protocol.
 pub const NUMBERS_END: u64 = 1 << 53;
-
-impl Sequence {
-    /// The sequence number that follows this one.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}

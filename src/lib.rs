@@ -8,10 +8,11 @@ pub mod client;
 pub mod cron;
 pub mod error;
 pub mod id;
-#[cfg(all(target_arch = "wasm32", feature = "npm"))]
+#[cfg(all(target_arch = "wasm32", any(feature = "npm", feature = "npm-sim")))]
 pub mod js;
 pub mod limits;
 pub mod log;
+pub mod marks;
 pub mod node;
 pub mod options;
 pub mod rng;

@@ -1,4 +1,16 @@
-//! Every bound of the system, by name, with its default. Each one is an option of `connect`.
+//! Every bound of the system, by name, with its default. Each one of `Limits` is an option of
+//! `connect`.
+
+/// What all lists of one frame may take in memory once they are read. Not an option: the shortest
+/// items take a hundred times their bytes there, and the memory of a module only grows.
+pub const FRAME_LISTS_BYTES_MAX: usize = 4 << 20;
+
+/// Patterns in one list of a grant. Each frame may be held against all of them. Not an option: who
+/// grants is the host itself.
+pub const GRANT_PATTERNS_MAX: usize = 256;
+
+/// The user that a grant names. Not an option, as it is stored with the lanes of that user.
+pub const USER_BYTES_MAX: usize = 255;
 
 /// Bounds of one bus. A host may lower or raise each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +123,8 @@ pub struct Limits {
     pub pause_ms_max: u64,
     /// A node in a hidden page is handed over after this while a visible peer exists.
     pub hidden_host_ms: u64,
+    /// A send that has no answer after this is written down by its client.
+    pub outbox_after_ms: u64,
     /// Deadline of a verb that gives none.
     pub verb_timeout_ms: u64,
     /// Deadline of a call that gives none.
@@ -159,7 +173,7 @@ impl Limits {
         chunk_bytes_max: 256 << 10,
         resident_bytes_max: 64 << 20,
         checkpoint_bytes_min: 1 << 20,
-        page_bytes_max: 256 << 10,
+        page_bytes_max: 64 << 10,
         log_reserve_bytes: 1 << 20,
         repair_bytes_max: 4 << 20,
         gap_messages_max: 1000,
@@ -174,6 +188,7 @@ impl Limits {
         hello_retry_ms: 250,
         pause_ms_max: 2000,
         hidden_host_ms: 60_000,
+        outbox_after_ms: 50,
         verb_timeout_ms: 30_000,
         call_timeout_ms: 30_000,
         park_ms: 5 * 60_000,

@@ -33,6 +33,40 @@ impl Write for Durability {
     }
 }
 
+/// Where a node runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HostKind {
+    /// In the page of a tab.
+    Tab = 1,
+    /// In the process that uses it, which shares it with nobody.
+    Inline,
+    /// In a worker of several pages.
+    SharedWorker,
+    /// In a worker of one page.
+    Worker,
+    /// At a hub, which sockets reach.
+    Hub,
+}
+
+/// A host kind is its number. One that a newer version added is some kind of worker.
+impl Read<'_> for HostKind {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        match reader.uint(u64::MAX) {
+            1 => Self::Tab,
+            2 => Self::Inline,
+            3 => Self::SharedWorker,
+            5 => Self::Hub,
+            _ => Self::Worker,
+        }
+    }
+}
+
+impl Write for HostKind {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_uint(out, *self as u64);
+    }
+}
+
 structure! {
     /// How long a failed delivery waits before its next attempt: along the ladder if there is one,
     /// else by equal steps if there is a step, else multiplied.

@@ -60,6 +60,8 @@ rules! {
     delete_by_checkpoint,
     /// A checkpoint writes each part of the index in which something changed.
     changes_written,
+    /// What a page wrote down goes out once its number is written as well.
+    number_before_transmit,
     /// A client sends what has no answer again after it resumed.
     resend_after_resume,
     /// A send is accepted only right after the one before it in its lane.
@@ -79,6 +81,10 @@ rules! {
     next_time_with_message,
     /// A schedule that samples a topic sends a value once.
     sampled_once,
+    /// What a schedule is due to send is sent.
+    due_is_fired,
+    /// A consumer is slow when it has held a delivery for as long as its queue says.
+    slow_after_its_time,
     /// A prepared message stands in no line before it is committed.
     prepared_hidden,
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::error::Code;
 use crate::id::{CallId, ClientId};
-use crate::sorted::Line;
+use crate::sorted::{Line, Map};
 use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
 use crate::wire::frame::{CallKey, Outcome};
@@ -19,7 +19,13 @@ pub struct Answers {
     /// Those that are not cut, the oldest first. Some may be forgotten meanwhile.
     whole: VecDeque<CallKey>,
     bytes: usize,
+    /// Clients whose sessions were given up with all that was known of their calls, and the first
+    /// call that each said for the first time since then.
+    given_up: Map<ClientId, Option<CallId>>,
 }
+
+/// Clients that are remembered for having been given up. One that is not may run a call again.
+const GIVEN_UP_MAX: usize = 10_000;
 
 impl Answers {
     pub fn len(&self) -> usize {
@@ -58,6 +64,32 @@ impl Answers {
             self.bytes -= result.len() - short.len();
             *result = short;
         }
+    }
+
+    /// The session of a client is given up though its page may live, and say its calls again.
+    pub fn give_up(&mut self, caller: ClientId) {
+        if self.given_up.len() >= GIVEN_UP_MAX {
+            self.given_up.pop_first();
+        }
+        self.given_up.insert(caller, None);
+    }
+
+    /// The page of the client is gone, or another one has come.
+    pub fn forget_giving_up(&mut self, caller: ClientId) {
+        self.given_up.remove(&caller);
+    }
+
+    /// A client says a call for the first time. Those that it says later have higher numbers.
+    pub fn said_first(&mut self, key: CallKey) {
+        if let Some(first) = self.given_up.get_mut(&key.caller) {
+            first.get_or_insert(key.call);
+        }
+    }
+
+    /// Whether a call that is said again may have been known before its caller was given up.
+    pub fn was_given_up(&self, key: &CallKey) -> bool {
+        let first = self.given_up.get(&key.caller);
+        first.is_some_and(|first| first.is_none_or(|first| key.call < first))
     }
 
     pub fn drop_one(&mut self, key: CallKey) {

@@ -9,6 +9,7 @@ use crate::broker::Broker;
 use crate::broker::services::{Server, Service};
 use crate::error::{Code, Refused};
 use crate::id::{CallId, ClientId, ConnId, MethodId, ServiceId};
+use crate::marks::{Mark, mark};
 use crate::sorted::Set;
 use crate::time::{Instant, Now};
 use crate::topic::Name;
@@ -112,8 +113,10 @@ impl Broker {
         // What is said for the first time has no answer: an earlier page gave its number away.
         if call.first_epoch.is_none() {
             self.answers.drop_one(key);
+            self.answers.said_first(key);
         }
         if let Some(result) = self.answers.get(&key) {
+            mark(Mark::AnswerKept);
             return self.links.push_result(conn, result);
         }
         let methods = self.sessions.get(&client).map(|session| &session.methods);
@@ -131,11 +134,15 @@ impl Broker {
         {
             return self.fail_call_frame(conn, call.call, Code::TooLarge, maybe_executed);
         }
+        if call.first_epoch.is_some() && self.answers.was_given_up(&key) {
+            return self.fail_call_frame(conn, call.call, Code::PeerLost, true);
+        }
         let elsewhere = call.first_epoch.is_some_and(|first| first != self.log.epoch().counter);
         if elsewhere && self.settling.is_none() && !self.claimed.contains_key(&key) {
             return self.fail_call_frame(conn, call.call, Code::PeerLost, true);
         }
-        let stage = match self.claimed.remove(&key) {
+        let claimed = self.claimed.remove(&key);
+        let stage = match claimed.filter(|server| self.may_claim(*server, Some(&service))) {
             Some(server) => Stage::Dispatched(server),
             None if elsewhere => Stage::InDoubt,
             None => Stage::Queued,
@@ -157,6 +164,12 @@ impl Broker {
         };
         self.calls.insert(key, pending);
         self.call_ends.set(key, deadline);
+    }
+
+    /// Whether the node has the call, or its answer.
+    pub(super) fn knows_call(&self, caller: ClientId, call: CallId) -> bool {
+        let key = CallKey { caller, call };
+        self.calls.contains_key(&key) || self.answers.get(&key).is_some()
     }
 
     /// No answer is forgotten to make room for another: its call would run again if it came again.
@@ -249,12 +262,15 @@ impl Broker {
     ) {
         let has_it = |call: &PendingCall| match call.stage {
             Stage::Dispatched(client) => client == server,
-            Stage::InDoubt => true,
+            Stage::InDoubt => self.may_claim(server, Some(&call.service)),
             Stage::Queued => false,
         };
         if self.calls.get(&key).is_some_and(has_it) {
             self.finish_call(key, outcome);
-        } else if self.settling.is_some() && !self.calls.contains_key(&key) {
+        } else if self.settling.is_some()
+            && !self.calls.contains_key(&key)
+            && self.may_claim(server, None)
+        {
             // The caller has not resumed yet; its answer waits for it.
             self.answer(key, outcome);
         }
@@ -318,6 +334,7 @@ impl Broker {
     pub(super) fn fail_calls_served_by(&mut self, _now: Now, server: ClientId) {
         self.claimed.retain(|_, claiming| *claiming != server);
         for key in self.calls_at(server) {
+            mark(Mark::CallPeerLost);
             let outcome = Outcome::Failed { code: Code::PeerLost, maybe_executed: true };
             self.finish_call(key, outcome);
         }
@@ -357,6 +374,10 @@ impl Broker {
     /// earlier page may have claimed what this page never had.
     pub(super) fn resume_calls_served_by(&mut self, server: ClientId, serving: &[CallKey]) {
         for key in serving {
+            let service = self.calls.get(key).map(|call| &*call.service);
+            if !self.may_claim(server, service) {
+                continue;
+            }
             match self.calls.get_mut(key) {
                 Some(call) if call.stage == Stage::InDoubt => {
                     call.stage = Stage::Dispatched(server);
@@ -366,6 +387,7 @@ impl Broker {
                 None => {
                     let room = self.claimed.len() < self.limits.calls_max as usize;
                     if self.settling.is_some() && room {
+                        mark(Mark::CallClaimed);
                         self.claimed.insert(*key, server);
                     }
                 }
@@ -408,6 +430,7 @@ impl Broker {
             .map(|(key, _)| *key)
             .collect();
         for key in in_doubt {
+            mark(Mark::CallInDoubt);
             self.finish_call(key, Outcome::Failed { code: Code::PeerLost, maybe_executed: true });
         }
         self.services.touch_all();

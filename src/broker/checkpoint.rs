@@ -34,6 +34,12 @@ pub fn write(state: &mut State, log: &mut Log, rules: Rules) {
 /// recorded.
 #[cfg(feature = "sim")]
 pub fn digest(state: &State) -> u64 {
+    xxhash_rust::xxh64::xxh64(&records(state), 0)
+}
+
+/// What `digest` is a hash of: the records of a whole checkpoint.
+#[cfg(feature = "sim")]
+pub fn records(state: &State) -> alloc::vec::Vec<u8> {
     let mut bytes = alloc::vec::Vec::new();
     let mut write = |record: &Record<'_>| crate::cbor::encode(record, &mut bytes);
     write_queues(state, &mut write);
@@ -43,7 +49,7 @@ pub fn digest(state: &State) -> u64 {
         }
     }
     write_rest(state, &mut write);
-    xxhash_rust::xxh64::xxh64(&bytes, 0)
+    bytes
 }
 
 fn write_queues(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
@@ -71,7 +77,7 @@ fn write_rest(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
     }
     for (lane, closed) in state.senders.iter() {
         let (lane, client, position) = (*lane, closed.client, closed.position);
-        write(&Record::LaneOpened { lane, client, position });
+        write(&Record::LaneOpened { lane, client, position, user: closed.user.as_deref() });
         write(&Record::LaneClosed { lane });
     }
     for (lane, opened) in state.lanes.iter() {
@@ -79,6 +85,7 @@ fn write_rest(state: &State, write: &mut dyn FnMut(&Record<'_>)) {
             lane: *lane,
             client: opened.client,
             position: opened.position,
+            user: opened.user.as_deref(),
         });
     }
     for (role, leader) in state.leaders.iter() {

@@ -8,6 +8,7 @@ use crate::broker::Broker;
 use crate::broker::session::Consumer;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, ConsumerId, LeaseNumber, QueueId};
+use crate::marks::{Mark, mark};
 use crate::options::{ConsumeOptions, QueueOptions};
 use crate::sorted::LineSet;
 use crate::time::{Instant, Now};
@@ -178,9 +179,11 @@ impl Broker {
     }
 
     fn can_take(&self, (client, consumer): Member, body_bytes: u32) -> bool {
-        let Some(session) = self.sessions.get(&client).filter(|session| !session.silent) else {
+        let Some(session) = self.sessions.get(&client) else { return false };
+        if session.silent {
+            mark(Mark::ConsumerPassedOver);
             return false;
-        };
+        }
         let link_has_room = session.conn.is_some_and(|conn| {
             self.links.waiting_bytes(conn) < self.limits.link_bytes_max as usize
         });

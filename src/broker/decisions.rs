@@ -17,6 +17,7 @@ use crate::error::{Code, Refused};
 use crate::id::{CheckerId, ChunkNumber, ClientId, ConnId, MessageNumber, QueueId, RequestId};
 use crate::log::Record;
 use crate::log::record::{Decision, StoredMessage};
+use crate::marks::{Mark, mark};
 use crate::options::{Durability, Overflow};
 use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
@@ -48,6 +49,16 @@ pub struct Questions {
 impl Questions {
     pub fn wake_at(&self) -> Option<Instant> {
         self.due.first()
+    }
+
+    /// The queues about which a client may be asked.
+    pub fn of_client(&self, client: ClientId) -> Vec<(CheckerId, String)> {
+        let own = self.checkers.iter().filter(|((checker, _), _)| *checker == client);
+        own.map(|((_, id), queue)| (*id, queue.clone())).collect()
+    }
+
+    pub fn drop_checker(&mut self, client: ClientId, checker: CheckerId) {
+        self.checkers.remove(&(client, checker));
     }
 
     /// The client is not to be asked any more, or says anew about what.
@@ -191,8 +202,7 @@ impl Broker {
         queue: Option<&str>,
     ) {
         let Some(name) = queue else {
-            self.questions.checkers.remove(&(client, checker));
-            return;
+            return self.questions.drop_checker(client, checker);
         };
         let refused = self.judge_checker(client, checker, name).err().map(|refused| refused.code);
         if refused.is_none() {
@@ -258,6 +268,7 @@ impl Broker {
             return self.give_up(now, queue, number, Decision::Unanswered);
         }
         let Some((conn, checker)) = self.somebody(queue, number, prepared.checks) else {
+            mark(Mark::NobodyToAsk);
             self.questions.unasked.insert(number);
             return self.await_decision(now, number);
         };
@@ -322,6 +333,10 @@ impl Broker {
     /// Rolls a message back that nobody decided about, and tells so.
     fn give_up(&mut self, now: Now, queue: QueueId, number: MessageNumber, decision: Decision) {
         let id = self.state.prepared.get(number).map(|prepared| prepared.id.clone());
+        mark(match decision {
+            Decision::Unanswered => Mark::Unanswered,
+            _ => Mark::TooOld,
+        });
         self.decide(now, queue, number, decision);
         let reason = decision.rollback();
         let parts: [(&str, &dyn Write); 3] =

@@ -12,6 +12,7 @@ use crate::cbor::Write;
 use crate::error::Code;
 use crate::id::{ChunkNumber, ClientId, ConnId, ConsumerId, LeaseNumber, MessageNumber, QueueId};
 use crate::log::{LeaseEnd, Record};
+use crate::marks::{Mark, mark};
 use crate::time::{Now, UnixMillis};
 use crate::wire::Frame;
 use crate::wire::frame::{Delivery, Reason, Settlement};
@@ -75,7 +76,7 @@ impl Broker {
         let attempt = entry.attempts.saturating_add(1);
         self.commit(&Record::Leased { lease, queue, number, client, lease_ms, attempt, consumer });
         self.lease_times.set(lease, now.mono.after_ms(lease_ms));
-        self.lease_times.watch(&self.state, lease, queue, now.mono);
+        self.lease_times.watch(&self.state, self.rules, lease, queue, now.mono);
         self.count_for_rate(now, queue);
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if let Some(consumer) = session.consumers.get_mut(&consumer) {
@@ -137,6 +138,7 @@ impl Broker {
 
     /// A chunk was read back: what waited for it goes on.
     pub(super) fn chunk_loaded(&mut self, chunk: ChunkNumber) {
+        mark(Mark::ChunkReadBack);
         self.redrives.chunk_loaded(chunk);
         self.questions.chunk_loaded(self.now.mono, chunk);
         self.dirty_queues.extend(self.awaiting_chunk.remove(&chunk).unwrap_or_default());
@@ -170,6 +172,7 @@ impl Broker {
     fn settle_ended(&mut self, client: ClientId, number: LeaseNumber) -> Option<Code> {
         let settled = self.state.settled_lately.get(&client);
         if settled.is_some_and(|settled| settled.contains(&number)) {
+            mark(Mark::SettledAgain);
             return None;
         }
         #[cfg(feature = "sim")]
@@ -177,6 +180,7 @@ impl Broker {
             self.settle_by_message(number);
             return None;
         }
+        mark(Mark::StaleLeaseRefused);
         Some(Code::StaleLease)
     }
 
@@ -225,6 +229,7 @@ impl Broker {
     pub(super) fn expire_leases(&mut self, now: Now) {
         while let Some(number) = self.lease_times.pop_due(now.mono) {
             let Some(lease) = self.state.leases.get(&number).copied() else { continue };
+            mark(Mark::LeaseRanOut);
             self.log.begin_batch();
             let (message, attempt, client) = (lease.number.0, lease.attempt, lease.client.0);
             let parts: [(&str, &dyn Write); 3] =

@@ -42,7 +42,9 @@ impl Broker {
             // Two nodes took its Hello, and it was the other's Welcome that reached it.
             return self.hang_up(now, conn, Code::Unavailable);
         }
-        self.hear(head.client);
+        if open || self.links.granted(conn).is_none() {
+            self.hear(head.client);
+        }
         for frame in message.frames() {
             let Ok(frame) = frame else { return self.hang_up(now, conn, Code::Protocol) };
             self.on_link_frame(now, conn, head.client, frame);
@@ -77,7 +79,10 @@ impl Broker {
         match frame {
             Frame::Hello(hello) if !open => self.on_hello(now, conn, client, &hello),
             Frame::Hangup { .. } => self.detach(now, conn),
-            frame if open => self.on_frame(now, conn, client, frame),
+            frame if open => match self.judge_frame(conn, client, &frame) {
+                Ok(()) => self.on_frame(now, conn, client, frame),
+                Err(refused) => self.refuse_frame(now, conn, client, frame, refused),
+            },
             _ => self.hang_up(now, conn, Code::Protocol),
         }
         self.log.end_batch();
@@ -90,11 +95,14 @@ impl Broker {
             Frame::Pong { .. } => {}
             Frame::Resumed => self.present_resumed(client),
             Frame::Goodbye { park } => self.end_session(now, client, Leaving::Goodbye { park }),
+            Frame::PeerInfo { peer } if peer.len() > self.limits.headers_bytes_max as usize => {
+                self.hang_up(now, conn, Code::TooLarge);
+            }
             Frame::PeerInfo { peer } => {
                 if let Some(session) = self.sessions.get_mut(&client) {
                     session.peer = peer.to_vec();
                 }
-                self.peers_changed = true;
+                self.peer_lists.changed();
             }
             Frame::Publish(live) if live.publisher == client => self.on_publish_again(now, live),
             Frame::Repaired { publisher, .. } if publisher == client => {

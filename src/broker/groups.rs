@@ -147,7 +147,8 @@ impl Plan {
         // Two values of one key that are out at a time could end in the wrong order.
         let by_key = options.order == Some(Order::Key) || options.last_value == Some(true);
         let blocks = matches!(options.on_failure, None | Some(OnFailure::BlockKey));
-        let priorities = options.priorities.unwrap_or(1);
+        // A log that we did not write may name any number.
+        let priorities = options.priorities.unwrap_or(1).min(PRIORITIES_MAX);
         (by_key || priorities > 1).then_some(Self { by_key, blocks, priorities })
     }
 }

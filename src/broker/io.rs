@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::broker::grants::Grant;
 use crate::cron::Offsets;
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, Epoch, LogId, OpId};
@@ -16,8 +17,13 @@ pub enum Input<'a> {
     Tick,
     /// One whole transport message arrived on a connection. Borrowed for this call only.
     Received { conn: ConnId, bytes: &'a [u8] },
-    /// One transport message to everyone was heard. Not tied to a connection.
+    /// One transport message to everyone was heard. Not tied to a connection: of one that has a
+    /// grant of a user comes what `Broker::publishable` gave.
     Heard { bytes: &'a [u8] },
+    /// What the connection may do from now on. Its session, subscriptions, consumers and leases go
+    /// on, but for what is not granted any more. A grant of another user ends it with
+    /// `NOT_AUTHORIZED`.
+    Renewed { conn: ConnId, grant: Grant },
     /// The connection is gone, or is given up by its host.
     Disconnected { conn: ConnId },
     /// The client's context has ended for good: its lock fell free.

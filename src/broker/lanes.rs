@@ -8,6 +8,7 @@ use crate::broker::state::{Lane, State};
 use crate::error::Code;
 use crate::id::{ClientId, LaneId, Sequence};
 use crate::log::Record;
+use crate::marks::{Mark, mark};
 use crate::sorted::Map;
 use crate::time::Now;
 use crate::wire::frame::Hello;
@@ -15,11 +16,11 @@ use crate::wire::frame::Hello;
 impl State {
     pub(super) fn apply_lane(&mut self, record: &Record<'_>) {
         match record {
-            Record::LaneOpened { lane, client, position } => {
-                let (client, position) = (*client, *position);
+            Record::LaneOpened { lane, client, position, user } => {
+                let (client, position, user) = (*client, *position, user.map(Into::into));
                 let (refused, duplicates) = (Map::new(), VecDeque::new());
-                self.lanes.insert(*lane, Lane { client, position, refused, duplicates });
-                self.next.lane = self.next.lane.max(LaneId(lane.0 + 1));
+                self.lanes.insert(*lane, Lane { client, user, position, refused, duplicates });
+                self.next.lane = self.next.lane.max(lane.next());
             }
             Record::LaneVoid { lane, position, refused } => {
                 self.move_lane(*lane, *position);
@@ -46,14 +47,14 @@ impl State {
 }
 
 impl Broker {
-    /// The lane the client goes on with: `(lane, resumed, rolled back)`. `None` if there is no
-    /// room for one more lane.
+    /// The lane the client goes on with: `(lane, resumed, kept)`. The last is what is left of the
+    /// lane it named, if sends of it were lost. `None` if there is no room for one more lane.
     pub(super) fn resume_lane(
         &mut self,
         now: Now,
         client: ClientId,
         hello: &Hello<'_>,
-    ) -> Option<(LaneId, bool, bool)> {
+    ) -> Option<(LaneId, bool, Option<Sequence>)> {
         let own = self.state.lanes.get(&hello.lane).is_some_and(|lane| {
             lane.client == client && hello.log.is_none_or(|log| log == self.log.id())
         });
@@ -62,10 +63,13 @@ impl Broker {
             self.forget_refusals(hello.lane, hello.floor);
         }
         // A lane that is not known was closed: none is lost, for it is flushed before it is told.
-        let rolled_back = known.is_some_and(|position| hello.confirmed > position);
+        let kept = known.filter(|position| hello.confirmed > *position);
+        if kept.is_some() {
+            mark(Mark::RollbackNoticed);
+        }
         self.idle_lanes.remove(hello.lane);
         let lane = match known {
-            Some(known) if !rolled_back => {
+            Some(known) if kept.is_none() => {
                 let position = Sequence(hello.floor.0.saturating_sub(1));
                 if position > known {
                     self.cover_hole(hello.lane, position);
@@ -85,7 +89,7 @@ impl Broker {
         if !resumed {
             session.blocked.clear();
         }
-        Some((lane, resumed, rolled_back))
+        Some((lane, resumed, kept))
     }
 
     fn open_lane(&mut self, client: ClientId) -> Option<LaneId> {
@@ -97,7 +101,9 @@ impl Broker {
             self.close_lane(longest_idle);
         }
         let lane = self.state.next.lane;
-        self.commit(&Record::LaneOpened { lane, client, position: Sequence(0) });
+        let user = self.sessions.get(&client).and_then(|session| session.user.clone());
+        let (position, user) = (Sequence(0), user.as_deref());
+        self.commit(&Record::LaneOpened { lane, client, position, user });
         Some(lane)
     }
 
@@ -136,6 +142,7 @@ impl Broker {
     /// Lets go of lanes that nobody used for `limits.lane_keep_ms`.
     pub(super) fn retire_lanes(&mut self, now: Now) {
         while let Some(lane) = self.idle_lanes.pop_due(now.mono) {
+            mark(Mark::LaneRetired);
             self.close_lane(lane);
         }
     }

@@ -3,9 +3,12 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::broker::deadline::Deadlines;
+use crate::broker::grants::{Grant, Granted};
 use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
 use crate::limits::Limits;
 use crate::sorted::{Map, Set};
+use crate::time::UnixMillis;
 use crate::wire::envelope::encode_frame;
 use crate::wire::{Envelope, Frame, MessageWriter, Reassembly};
 
@@ -15,6 +18,8 @@ pub struct Link {
     /// Known from the Hello on.
     pub client: Option<ClientId>,
     pub nonce: LinkNonce,
+    /// What its host lets it do.
+    grant: Grant,
     /// Position of the last transport message that came.
     pub received: u64,
     sent: u64,
@@ -43,6 +48,9 @@ pub struct Links {
     ready: Set<ConnId>,
     /// Links that ended lately, the oldest first.
     ended: VecDeque<LinkNonce>,
+    /// Connections that may not do everything; a device has none.
+    granted: usize,
+    grant_ends: Deadlines<ConnId, UnixMillis>,
     next: ConnId,
     epoch: Epoch,
     message_bytes_max: usize,
@@ -55,6 +63,8 @@ impl Links {
             links: Map::new(),
             ready: Set::new(),
             ended: VecDeque::new(),
+            granted: 0,
+            grant_ends: Deadlines::new(),
             next: ConnId(1),
             epoch,
             message_bytes_max: limits.fragment_bytes_max as usize,
@@ -67,12 +77,15 @@ impl Links {
         self.next = conn;
     }
 
-    pub fn accept(&mut self) -> ConnId {
+    pub fn accept(&mut self, grant: Grant) -> ConnId {
         let conn = self.next;
-        self.next = ConnId(conn.0 + 1);
+        self.next = conn.next();
+        self.granted += usize::from(grant.granted().is_some());
+        self.watch_grant(conn, &grant);
         let link = Link {
             client: None,
             nonce: LinkNonce(0),
+            grant,
             received: 0,
             sent: 0,
             writer: MessageWriter::new(self.message_bytes_max),
@@ -83,12 +96,67 @@ impl Links {
         conn
     }
 
+    /// Puts another grant of the same user in place of the one that the connection has.
+    ///
+    /// # Errors
+    /// The grant, if it is for another user.
+    pub fn renew(&mut self, conn: ConnId, grant: Grant) -> Result<(), Grant> {
+        let Some(link) = self.links.get_mut(&conn) else { return Ok(()) };
+        if link.grant.user() != grant.user() {
+            return Err(grant);
+        }
+        link.grant = grant.clone();
+        self.watch_grant(conn, &grant);
+        Ok(())
+    }
+
+    fn watch_grant(&mut self, conn: ConnId, grant: &Grant) {
+        match grant.expires_at() {
+            Some(at) => self.grant_ends.set(conn, at),
+            None => self.grant_ends.remove(conn),
+        }
+    }
+
+    /// When the next grant ends.
+    pub fn grants_end_at(&self) -> Option<UnixMillis> {
+        self.grant_ends.first()
+    }
+
+    /// Takes a connection whose grant is over.
+    pub fn take_expired(&mut self, now: UnixMillis) -> Option<ConnId> {
+        self.grant_ends.pop_due(now)
+    }
+
+    /// What the connection is bounded to; `None` if it may do everything.
+    pub fn granted(&self, conn: ConnId) -> Option<&Granted> {
+        if self.granted == 0 {
+            return None;
+        }
+        self.links.get(&conn).and_then(|link| link.grant.granted())
+    }
+
+    pub fn is_here(&self, conn: ConnId) -> bool {
+        self.links.contains_key(&conn)
+    }
+
+    /// Whose connection it is. Nobody's: one of this device.
+    pub fn user_of(&self, conn: ConnId) -> Option<&str> {
+        self.links.get(&conn).and_then(|link| link.grant.user())
+    }
+
+    /// The client of a connection that is here.
+    pub fn client_of(&self, conn: ConnId) -> Option<ClientId> {
+        self.links.get(&conn).and_then(|link| link.client)
+    }
+
     pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut Link> {
         self.links.get_mut(&conn)
     }
 
     pub fn remove(&mut self, conn: ConnId) -> Option<Link> {
         let ended = self.links.remove(&conn)?;
+        self.granted -= usize::from(ended.grant.granted().is_some());
+        self.grant_ends.remove(conn);
         if ended.client.is_some() {
             self.ended.push_back(ended.nonce);
             if self.ended.len() > ENDED_LINKS_MAX {

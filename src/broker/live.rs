@@ -11,6 +11,7 @@ use crate::broker::advisories::Advisories;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, PublishNumber, SubscriptionId};
 use crate::limits::Limits;
+use crate::marks::{Mark, mark};
 use crate::sorted::{Line, Map, Set};
 use crate::time::{Instant, Now};
 use crate::topic::{Filter, FilterTrie, Name, Topic};
@@ -278,6 +279,12 @@ impl LiveHub {
         self.group_of.insert(member, id);
     }
 
+    /// What a member of a group listens to.
+    pub fn filter_of(&self, client: ClientId, subscription: SubscriptionId) -> Option<&Filter> {
+        let group = self.group_of.get(&(client, subscription))?;
+        self.groups.get(group).map(|group| &group.filter)
+    }
+
     pub fn leave(&mut self, client: ClientId, subscription: SubscriptionId) {
         let Some(id) = self.group_of.remove(&(client, subscription)) else { return };
         let Some(group) = self.groups.get_mut(&id) else { return };
@@ -314,8 +321,10 @@ impl Broker {
     }
 
     fn take_publish(&mut self, now: Now, live: Live<'_>, all_there_is: bool) {
+        let Some(live) = self.veil_of_publisher(live) else { return };
         let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
-        if topic.is_system() || live.body.len() > self.limits.body_bytes_max as usize {
+        let nobodys = topic.is_system() && !live.is_veiled();
+        if nobodys || live.body.len() > self.limits.body_bytes_max as usize {
             return;
         }
         let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
@@ -327,8 +336,10 @@ impl Broker {
             }
             Placed::Next | Placed::Ahead { .. } => {
                 self.live.accept(now.mono, &live, &self.limits);
-                self.sample(&topic, &live);
-                self.publish_to_groups(&topic, live);
+                if !live.is_veiled() {
+                    self.sample(&topic, &live);
+                    self.publish_to_groups(&topic, live);
+                }
             }
         }
         let newest = self.live.newest_of(live.publisher);
@@ -410,7 +421,15 @@ impl Broker {
 
     fn answer_repair(&mut self, asked: &Waiting) {
         let Waiting { conn, publisher, first, last } = *asked;
-        let messages = self.live.range(publisher, first, last);
+        let mut messages = self.live.range(publisher, first, last);
+        for live in &mut messages {
+            if !self.may_hear(conn, live.topic) {
+                *live = live.veiled();
+            }
+        }
+        if !messages.is_empty() {
+            mark(Mark::LiveRepaired);
+        }
         self.links.push(conn, &Frame::Repaired { publisher, first, last, messages });
     }
 

@@ -23,6 +23,7 @@ mod flow;
 mod frames;
 mod fullness;
 mod gate;
+mod grants;
 mod groups;
 mod index;
 pub mod io;
@@ -31,6 +32,7 @@ mod link;
 mod listing;
 mod live;
 mod moving;
+mod needs;
 mod numbers;
 mod operate;
 mod outputs;
@@ -43,6 +45,8 @@ mod prepared;
 mod queue;
 mod rate;
 mod redrive;
+mod refusals;
+mod renewals;
 mod results;
 mod roles;
 mod sampling;
@@ -58,6 +62,7 @@ mod timetable;
 mod tracing;
 mod tracks;
 mod unrecorded;
+mod veils;
 mod volatile;
 mod watches;
 
@@ -72,10 +77,12 @@ use crate::broker::deadline::Deadlines;
 use crate::broker::decisions::Questions;
 use crate::broker::fullness::Fullness;
 use crate::broker::gate::Gate;
+pub use crate::broker::grants::{Grant, Granting};
 use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
 use crate::broker::moving::Moves;
+use crate::broker::peers::PeerLists;
 use crate::broker::rate::Rates;
 use crate::broker::redrive::Redrives;
 use crate::broker::results::Trackers;
@@ -96,6 +103,7 @@ use crate::id::{
 };
 use crate::limits::Limits;
 use crate::log::{Log, LogEvent, Record};
+use crate::options::HostKind;
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::sorted::{Line, Map, Set};
@@ -110,6 +118,7 @@ pub struct BrokerConfig {
     pub limits: Limits,
     pub rules: Rules,
     pub storage: StorageReport,
+    pub host: HostKind,
     /// The storage had no room when this log was last written.
     pub storage_full: bool,
 }
@@ -122,6 +131,7 @@ pub struct Broker {
     limits: Limits,
     rules: Rules,
     storage: StorageReport,
+    host: HostKind,
     fullness: Fullness,
     rng: Rng,
     now: Now,
@@ -172,9 +182,7 @@ pub struct Broker {
     moves: Moves,
     roles: Roles,
     settling: Option<Settling>,
-    peers_changed: bool,
-    /// Who has not been told of the last change.
-    peers_due: Set<ClientId>,
+    peer_lists: PeerLists,
     housekeeping_at: Instant,
     draining: bool,
     over: bool,
@@ -200,6 +208,7 @@ impl Broker {
         let mut broker = Self {
             rules: config.rules,
             storage: config.storage,
+            host: config.host,
             fullness: Fullness::new(config.storage_full, now.mono),
             rng,
             now,
@@ -233,8 +242,7 @@ impl Broker {
             moves: Moves::default(),
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
-            peers_changed: false,
-            peers_due: Set::new(),
+            peer_lists: PeerLists::default(),
             housekeeping_at: now.mono.after_ms(HOUSEKEEPING_MS),
             draining: false,
             over: false,
@@ -279,13 +287,26 @@ impl Broker {
         checkpoint::digest(&self.state)
     }
 
-    /// A new connection; its first frame must be a Hello.
+    /// How many clients it knows, parked ones included.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// A new connection that may do everything; its first frame must be a Hello.
     pub fn accept(&mut self) -> ConnId {
-        self.links.accept()
+        self.accept_granted(Grant::ALL)
+    }
+
+    /// A new connection that may do what is granted.
+    pub fn accept_granted(&mut self, grant: Grant) -> ConnId {
+        self.links.accept(grant)
     }
 
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.now = now;
+        if !matches!(input, Input::Renewed { .. }) {
+            self.end_grants(now);
+        }
         if let Input::Disconnected { conn } = input {
             // The host knows it no more, so the last word has no way to go.
             self.hangups.retain(|(ended, ..)| *ended != conn);
@@ -298,6 +319,7 @@ impl Broker {
             Input::Tick => {}
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
             Input::Heard { bytes } => self.on_heard(now, bytes),
+            Input::Renewed { conn, grant } => self.on_renewed(now, conn, grant),
             Input::Disconnected { conn } => self.detach(now, conn),
             Input::Gone { client } => {
                 self.log.begin_batch();
@@ -351,7 +373,7 @@ impl Broker {
         self.seek_room(now);
         self.keep_log_small();
         self.release_gate();
-        self.tell_peers();
+        self.tell_peers(now);
         self.finish_drain();
     }
 

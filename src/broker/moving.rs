@@ -13,6 +13,7 @@ use crate::cbor;
 use crate::id::{ChunkNumber, LeaseNumber, MessageNumber, QueueId};
 use crate::log::record::StoredMessage;
 use crate::log::{Log, Place, Record};
+use crate::marks::{Mark, mark};
 use crate::sorted::{Map, Set};
 
 /// Chunks that are read back for moves at a time. Deliveries read, too, and have the other turns.
@@ -55,10 +56,17 @@ impl Moves {
     }
 
     /// Copies what is in memory, and has some of the rest read.
-    fn gather(&mut self, log: &mut Log, bytes_max: usize) {
+    fn gather(&mut self, state: &State, log: &mut Log, bytes_max: usize) {
         let next: Vec<ChunkNumber> = self.planned.keys().take(READS_MAX).copied().collect();
         for chunk in next {
-            let Some(messages) = self.planned.get(&chunk) else { continue };
+            let Some(messages) = self.planned.get_mut(&chunk) else { continue };
+            // A chunk that nothing lives in any more may be deleted by now, and never be read.
+            messages.retain(|(stand, place)| state.entry_at(*stand, *place).is_some());
+            if messages.is_empty() {
+                mark(Mark::PlannedInVain);
+                self.planned.remove(&chunk);
+                continue;
+            }
             if messages.first().is_some_and(|(_, place)| log.message(*place).is_none()) {
                 if self.gathered_bytes < bytes_max {
                     log.load(chunk);
@@ -142,7 +150,7 @@ impl Broker {
             return;
         }
         let bytes_max = self.limits.chunk_bytes_max as usize;
-        self.moves.gather(&mut self.log, bytes_max);
+        self.moves.gather(&self.state, &mut self.log, bytes_max);
         let enough = self.moves.planned.is_empty() || self.moves.gathered_bytes >= bytes_max;
         if enough && self.moves.last <= self.log.durable() {
             self.move_gathered();
@@ -155,6 +163,7 @@ impl Broker {
         for (stand, (from, bytes)) in core::mem::take(&mut self.moves.gathered) {
             let Ok(message) = cbor::decode::<StoredMessage<'_>>(&bytes) else { continue };
             if self.state.entry_at(stand, from).is_some() {
+                mark(Mark::MovedOutOfSparse);
                 let (queue, lease) = (stand.queue, stand.lease);
                 // One that was prepared was stored under another number.
                 let message = StoredMessage { number: stand.number, ..message };

@@ -9,7 +9,7 @@
 
 use crate::broker::Broker;
 use crate::broker::state::Counters;
-use crate::id::{LeaseNumber, MessageNumber, Term};
+use crate::id::{LeaseNumber, MessageNumber, NUMBERS_END, Term};
 use crate::log::Record;
 use crate::log::record::Decision;
 
@@ -23,6 +23,16 @@ const fn next_block(next: u64) -> u64 {
 
 const fn begins_block(number: u64) -> bool {
     (number - 1).is_multiple_of(BLOCK)
+}
+
+impl Counters {
+    /// Whether a log may have come this far. From others it would run out of numbers.
+    pub fn are_possible(&self) -> bool {
+        let Self { queue, lane, message, lease, term } = *self;
+        let largest = u64::from(queue.0).max(lane.0).max(message.0).max(lease.0).max(term.0);
+        let least = u64::from(queue.0).min(lane.0).min(message.0).min(lease.0).min(term.0);
+        least > 0 && largest < NUMBERS_END && queue.0 < u32::MAX
+    }
 }
 
 /// Where issuing begins after a start.

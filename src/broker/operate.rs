@@ -136,6 +136,11 @@ impl Broker {
         self.end_consumers_of(id);
         self.advise_of("deleted", &name, &[]);
         let told: Vec<ConnId> = self.sessions.values().filter_map(|s| s.conn).collect();
+        let concerns = |conn: &ConnId| {
+            let granted = self.links.granted(*conn);
+            granted.is_none_or(|granted| granted.is_admin() || granted.may_use(&name))
+        };
+        let told: Vec<ConnId> = told.into_iter().filter(concerns).collect();
         for conn in told {
             self.gated(conn, &Frame::QueueDeleted { queue: &name });
         }

@@ -47,6 +47,7 @@ impl Broker {
         let draining = self.draining;
         let scheduled = self.timetable.due_at().map(wall).filter(|_| !draining);
         let held = self.timetable.held_until().filter(|_| !draining);
+        let grants = self.links.grants_end_at().map(wall);
         let settles = self.settling.is_some();
         let questions = self.questions.wake_at().filter(|_| !draining && !settles);
         let pauses = self.pauses.first().map(wall);
@@ -57,10 +58,12 @@ impl Broker {
             self.redrive_at(),
             self.rates.wake_at(),
             self.watches.wake_at(),
+            self.peer_lists.wake_at(),
             self.gatherings.first(),
             self.result_ends.first(),
             self.call_ends.first(),
             self.live.wake_at(),
+            grants,
             delayed,
             expiries,
             scheduled,

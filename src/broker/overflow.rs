@@ -9,6 +9,7 @@ use crate::broker::per_key::REPLACED;
 use crate::error::{Code, Refused};
 use crate::id::{MessageNumber, QueueId};
 use crate::log::{Record, Removal};
+use crate::marks::{Mark, mark};
 use crate::options::Overflow;
 use crate::wire::frame::Reason;
 
@@ -152,6 +153,7 @@ impl Broker {
         let into = self.dead_letter_queue(queue).filter(|into| *into != queue).ok_or(overflow)?;
         let target = self.state.queues.get(&into).map_or("", |queue| &queue.name);
         if self.state.deaths.is_circle(number, target) {
+            mark(Mark::CircleCut);
             return Err(CIRCLE);
         }
         Ok(into)

@@ -257,7 +257,7 @@ impl State {
     }
 
     fn keep_prepared(&mut self, number: MessageNumber, prepared: Prepared) -> Liveness {
-        self.next.message = self.next.message.max(MessageNumber(number.0 + 1));
+        self.next.message = self.next.message.max(number.next());
         let Some(queue) = self.queues.get_mut(&prepared.queue) else { return Liveness::Same };
         let entry = prepared.entry;
         queue.prepare(&entry, prepared.mark);
@@ -277,7 +277,7 @@ impl State {
         let Some(queue) = self.queues.get_mut(&id) else { return Liveness::Same };
         queue.unprepare(&entry, prepared.mark);
         let Decision::Committed { number } = decision else { return Liveness::Release(entry) };
-        self.next.message = self.next.message.max(MessageNumber(number.0 + 1));
+        self.next.message = self.next.message.max(number.next());
         self.beside.marks.keep(number, prepared.mark);
         queue.put(number, entry, prepared.due_at, &mut self.beside);
         queue.totals.sent_total += 1;

@@ -14,6 +14,7 @@ use crate::cbor;
 use crate::error::{Code, Refused};
 use crate::id::{ChunkNumber, ClientId, ConnId, MessageNumber, QueueId, RequestId};
 use crate::log::{Record, Removal};
+use crate::marks::{Mark, mark};
 use crate::time::{Instant, Now, UnixMillis};
 use crate::wire::Frame;
 use crate::wire::frame::{Death, History, Identity, Redrive, Task};
@@ -71,6 +72,7 @@ impl Redrives {
         let mut redrives = Self::default();
         for (key, redriving) in state.redrives.iter() {
             if let Ok(redrive) = cbor::decode::<Redrive<'_>>(&redriving.order) {
+                mark(Mark::RedriveTakenOver);
                 redrives.begin(*key, &redrive, redriving.reached, now);
             }
         }

@@ -46,7 +46,7 @@ impl Broker {
         let valid = Name::parse(role, &self.limits).is_ok();
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if !valid || session.candidates.len() >= handles_max {
-            return self.links.push(conn, &Frame::Depose { candidate });
+            return self.links.push(conn, &Frame::Depose { candidate, refused: None });
         }
         if session.candidates.insert(candidate, role.to_owned()).is_none() {
             let standing = self.roles.candidates.get_or_default(role.to_owned());
@@ -58,7 +58,7 @@ impl Broker {
                 self.roles.leading.insert(role.to_owned(), (client, candidate));
                 self.gated(conn, &Frame::Lead { candidate, term });
             }
-            (_, Some(_)) => self.gated(conn, &Frame::Depose { candidate }),
+            (_, Some(_)) => self.gated(conn, &Frame::Depose { candidate, refused: None }),
             _ => {}
         }
         self.elect(role);
@@ -77,6 +77,14 @@ impl Broker {
     fn end_term(&mut self, role: &str) {
         self.roles.leading.remove(role);
         self.commit(&Record::TermEnded { role });
+    }
+
+    /// Ends the term of a role if this client leads it.
+    pub(super) fn end_term_of(&mut self, role: &str, client: ClientId) {
+        if self.state.leaders.get(role).is_some_and(|leader| leader.client == client) {
+            self.end_term(role);
+            self.elect(role);
+        }
     }
 
     /// The client is gone: its terms end.

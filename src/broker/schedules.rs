@@ -107,7 +107,7 @@ impl State {
         match record {
             Record::Scheduled { queue, number, lane, sequence, scheduling, due_at, last } => {
                 self.move_lane(*lane, *sequence);
-                self.next.message = self.next.message.max(MessageNumber(number.0 + 1));
+                self.next.message = self.next.message.max(number.next());
                 let mut order = Vec::new();
                 cbor::encode(scheduling, &mut order);
                 let (queue, order) = (*queue, order.into());

@@ -10,6 +10,7 @@ use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, LaneId, QueueId, Sequence};
 use crate::log::Record;
 use crate::log::record::StoredMessage;
+use crate::marks::{Mark, mark};
 use crate::options::{Durability, QueueOptions};
 use crate::time::{Now, UnixMillis};
 use crate::wire::Frame;
@@ -75,6 +76,7 @@ impl Broker {
         };
         self.forget_refusals(lane, refusals_seen.next());
         if sequence <= position && self.rules.lane_dedupe() {
+            mark(Mark::LaneDeduped);
             if let Some(code) = self.refusal_of(lane, sequence) {
                 let reason = "refused before";
                 self.gated(conn, &Frame::SendRefused { sequence, code, reason });
@@ -124,6 +126,7 @@ impl Broker {
         items: &[Item<'_>],
     ) -> Result<(), Refused> {
         if self.sessions.get(&client).is_some_and(|s| s.blocked.contains_key(queue)) {
+            mark(Mark::SendBlocked);
             return Err(Refused::new(Code::Full, "behind-refused"));
         }
         if self.is_full() {
@@ -212,6 +215,7 @@ impl Broker {
                 None => self.original(now, queue, item),
             };
             if let Some(number) = repeated {
+                mark(Mark::IdRepeated);
                 self.commit(&Record::Duplicate { lane, sequence, index, number });
                 continue;
             }
@@ -257,6 +261,7 @@ impl Broker {
         let refused = turned.refused;
         if self.is_out_of_room() {
             // The void can't be stored. The client's floor carries it over to the next node.
+            mark(Mark::RefusalUnrecorded);
             self.unrecorded.refuse(lane, sequence, refused.code);
         } else {
             let refused = Some(refused.code);

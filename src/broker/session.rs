@@ -11,6 +11,7 @@ use crate::id::{
     CandidateId, ClientId, ConnId, ConsumerId, LaneId, LeaseNumber, LinkNonce, MethodId, QueueId,
     Sequence, ServiceId, SubscriptionId,
 };
+use crate::marks::{Mark, mark};
 use crate::options::ConsumeOptions;
 use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
@@ -55,6 +56,8 @@ impl Consumer {
 #[derive(Debug, Default)]
 pub struct Session {
     pub conn: Option<ConnId>,
+    /// Whose it is, if its connections have grants.
+    pub user: Option<String>,
     /// Zero while the storage is full: then there is no numbering to send under.
     pub lane: LaneId,
     pub peer: Vec<u8>,
@@ -91,18 +94,25 @@ impl Broker {
         if version < hello.version_min.max(VERSION_MIN) {
             return self.hang_up(now, conn, Code::UpgradeRequired);
         }
+        if hello.peer.len() > self.limits.headers_bytes_max as usize {
+            return self.hang_up(now, conn, Code::TooLarge);
+        }
+        if self.is_of_another_user(conn, client) {
+            return self.hang_up(now, conn, Code::NotAuthorized);
+        }
         let known = self.sessions.contains_key(&client);
         if !known && self.sessions.len() >= self.limits.sessions_max as usize {
             return self.hang_up(now, conn, Code::Full);
         }
         self.attach(conn, client, hello, known);
-        let Some((lane, resumed, rolled_back)) = self.resume_lane(now, client, hello) else {
+        let Some((lane, resumed, kept)) = self.resume_lane(now, client, hello) else {
             return self.hang_up(now, conn, Code::Full);
         };
         if hello.fresh {
             self.end_leases_of(now, client, Leaving::Died);
             self.fail_calls_served_by(now, client);
             self.give_up_calls_of(client);
+            self.answers.forget_giving_up(client);
             self.end_redrives_of(client);
         }
         self.end_terms_not_held(client, &hello.terms);
@@ -120,18 +130,43 @@ impl Broker {
             lane,
             position,
             resumed,
-            rolled_back,
+            rolled_back: kept.is_some(),
+            kept,
             newest: self.live.newest(),
             stale,
             storage: self.storage,
             body_bytes_max: self.limits.body_bytes_max,
+            host: Some(self.host),
         });
         self.gated(conn, &welcome);
         for lease in held.into_iter().filter(|lease| !hello.leases.contains(lease)) {
+            mark(Mark::LeaseFoundByHello);
             self.hold(conn, Gated::Deliver(lease));
         }
+        self.hear(client);
         self.resume_calls_served_by(client, &hello.serving);
-        self.peers_changed = true;
+        self.peer_lists.changed();
+    }
+
+    /// Whose the session of the client is, if it has one: a user's, or nobody's.
+    #[must_use]
+    pub fn user_of_session(&self, client: ClientId) -> Option<Option<&str>> {
+        self.sessions.get(&client).map(|session| session.user.as_deref())
+    }
+
+    /// Whether the client belongs to another user than the connection. The first Hello of a client
+    /// binds it to the user of its grant, or to none. That is remembered as long as its session
+    /// lives, and in the log as long as its lane does and after that as long as it is remembered as
+    /// the sender of what it left behind. A client of which nothing is left but a lease that it
+    /// got without a lane, while the storage was full, is forgotten with its session.
+    fn is_of_another_user(&self, conn: ConnId, client: ClientId) -> bool {
+        let user = self.links.user_of(conn);
+        if self.sessions.get(&client).is_some_and(|session| session.user.as_deref() != user) {
+            return true;
+        }
+        let gone = self.state.senders.iter();
+        let mut lanes = self.state.lanes.iter().chain(gone).map(|(_, lane)| lane);
+        lanes.any(|lane| lane.client == client && lane.user.as_deref() != user)
     }
 
     /// Makes `conn` the client's only link and clears what is declared anew on each link.
@@ -141,7 +176,9 @@ impl Broker {
             self.close_conn(old, Code::Closed);
         }
         self.clear_declared(client);
+        let user = self.links.user_of(conn).map(String::from);
         let session = self.sessions.get_or_default(client);
+        session.user = user;
         session.conn = Some(conn);
         session.detached_at = None;
         session.peer = hello.peer.to_vec();
@@ -192,6 +229,7 @@ impl Broker {
         self.present_resumed(client);
         self.events.push_back(Event::Unwatch { client });
         let Some(session) = self.sessions.remove(&client) else { return };
+        self.answers.forget_giving_up(client);
         if leaving == (Leaving::Goodbye { park: false }) {
             self.unrecorded.drop_lane(session.lane);
             if self.state.lanes.contains_key(&session.lane) {
@@ -203,7 +241,7 @@ impl Broker {
         if let Some(conn) = session.conn {
             self.close_conn(conn, Code::Closed);
         }
-        self.peers_changed = true;
+        self.peer_lists.changed();
     }
 
     /// Ends sessions that have had no link for `limits.park_ms`.
@@ -219,6 +257,7 @@ impl Broker {
             .collect();
         for client in parked {
             self.end_session(now, client, Leaving::Died);
+            self.answers.give_up(client);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::broker::Broker;
 use crate::broker::io::Event;
 use crate::broker::session::Leaving;
 use crate::id::ClientId;
+use crate::marks::{Mark, mark};
 use crate::sorted::Set;
 use crate::time::{Instant, Now};
 
@@ -68,6 +69,8 @@ impl Broker {
             return;
         }
         let awaited = self.settling.take().and_then(|settling| settling.awaited);
+        let all_here = awaited.as_ref().is_some_and(Set::is_empty);
+        mark(if all_here { Mark::SettledByAll } else { Mark::SettleTimeout });
         self.claimed.clear();
         self.fail_calls_in_doubt();
         if let Some(awaited) = awaited {

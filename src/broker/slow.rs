@@ -13,7 +13,9 @@ use crate::cbor::Write;
 use crate::error::Code;
 use crate::id::{ConsumerId, LeaseNumber, QueueId};
 use crate::log::LeaseEnd;
+use crate::marks::{Mark, mark};
 use crate::options::Slow;
+use crate::rules::Rules;
 use crate::time::{Instant, Now};
 use crate::wire::Frame;
 
@@ -44,8 +46,16 @@ impl LeaseTimes {
     }
 
     /// Looks at the holder of a lease once it may be slow, if its queue wants that.
-    pub fn watch(&mut self, state: &State, lease: LeaseNumber, queue: QueueId, now: Instant) {
+    pub fn watch(
+        &mut self,
+        state: &State,
+        rules: Rules,
+        lease: LeaseNumber,
+        queue: QueueId,
+        now: Instant,
+    ) {
         match state.queues.get(&queue).and_then(|queue| queue.options.slow) {
+            Some(_) if !rules.slow_after_its_time() => self.looks.set(lease, now.after_ms(1)),
             Some(slow) => self.looks.set(lease, now.after_ms(slow.after_ms)),
             None => self.looks.remove(lease),
         }
@@ -57,7 +67,7 @@ impl Broker {
     pub fn renew_leases(&mut self, now: Now) {
         for (number, lease) in self.state.leases.iter() {
             self.lease_times.set(*number, now.mono.after_ms(lease.lease_ms));
-            self.lease_times.watch(&self.state, *number, lease.queue, now.mono);
+            self.lease_times.watch(&self.state, self.rules, *number, lease.queue, now.mono);
         }
     }
 
@@ -65,7 +75,7 @@ impl Broker {
     pub(super) fn watch_slow_leases(&mut self, id: QueueId) {
         let Some(queue) = self.state.queues.get(&id) else { return };
         for lease in queue.leases() {
-            self.lease_times.watch(&self.state, lease, id, self.now.mono);
+            self.lease_times.watch(&self.state, self.rules, lease, id, self.now.mono);
         }
     }
 
@@ -76,7 +86,7 @@ impl Broker {
             let Some(queue) = self.state.queues.get(&lease.queue) else { continue };
             let Some(Slow { detach, .. }) = queue.options.slow else { continue };
             let waits = queue.first_ready().is_some();
-            self.lease_times.watch(&self.state, number, lease.queue, now.mono);
+            self.lease_times.watch(&self.state, self.rules, number, lease.queue, now.mono);
             let Some(session) = self.sessions.get_mut(&lease.client) else { continue };
             let is_here = session.conn.is_some();
             let Some(consumer) = session.consumers.get_mut(&lease.consumer) else { continue };
@@ -111,6 +121,7 @@ impl Broker {
         let leases = self.state.leases.iter().filter(|(_, lease)| holds(lease));
         let leases: Vec<LeaseNumber> = leases.map(|(number, _)| *number).collect();
         let Some(session) = self.sessions.get_mut(&client) else { return };
+        mark(Mark::SlowDetached);
         let conn = session.conn;
         if let Some(consumer) = session.consumers.get_mut(&consumer) {
             consumer.detached = true;

@@ -2,6 +2,7 @@
 //! `State::apply`, live as in replay, so that the two can't differ.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -36,6 +37,8 @@ pub(super) const SETTLED_LATELY_MAX: usize = 4096;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lane {
     pub client: ClientId,
+    /// The only user who may come as that client, if it came by a grant.
+    pub user: Option<Box<str>>,
     pub position: Sequence,
     /// Sends that were refused, until the client has seen it.
     pub refused: Map<Sequence, Code>,
@@ -126,6 +129,18 @@ impl State {
             #[cfg(feature = "sim")]
             ended: Line::new(),
         }
+    }
+
+    /// Whether a log may hold this: one that had come so far would run out of numbers soon.
+    pub fn has_numbers_left(&self) -> bool {
+        self.next.are_possible()
+    }
+
+    /// The records of a whole checkpoint: replaying them gives the same again, but for refusals and
+    /// duplicates.
+    #[cfg(feature = "sim")]
+    pub fn checkpoint_records(&self) -> alloc::vec::Vec<u8> {
+        super::checkpoint::records(self)
     }
 
     /// The queue of that name.
@@ -221,7 +236,7 @@ impl State {
         queue.owner = owner;
         self.queues.insert(id, queue);
         self.queue_names.insert(name.to_owned(), id);
-        self.next.queue = self.next.queue.max(QueueId(id.0 + 1));
+        self.next.queue = self.next.queue.max(id.next());
         self.follow_policy(id);
     }
 
@@ -259,7 +274,7 @@ impl State {
         match record {
             Record::TermBegan { role, term, client } => {
                 self.leaders.insert((*role).to_owned(), Leader { term: *term, client: *client });
-                self.next.term = self.next.term.max(Term(term.0 + 1));
+                self.next.term = self.next.term.max(term.next());
             }
             Record::TermEnded { role } => drop(self.leaders.remove(*role)),
             _ => {}
@@ -268,7 +283,7 @@ impl State {
 
     fn apply_message(&mut self, place: Place, message: &StoredMessage<'_>) -> Liveness {
         self.move_lane(message.lane, message.sequence);
-        self.next.message = self.next.message.max(MessageNumber(message.number.0 + 1));
+        self.next.message = self.next.message.max(message.number.next());
         let Some(queue) = self.queues.get_mut(&message.queue) else { return Liveness::Same };
         let attempts = message.past.map_or(0, |past| past.attempts);
         let entry = Entry { attempts, ..Entry::of(place, message) };
@@ -291,7 +306,7 @@ impl State {
         else {
             return;
         };
-        self.next.lease = self.next.lease.max(LeaseNumber(lease.0 + 1));
+        self.next.lease = self.next.lease.max(lease.next());
         let Some(queue) = self.queues.get_mut(id) else { return };
         let Some(entry) = queue.take(*number, &mut self.beside) else { return };
         queue.hold(*lease, *number, entry, &self.beside.marks);

@@ -24,6 +24,7 @@ use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId, LaneId, MessageNumber, QueueId, RequestId, Sequence};
 use crate::limits::Limits;
 use crate::log::Record;
+use crate::marks::{Mark, mark};
 use crate::options::{Durability, QueueOptions};
 use crate::sorted::Map;
 use crate::time::{Instant, Now, UnixMillis};
@@ -157,6 +158,9 @@ impl Broker {
         let all: Vec<_> = schedules.map(|(number, s)| (number, s.due_at)).collect();
         for (number, due_at) in all {
             self.timetable.set(number, due_at);
+            if due_at.is_some_and(|due_at| due_at <= now.unix) {
+                mark(Mark::DueAfterStart);
+            }
             if due_at.is_none() {
                 self.look_after(now, number);
             }
@@ -271,6 +275,9 @@ impl Broker {
             self.come_due(now, number);
         }
         while let Some(number) = self.timetable.due.pop_due(now.unix) {
+            if !self.rules.due_is_fired() {
+                continue;
+            }
             self.come_due(now, number);
         }
     }

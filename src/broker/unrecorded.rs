@@ -6,6 +6,7 @@ use crate::broker::Broker;
 use crate::error::Code;
 use crate::id::{LaneId, Sequence};
 use crate::log::Record;
+use crate::marks::{Mark, mark};
 use crate::sorted::Map;
 
 /// What one lane has used up without a record.
@@ -68,6 +69,7 @@ impl Broker {
     /// full disk it is not written, or the Hello that needs it would be the next write to fail, and
     /// the client that says it again would never be welcome.
     pub(super) fn cover_hole(&mut self, lane: LaneId, position: Sequence) {
+        mark(Mark::LaneVoid);
         if self.is_out_of_room() {
             self.unrecorded.cover(lane, position);
         } else {

@@ -44,6 +44,12 @@ impl Watches {
         Some(self.look_at).filter(|_| self.touched && !self.all.is_empty())
     }
 
+    /// The queues that a client watches.
+    pub fn of_client(&self, client: ClientId) -> Vec<(WatchId, String)> {
+        let own = self.all.iter().filter(|((watcher, _), _)| *watcher == client);
+        own.map(|((_, id), watch)| (*id, watch.queue.clone())).collect()
+    }
+
     /// The client watches nothing more, or says anew what it watches.
     pub fn drop_client(&mut self, client: ClientId) {
         if !self.all.is_empty() {

@@ -61,7 +61,7 @@ impl Client {
             self.events.push_back(event);
         }
         let undecided = self.consumers.undecided();
-        let mut pending: Set<(RequestId, bool)> = self.outbox.drain().into_iter().collect();
+        let mut pending: Set<(RequestId, bool)> = self.drain_sends(code).into_iter().collect();
         pending.extend(self.publishing.drain());
         pending.extend(self.consumers.drain());
         for (request, maybe_executed) in pending {
@@ -85,6 +85,7 @@ impl Client {
             self.events.push_back(Event::Lost);
         }
         self.link = Link::Parked;
+        self.keep_all();
         self.forget_link();
         self.drop_undecided_leases();
         self.end_calls(Code::Unavailable, false);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::client::Client;
 use crate::client::io::{Event, Handle};
+use crate::client::sends::LANE_LOST;
 use crate::error::{Code, Refused};
 use crate::id::{ConsumerId, LeaseNumber, RequestId};
 use crate::options::ConsumeOptions;
@@ -32,6 +33,8 @@ struct Settling {
     /// The lease lives on.
     extends: bool,
     transmitted: bool,
+    /// If it is refused, an earlier transmission of it may have taken place.
+    doubtful: bool,
 }
 
 /// A lease that this client holds.
@@ -142,6 +145,9 @@ impl Client {
     pub(super) fn change_visible(&mut self, visible: bool) {
         if core::mem::replace(&mut self.hidden, !visible) == visible {
             self.push(&Frame::Visible { visible });
+        }
+        if !visible {
+            self.keep_all();
         }
     }
 
@@ -263,7 +269,7 @@ impl Client {
         if let Some(writer) = writer {
             writer.push_encoded(&frame);
         }
-        held.settling.push_back(Settling { request, frame, extends, transmitted });
+        held.settling.push_back(Settling { request, frame, extends, transmitted, doubtful: false });
         Ok(request)
     }
 
@@ -290,8 +296,15 @@ impl Client {
         let Some(code) = refused else {
             return self.answer(request, Event::Settled { request });
         };
-        self.fail(request, code.into(), false);
+        self.refuse_settling(request, code, settled.doubtful);
         self.lose_lease(lease);
+    }
+
+    fn refuse_settling(&mut self, request: RequestId, code: Code, doubtful: bool) {
+        let in_doubt = doubtful && code == Code::StaleLease;
+        let doubt = || Refused::new(Code::Unavailable, LANE_LOST);
+        let refused = if in_doubt { doubt() } else { code.into() };
+        self.fail(request, refused, in_doubt);
     }
 
     /// The lease is dead: what is still to be settled under it can't be.
@@ -299,7 +312,7 @@ impl Client {
         let Some(lost) = self.consumers.held.remove(&lease) else { return };
         let decided = lost.is_decided();
         for settling in lost.settling {
-            self.fail(settling.request, Code::StaleLease.into(), false);
+            self.refuse_settling(settling.request, Code::StaleLease, settling.doubtful);
         }
         if !decided {
             self.events.push_back(Event::LeaseLost { lease });
@@ -321,6 +334,15 @@ impl Client {
         for lease in self.consumers.undecided() {
             self.lose_lease(lease);
         }
+    }
+
+    /// The session did not go on: that a lease is over may be the doing of a settlement.
+    pub(super) fn doubt_settlements(&mut self) {
+        self.consumers.held.for_each_mut(|_, held| {
+            for settling in &mut held.settling {
+                settling.doubtful |= settling.transmitted;
+            }
+        });
     }
 
     /// Lease numbers of another log mean nothing.

@@ -38,7 +38,7 @@ impl Client {
             Frame::CallResult { call, outcome } => self.on_call_result(call, outcome),
             Frame::CancelDispatch { key } => self.on_cancel_dispatch(key),
             Frame::Lead { candidate, term } => self.on_lead(candidate, term),
-            Frame::Depose { candidate } => self.on_depose(candidate),
+            Frame::Depose { candidate, refused } => self.on_depose(candidate, refused),
             _ => return self.on_queue_frame(frame),
         }
         true

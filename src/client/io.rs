@@ -10,6 +10,7 @@ use crate::id::{
     LogId, MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
     WatchId,
 };
+use crate::options::HostKind;
 use crate::time::{Instant, UnixMillis};
 use crate::wire::frame::{CallKey, Duplicate, QueueCounts, QueueStats, StorageReport};
 
@@ -52,11 +53,21 @@ pub enum Output {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// A link to a node is open. `resumed` is false at the first and when state was lost.
-    Ready { epoch: Epoch, log: LogId, lane: LaneId, resumed: bool, storage: StorageReport },
+    Ready {
+        epoch: Epoch,
+        log: LogId,
+        lane: LaneId,
+        resumed: bool,
+        storage: StorageReport,
+        host: HostKind,
+    },
     /// There is no link; work waits.
     Lost,
-    /// The log lost sends it had confirmed. Numbering starts anew.
+    /// The log lost sends it had confirmed, those after `position`. Numbering starts anew.
     RolledBack { confirmed: Sequence, position: Sequence },
+    /// The log that this client knew is gone, and what waited in it; there is a new one. So many
+    /// of its sends had been confirmed on its lane.
+    Cleared { confirmed: Sequence },
     /// The node gives no sign of life though work waits: the host may take its lock. The epoch is
     /// the highest that was heard of, zero if none was.
     NodeSilent { epoch: Epoch },
@@ -109,6 +120,12 @@ pub enum Event {
     /// The items are stored. Item `i` has the id (lane, sequence, i), but for duplicates: their
     /// queue has stored a message of that id before, and they are not stored.
     Sent { request: RequestId, lane: LaneId, sequence: Sequence, duplicates: Vec<Duplicate> },
+    /// Write this send down, an encoded `KeptSend`, in place of what was told of it before, and say
+    /// `kept`: it has no answer yet, and must not die with this client.
+    Keep { request: RequestId, send: Vec<u8> },
+    /// What `Keep` told of has its answer: it is stored, or failed. `in_doubt` if a node may have
+    /// it all the same; `heard` if somebody waits for the answer, which follows.
+    LetGo { request: RequestId, failed: Option<(Code, String)>, in_doubt: bool, heard: bool },
     /// The node would like so many items of this client to be under way, from now on.
     Window { items: u32 },
     /// A request failed. `maybe_executed` tells whether it may have happened all the same.
@@ -237,6 +254,17 @@ structure! {
         pub call: CallId,
         /// The last live message. What a new page publishes is numbered above it.
         pub published: Option<PublishNumber>,
+        /// Sends may be written down, and are taken up before the next page dials.
+        pub keeps: Option<bool>,
+    }
+}
+
+impl Keepsake {
+    /// Of a client of which nothing is known.
+    #[must_use]
+    pub fn of(client: ClientId) -> Self {
+        let (lane, position, call) = (LaneId(0), Sequence(0), CallId(0));
+        Self { client, log: None, lane, position, call, published: None, keeps: None }
     }
 }
 

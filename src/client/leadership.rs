@@ -87,15 +87,20 @@ impl Client {
         self.events.push_back(Event::Leading { candidate, term });
     }
 
-    /// The claim was refused. One that led stands on; one that never did has no place.
-    pub(super) fn on_depose(&mut self, candidate: CandidateId) {
+    /// The claim was refused. One that led stands on, unless a code says that it may not; one that
+    /// never did has no place.
+    pub(super) fn on_depose(&mut self, candidate: CandidateId, refused: Option<Code>) {
         let Some(deposed) = self.roles.candidates.get_mut(&candidate) else { return };
-        if deposed.term.take().is_some() {
-            return self.events.push_back(Event::Deposed { candidate });
+        let led = deposed.term.take().is_some();
+        if led {
+            self.events.push_back(Event::Deposed { candidate });
+        }
+        if led && refused.is_none() {
+            return;
         }
         self.roles.candidates.remove(&candidate);
-        let handle = Handle::Candidate(candidate);
-        self.events.push_back(Event::HandleRefused { handle, code: Code::Full });
+        let (handle, code) = (Handle::Candidate(candidate), refused.unwrap_or(Code::Full));
+        self.events.push_back(Event::HandleRefused { handle, code });
     }
 
     /// No term goes on: the log they were of is no more, or the client leaves.

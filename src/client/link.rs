@@ -15,6 +15,9 @@ use crate::wire::{Envelope, Frame, Message, MessageWriter, Reassembly};
 /// newest Hello.
 const DOUBLINGS_MAX: u32 = 4;
 
+/// A node that announced itself answers one of so many Hellos, or its epoch is not believed.
+const CLAIM_TRIES: u32 = 3;
+
 /// One numbering of transport messages, both ways.
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -121,6 +124,9 @@ impl Client {
         let (due, tries) = (*hello_at <= now, *tries);
         if !due {
             return;
+        }
+        if tries == CLAIM_TRIES {
+            self.doubt_claim();
         }
         let mut channel = Channel::new(LinkNonce(self.rng.next_u64().max(1)), &self.limits);
         channel.writer.push(&Frame::Hello(self.hello()));
@@ -241,7 +247,10 @@ impl Client {
     fn on_whole_frame(&mut self, epoch: Epoch, frame: Frame<'_>) {
         match frame {
             Frame::Hangup { code: Code::UpgradeRequired } => self.finish(Code::UpgradeRequired),
-            Frame::Hangup { code: Code::Protocol | Code::TooLarge | Code::Full } => {
+            Frame::Hangup {
+                code: code @ (Code::Protocol | Code::TooLarge | Code::Full | Code::NotAuthorized),
+            } => {
+                self.refusal = Some(code);
                 self.lose_faulty_link();
             }
             Frame::Hangup { .. } => self.lose_link(0),
@@ -263,9 +272,19 @@ impl Client {
         }
     }
 
+    /// Whoever claimed a higher epoch than that of the last Welcome does not answer. Only the store
+    /// decides who is the node, and a node asks it before it answers: so whoever does may be
+    /// followed, though its epoch is lower than what somebody said.
+    fn doubt_claim(&mut self) {
+        if self.highest > self.followed {
+            self.disproved = Some(self.highest);
+            self.highest = self.followed;
+        }
+    }
+
     /// A node speaks to everyone under this epoch. False if it is an old one.
     pub(super) fn hear_epoch(&mut self, epoch: Epoch) -> bool {
-        if epoch < self.highest {
+        if epoch < self.highest || self.disproved == Some(epoch) {
             return false;
         }
         self.highest = epoch;

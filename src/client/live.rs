@@ -9,6 +9,7 @@ use crate::client::gaps::{Held, Passed, Place, Publishers, Start, after};
 use crate::client::io::{Event, Handle};
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, Epoch, NUMBERS_END, PublishNumber, SubscriptionId};
+use crate::marks::{Mark, mark};
 use crate::sorted::Map;
 use crate::topic::{Filter, FilterTrie, Name, Topic};
 use crate::wire::frame::{Live, Newest};
@@ -155,7 +156,9 @@ impl Client {
     }
 
     fn is_valid_live(&self, live: &Live<'_>) -> bool {
-        Topic::parse(live.topic, &self.limits).is_ok_and(|topic| !topic.is_system())
+        let topic = Topic::parse(live.topic, &self.limits);
+        // One that is veiled says no more than that there was one.
+        topic.is_ok_and(|topic| !topic.is_system() || live.is_veiled())
             && live.body.len() <= self.limits.body_bytes_max as usize
             && live.properties.map_or(0, <[u8]>::len) <= self.limits.headers_bytes_max as usize
             && live.number.0 < NUMBERS_END
@@ -230,6 +233,7 @@ impl Client {
         for (subscription, subscribed) in self.live.subscriptions.iter() {
             if subscribed.group.is_none() {
                 let subscription = *subscription;
+                mark(Mark::GapTold);
                 self.events.push_back(Event::Gap { subscription, publisher, first, last });
             }
         }

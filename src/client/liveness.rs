@@ -5,6 +5,7 @@ use crate::client::Client;
 use crate::client::io::Event;
 use crate::client::link::Link;
 use crate::limits::Limits;
+use crate::marks::{Mark, mark};
 use crate::time::Instant;
 use crate::wire::Frame;
 
@@ -147,6 +148,7 @@ impl Client {
             }
         }
         self.silence.pauses = 0;
+        mark(Mark::NodeSilent);
         self.events.push_back(Event::NodeSilent { epoch: self.highest });
         if self.link.is_open() {
             // The node may have changed while nobody listened: whoever is there answers a Hello.

@@ -9,10 +9,12 @@ mod admin;
 mod calls;
 mod closing;
 mod commits;
+mod compaction;
 mod consumers;
 mod frames;
 mod gaps;
 pub mod io;
+mod keeping;
 mod leadership;
 mod link;
 mod live;
@@ -37,6 +39,8 @@ use crate::client::calls::Calls;
 use crate::client::commits::Commits;
 use crate::client::consumers::Consumers;
 use crate::client::io::{Event, Handle, Input, Keepsake, Output};
+use crate::client::keeping::Keeping;
+pub use crate::client::keeping::{KeptSend, KeptWhat};
 use crate::client::leadership::Roles;
 use crate::client::link::{Link, Open};
 use crate::client::live::LiveMessages;
@@ -86,11 +90,14 @@ pub struct Client {
     /// No node has answered this client yet.
     fresh: bool,
     link: Link,
-    /// The highest epoch that was heard of, and the one of the last Welcome.
+    /// The highest epoch that was heard of and is not disproved, and the one of the last Welcome.
     highest: Epoch,
     followed: Epoch,
+    /// An epoch that somebody claimed and under which nobody answered.
+    disproved: Option<Epoch>,
     /// Links in a row that ended because the two sides did not understand each other.
     faults: u32,
+    refusal: Option<Code>,
     bad_messages: u64,
     last_ping: u32,
     silence: Silence,
@@ -100,6 +107,7 @@ pub struct Client {
     events: VecDeque<Event>,
     requests: Requests,
     outbox: Outbox,
+    keeping: Keeping,
     receipts: Receipts,
     commits: Commits,
     redrives: Redrives,
@@ -136,7 +144,9 @@ impl Client {
             link: Link::dialing(now.mono),
             highest: Epoch::default(),
             followed: Epoch::default(),
+            disproved: None,
             faults: 0,
+            refusal: None,
             bad_messages: 0,
             last_ping: 0,
             silence: Silence::default(),
@@ -145,6 +155,7 @@ impl Client {
             events: VecDeque::new(),
             requests: Requests::default(),
             outbox: Outbox::new(lane, position),
+            keeping: Keeping::default(),
             receipts: Receipts::default(),
             commits: Commits::default(),
             redrives: Redrives::default(),
@@ -173,7 +184,9 @@ impl Client {
                     self.on_heard(bytes);
                 }
             }
-            Input::Disconnected => self.lose_link(1),
+            // A Hello that is out is said again in its time.
+            Input::Disconnected if self.link.is_open() => self.lose_link(1),
+            Input::Disconnected => {}
             Input::Reachable => {
                 self.dial_now();
                 self.check_node();
@@ -192,6 +205,7 @@ impl Client {
         self.dial_if_due();
         self.post_again_if_due();
         self.watch_silence();
+        self.keep_due();
     }
 
     /// The next thing for the host to do; `Idle` when there is none.
@@ -215,7 +229,8 @@ impl Client {
             Link::Parked => None,
             Link::Closed => return None,
         };
-        let times = [link_at, self.calls.wake_at(), self.closing, self.silence_wake_at()];
+        let (calls_at, keep_at) = (self.calls.wake_at(), self.keeping.due_at);
+        let times = [link_at, calls_at, self.closing, self.silence_wake_at(), keep_at];
         times.into_iter().flatten().min().map(|at| at.max(self.now.mono))
     }
 
@@ -283,7 +298,8 @@ impl Client {
         let (lane, position) = self.lane_position();
         let call = self.calls.last();
         let published = Some(self.publishing.last());
-        Keepsake { client: self.id, log: self.log, lane, position, call, published }
+        let keeps = Some(true).filter(|_| self.keeping.any);
+        Keepsake { client: self.id, log: self.log, lane, position, call, published, keeps }
     }
 
     /// Nothing is awaited from a node.
@@ -313,6 +329,37 @@ impl Client {
     #[must_use]
     pub const fn epoch_heard(&self) -> Epoch {
         self.highest
+    }
+
+    /// The store has given this epoch to a node: higher ones that were heard of are none.
+    pub fn believe_store(&mut self, epoch: Epoch) {
+        if self.highest > epoch {
+            self.disproved = Some(self.highest);
+            self.highest = epoch;
+            self.followed = self.followed.min(epoch);
+            self.lose_link(0);
+            self.dial_now();
+        }
+    }
+
+    /// A way is open that leads to one node and no other, as a socket does: whoever answers on it
+    /// is followed, though it began its epochs anew. The Hello names the epoch before, and a node
+    /// whose store has others makes sure before it answers. How often this client has dialed in
+    /// vain counts on, or it would never pause before one who opens and closes.
+    pub fn reached(&mut self, now: Now) {
+        self.begin(now);
+        self.highest = Epoch::default();
+        self.disproved = None;
+        if let Link::Dialing(dialing) = &mut self.link {
+            dialing.hello_at = self.now.mono;
+        }
+        self.settle_forward();
+    }
+
+    /// Why nodes hung up on this client since one last said Welcome, if they did because of it.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<Code> {
+        self.refusal
     }
 
     /// The lane of this client's sends and the last number given on it.

@@ -223,9 +223,30 @@ impl Client {
         if first_link {
             self.renumber_run(newest);
         }
+        self.refuse_too_long();
         self.post_again(PublishNumber(0), PublishNumber(u64::MAX));
         self.publishing.repeats = 0;
         self.await_published();
+    }
+
+    /// The node takes less than this client knew of when it was asked to publish. What is too long
+    /// would be posted for ever, and at a hub end the socket each time.
+    fn refuse_too_long(&mut self) {
+        let bytes_max = self.body_bytes_max();
+        let is_too_long = |publish: &Unheard| {
+            publish.frame.len() > bytes_max
+                && matches!(decode_frame(&publish.frame),
+                    Ok(Frame::Publish(live)) if live.body.len() > bytes_max)
+        };
+        let unheard = core::mem::take(&mut self.publishing.unheard);
+        for publish in unheard {
+            if is_too_long(&publish) {
+                let refused = Refused::new(Code::TooLarge, "body_bytes_max");
+                self.fail(publish.request, refused, true);
+            } else {
+                self.publishing.unheard.push_back(publish);
+            }
+        }
     }
 
     /// Publishes under a new identity what was not polled yet.

@@ -127,6 +127,11 @@ impl Requests {
         self.flushes.pop_front()
     }
 
+    /// The user still waits for the answer.
+    pub fn is_wanted(&self, request: RequestId) -> bool {
+        self.pending.get(&request).is_some_and(|pending| pending.wanted)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }

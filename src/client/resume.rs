@@ -5,6 +5,7 @@ use crate::client::io::Event;
 use crate::client::link::{Link, Open};
 use crate::error::Code;
 use crate::id::{Epoch, LaneId, NUMBERS_END, Sequence};
+use crate::options::HostKind;
 use crate::wire::frame::{Hello, Welcome};
 use crate::wire::{Frame, VERSION, VERSION_MIN};
 
@@ -41,19 +42,31 @@ impl Client {
         self.link = Link::Open(Open { channel, epoch, since, body_bytes_max });
         self.highest = epoch;
         self.followed = epoch;
+        self.disproved = self.disproved.filter(|claimed| *claimed > epoch);
         let same_log = self.log.is_none_or(|log| log == welcome.log);
         let first = self.fresh;
         self.log = Some(welcome.log);
         self.fresh = false;
+        self.refusal = None;
         self.silence.restart();
         let (log, lane, resumed) = (welcome.log, welcome.lane, welcome.resumed);
         let storage = welcome.storage;
-        self.events.push_back(Event::Ready { epoch, log, lane, resumed, storage });
+        // Nodes that did not tell were those of pages.
+        let host = welcome.host.unwrap_or(HostKind::Tab);
+        self.events.push_back(Event::Ready { epoch, log, lane, resumed, storage, host });
         if !same_log {
             self.forget_log();
+            // Memory goes with its host, and never promised more.
+            if storage.persistent {
+                self.events.push_back(Event::Cleared { confirmed: self.outbox.confirmed });
+            }
         }
         if self.peer_changed {
             self.change_peer();
+        }
+        if !resumed {
+            // What a client settled is remembered as long as its lane.
+            self.doubt_settlements();
         }
         self.drop_stale(&welcome.stale);
         if self.ingests {

@@ -12,27 +12,56 @@ use alloc::vec::Vec;
 use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
+use crate::client::keeping::Kept;
 use crate::error::{Code, Refused};
 use crate::id::{LaneId, RequestId, Sequence};
+use crate::marks::{Mark, mark};
 use crate::options::{Durability, QueueOptions};
+use crate::rules::Rules;
 use crate::sorted::Line;
+use crate::time::Instant;
 use crate::topic::Name;
+use crate::wire::encoded::{EncodedSend, encode_items};
 use crate::wire::envelope::encode_frame;
 use crate::wire::frame::{Duplicate, Item, QueueCounts, Welcome};
 use crate::wire::{Frame, MessageWriter};
 
 /// What a Send frame has beside its items, at most, and a queue's name.
 const SEND_HEAD_BYTES: usize = 512;
+/// Why it is not known whether what was sent took place.
+pub(super) const LANE_LOST: &str = "lane_lost";
 
 /// A send without an answer.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    what: What,
-    durability: Option<Durability>,
+    pub what: What,
+    pub durability: Option<Durability>,
     /// The refusals that the user could know of when it asked for this send.
     refusals_seen: Sequence,
-    sequence: Option<Sequence>,
+    pub sequence: Option<Sequence>,
     told: Told,
+    pub put_at: Instant,
+    pub kept: Kept,
+    /// Nobody waits for it: it was taken up.
+    pub orphan: bool,
+    /// A later one of the same subject supersedes it.
+    pub subject: Option<String>,
+}
+
+impl Outgoing {
+    pub fn new(what: What, durability: Option<Durability>, put_at: Instant) -> Self {
+        Self {
+            what,
+            durability,
+            refusals_seen: Sequence(0),
+            sequence: None,
+            told: Told::default(),
+            put_at,
+            kept: Kept::No,
+            orphan: false,
+            subject: None,
+        }
+    }
 }
 
 /// What the node said of a send before the `Sent` that covers it. The user hears of it then: sends
@@ -62,30 +91,21 @@ impl What {
 }
 
 #[derive(Debug)]
-enum Entry {
+pub(super) enum Entry {
     /// An encoded question about a queue, or something to do to it.
     Question(Vec<u8>),
     Send(Outgoing),
 }
 
-impl Entry {
-    fn into_told(self) -> Told {
-        match self {
-            Self::Send(send) => send.told,
-            Self::Question(_) => Told::default(),
-        }
-    }
-}
-
 /// What goes to the node in the order of the user.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    entries: Line<RequestId, Entry>,
+    pub entries: Line<RequestId, Entry>,
     /// The first that was not transmitted on this link, and on any link.
     link_next: RequestId,
-    never_next: RequestId,
+    pub never_next: RequestId,
     /// Sends with a number, in its order.
-    numbered: VecDeque<(Sequence, RequestId)>,
+    pub numbered: VecDeque<(Sequence, RequestId)>,
     /// Bytes of sends that were transmitted on this link and have no answer.
     window_bytes: usize,
     pub lane: LaneId,
@@ -119,6 +139,9 @@ impl Outbox {
     /// Goes on with the lane from the first entry. Without `again` from the first that was never
     /// transmitted.
     fn rewind(&mut self, again: bool) {
+        if again && !self.numbered.is_empty() {
+            mark(Mark::Resent);
+        }
         self.link_next = if again { RequestId(0) } else { self.never_next };
         self.window_bytes = 0;
     }
@@ -139,11 +162,18 @@ impl Outbox {
     }
 
     /// Transmits what was not yet on this link, while unanswered bodies stay below
-    /// `window_bytes_max`.
-    fn pump(&mut self, writer: &mut MessageWriter, window_bytes_max: usize) {
+    /// `window_bytes_max`. Stops at a send whose number has to be written down first, and gives it.
+    fn pump(
+        &mut self,
+        writer: &mut MessageWriter,
+        window_bytes_max: usize,
+        rules: Rules,
+    ) -> Option<RequestId> {
+        let waits = |send: &Outgoing| rules.number_before_transmit() && !send.kept.may_transmit();
         while let Some((request, entry)) = self.entries.next_mut(&self.link_next) {
             match entry {
                 Entry::Question(frame) => writer.push_encoded(frame),
+                Entry::Send(send) if waits(send) => return Some(*request),
                 Entry::Send(send) => {
                     let bytes = self.window_bytes + send.what.bytes();
                     if self.window_bytes > 0 && bytes > window_bytes_max {
@@ -161,9 +191,10 @@ impl Outbox {
             self.link_next = RequestId(request.0 + 1);
             self.never_next = self.never_next.max(self.link_next);
         }
+        None
     }
 
-    fn take(&mut self, request: RequestId) -> Option<Entry> {
+    pub fn take(&mut self, request: RequestId) -> Option<Entry> {
         let entry = self.entries.remove(&request)?;
         if let Entry::Send(send) = &entry
             && request < self.link_next
@@ -174,7 +205,7 @@ impl Outbox {
     }
 
     /// The first numbered send, if it was transmitted on this link and is at or below `position`.
-    fn take_confirmed(&mut self, position: Sequence) -> Option<(Sequence, RequestId, Told)> {
+    fn take_confirmed(&mut self, position: Sequence) -> Option<(Sequence, RequestId, Outgoing)> {
         let (sequence, request) = *self.numbered.front()?;
         if sequence > position || request >= self.link_next {
             return None;
@@ -185,7 +216,31 @@ impl Outbox {
         if refused.is_some() || !duplicates.is_empty() {
             self.refusals_seen = self.refusals_seen.max(sequence);
         }
-        Some((sequence, request, send.told))
+        Some((sequence, request, send))
+    }
+
+    /// What goes out again is decided anew: an earlier node may have refused what it had no room
+    /// to write down as refused.
+    fn forget_answers_after(&mut self, position: Sequence) {
+        for (sequence, _) in self.numbered.clone().iter().filter(|(at, _)| *at > position) {
+            self.told(*sequence).map(core::mem::take);
+        }
+    }
+
+    /// Every send without an answer; nothing is left of the lane.
+    pub fn take_sends(&mut self) -> Vec<(RequestId, Outgoing)> {
+        let requests: Vec<RequestId> = self.entries.keys().copied().collect();
+        self.numbered.clear();
+        self.change_lane(LaneId(0), Sequence(0));
+        let mut sends = Vec::new();
+        for request in requests {
+            if matches!(self.entries.get(&request), Some(Entry::Send(_)))
+                && let Some(Entry::Send(send)) = self.take(request)
+            {
+                sends.push((request, send));
+            }
+        }
+        sends
     }
 
     /// What was said of the send with this number.
@@ -200,15 +255,11 @@ impl Outbox {
     }
 
     /// Everything without an answer, and whether it may have happened.
-    pub fn drain(&mut self) -> Vec<(RequestId, bool)> {
+    fn drain(&mut self) -> Vec<(RequestId, bool, Entry)> {
         self.numbered.clear();
         let never_next = self.never_next;
         let entries = core::mem::take(&mut self.entries);
-        entries
-            .into_iter()
-            .map(|(key, _)| key)
-            .map(|request| (request, request < never_next))
-            .collect()
+        entries.into_iter().map(|(request, entry)| (request, request < never_next, entry)).collect()
     }
 }
 
@@ -217,8 +268,7 @@ fn write_send(writer: &mut MessageWriter, send: &Outgoing, sequence: Sequence) {
     let Outgoing { refusals_seen, durability, .. } = *send;
     match &send.what {
         What::Send { queue, items } => {
-            let items = cbor::decode(items).unwrap_or_default();
-            writer.push(&Frame::Send { sequence, queue, refusals_seen, durability, items });
+            writer.push(&EncodedSend { sequence, queue, refusals_seen, durability, items });
         }
         What::Commit { writes, acks } => {
             let writes = cbor::decode(writes).unwrap_or_default();
@@ -267,9 +317,8 @@ impl Client {
         durability: Option<Durability>,
     ) -> Result<RequestId, Refused> {
         self.check_items(queue, items)?;
-        let mut encoded = Vec::new();
-        cbor::encode(items, &mut encoded);
-        self.put_out(What::Send { queue: queue.to_owned(), items: encoded }, durability)
+        let items = encode_items(items);
+        self.put_out(What::Send { queue: queue.to_owned(), items }, durability)
     }
 
     /// Whether the items may be sent to a queue of that name.
@@ -290,21 +339,22 @@ impl Client {
         what: What,
         durability: Option<Durability>,
     ) -> Result<RequestId, Refused> {
-        let bytes = what.bytes();
-        if bytes + SEND_HEAD_BYTES > self.limits.link_bytes_max as usize {
-            return Err(Refused::new(Code::TooLarge, "link_bytes_max"));
-        }
-        let request = self.requests.begin(bytes, &self.limits)?;
+        let request = self.begin_put_out(&what)?;
         let send = Outgoing {
-            what,
-            durability,
             refusals_seen: self.outbox.refusals_seen,
-            sequence: None,
-            told: Told::default(),
+            ..Outgoing::new(what, durability, self.now.mono)
         };
         self.outbox.entries.insert(request, Entry::Send(send));
         self.pump();
         Ok(request)
+    }
+
+    pub(super) fn begin_put_out(&mut self, what: &What) -> Result<RequestId, Refused> {
+        let bytes = what.bytes();
+        if bytes + SEND_HEAD_BYTES > self.limits.link_bytes_max as usize {
+            return Err(Refused::new(Code::TooLarge, "link_bytes_max"));
+        }
+        self.requests.begin(bytes, &self.limits)
     }
 
     pub(super) fn check_body(&self, body: &[u8], properties: Option<&[u8]>) -> Result<(), Refused> {
@@ -318,8 +368,10 @@ impl Client {
     }
 
     pub(super) fn pump(&mut self) {
-        if let Some(writer) = self.link.writer() {
-            self.outbox.pump(writer, self.limits.link_bytes_max as usize);
+        let Some(writer) = self.link.writer() else { return };
+        let waits = self.outbox.pump(writer, self.limits.link_bytes_max as usize, self.rules);
+        for request in waits.map(|first| self.outbox.number_kept(first)).unwrap_or_default() {
+            self.tell_keep(request);
         }
     }
 
@@ -328,23 +380,47 @@ impl Client {
         self.outbox.rewind(self.rules.resend_after_resume());
         if welcome.resumed {
             self.outbox.last = self.outbox.last.max(welcome.position);
+            self.outbox.forget_answers_after(welcome.position);
         } else {
             let confirmed = self.outbox.confirmed;
             if welcome.rolled_back {
-                self.events.push_back(Event::RolledBack { confirmed, position: welcome.position });
+                let position = welcome.kept.unwrap_or_default();
+                self.events.push_back(Event::RolledBack { confirmed, position });
             }
             for request in self.outbox.change_lane(welcome.lane, welcome.position) {
-                let told = self.outbox.take(request).map(Entry::into_told).unwrap_or_default();
-                match told.refused {
-                    Some(refused) => self.refuse_request(request, refused),
-                    None => {
-                        self.commit_refused(request, Code::Unavailable);
-                        self.fail(request, Refused::new(Code::Unavailable, "lane_lost"), true);
-                    }
-                }
+                let Some(Entry::Send(send)) = self.outbox.take(request) else { continue };
+                self.end_without_lane(request, send);
             }
         }
         self.pump();
+    }
+
+    fn end_without_lane(&mut self, request: RequestId, mut send: Outgoing) {
+        if let Some(refused) = send.told.refused.take() {
+            self.end_kept(request, &send, Some(refused.clone()), false);
+            return self.refuse_request(request, refused);
+        }
+        let lost = Refused::new(Code::Unavailable, LANE_LOST);
+        self.end_kept(request, &send, Some((lost.code, lost.reason.to_string())), true);
+        self.commit_refused(request, lost.code);
+        self.fail(request, lost, true);
+    }
+
+    /// The client is over: everything that was asked for in order ends, and whether it may have
+    /// happened all the same. What nobody waits for stays with whoever wrote it down.
+    pub(super) fn drain_sends(&mut self, code: Code) -> Vec<(RequestId, bool)> {
+        let mut ended = Vec::new();
+        for (request, transmitted, entry) in self.outbox.drain() {
+            let mut maybe_executed = transmitted;
+            if let Entry::Send(send) = &entry {
+                maybe_executed |= send.kept != Kept::No;
+                if self.requests.is_wanted(request) {
+                    self.end_kept(request, send, Some((code, String::new())), true);
+                }
+            }
+            ended.push((request, maybe_executed));
+        }
+        ended
     }
 
     /// Answers every send up to `position` that is out on this link. False if the node confirms
@@ -354,8 +430,10 @@ impl Client {
             return false;
         }
         let lane = self.outbox.lane;
-        while let Some((sequence, request, told)) = self.outbox.take_confirmed(position) {
-            let Told { refused, duplicates } = told;
+        while let Some((sequence, request, mut send)) = self.outbox.take_confirmed(position) {
+            let Told { refused, duplicates } = core::mem::take(&mut send.told);
+            self.confirmed_after(send.put_at);
+            self.end_kept(request, &send, refused.clone(), false);
             match refused {
                 // A full disk has no record of it, so it can't be told from a send that was lost.
                 Some(refused) => self.refuse_request(request, refused),

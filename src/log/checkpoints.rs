@@ -6,8 +6,9 @@ use core::ops::Range;
 use crate::id::{ChunkNumber, MessageNumber};
 use crate::log::journal::{Log, Sealed};
 use crate::log::manifest::LiveChunk;
+use crate::log::need::record_bytes;
 use crate::log::pieces::Run;
-use crate::log::{FORMAT, Record};
+use crate::log::{FORMAT, Place, Record};
 use crate::sorted::Set;
 use crate::store::Key;
 
@@ -46,6 +47,27 @@ impl Log {
     /// A checkpoint is not stored yet.
     pub const fn checkpoint_under_way(&self) -> bool {
         self.checkpoint_under_way
+    }
+
+    /// Counts a live message less. A chunk without one is deleted by the next checkpoint.
+    pub fn release(&mut self, place: Place, message_bytes: u32) {
+        self.chunks.release(place.chunk, message_bytes, self.durable);
+        self.released += record_bytes(message_bytes) as usize;
+    }
+
+    /// Counts a live message at another place.
+    pub fn relocate(&mut self, from: Place, to: Place, message_bytes: u32) {
+        self.chunks.retain(to.chunk, message_bytes);
+        self.chunks.release(from.chunk, message_bytes, self.durable);
+        self.moved = true;
+        if !self.config.rules.delete_by_checkpoint() {
+            self.deletes.push(Key::Chunk(from.chunk));
+        }
+    }
+
+    /// Whether the chunk is stored, as far as the manifest and the tail say.
+    pub fn has_chunk(&self, chunk: ChunkNumber) -> bool {
+        self.chunks.contains(chunk)
     }
 
     /// Chunks under the last checkpoint whose live messages are worth moving, so few that moving

@@ -150,6 +150,16 @@ pub fn records_of(bytes: &[u8]) -> Option<Vec<(Place, Record<'_>)>> {
     Some(records)
 }
 
+/// An intact chunk with these encoded records, and its checksum, for tests that make logs of their
+/// own.
+#[cfg(feature = "sim")]
+pub fn sealed(head: Head, records: &[u8]) -> (Vec<u8>, u64) {
+    let mut bytes = Filling::new().bytes;
+    bytes.extend_from_slice(records);
+    let checksum = seal(&mut bytes, head);
+    (bytes, checksum)
+}
+
 /// The record at an offset of an intact chunk, or of one that fills.
 pub fn record_at(bytes: &[u8], offset: u32) -> Option<Record<'_>> {
     let rest = bytes.get(usize::try_from(offset).ok()?..)?;

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 use crate::id::{ChunkNumber, Epoch, LogId, OpId};
 use crate::log::chunk::{self, Filling, Head};
 use crate::log::manifest::Manifest;
-use crate::log::need::record_bytes;
 use crate::log::pages::Pages;
 use crate::log::record::StoredMessage;
 use crate::log::reserve::{self, Reserve};
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
+use crate::marks::{Mark, mark};
 use crate::sorted::Map;
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
@@ -112,7 +112,7 @@ pub struct Log {
     /// Number of the last sealed chunk, and its checksum.
     pub(super) last: ChunkNumber,
     pub(super) last_hash: u64,
-    durable: ChunkNumber,
+    pub(super) durable: ChunkNumber,
     pub(super) sealed: VecDeque<Sealed>,
     commit: Option<Commit>,
     again: Option<Commit>,
@@ -132,7 +132,7 @@ pub struct Log {
     pub(super) checkpoint_bytes: usize,
     pub(super) checkpoint_under_way: bool,
     pub(super) pages: Pages,
-    deletes: Vec<Key>,
+    pub(super) deletes: Vec<Key>,
     pub(super) reserve: Reserve,
     /// A checkpoint is due if it gives back anything at all.
     pub(super) room_sought: bool,
@@ -181,7 +181,7 @@ impl Log {
 
     /// The chunk that holds the newest record: what a gated output waits for.
     pub fn appended(&self) -> ChunkNumber {
-        if self.filling.is_empty() { self.last } else { ChunkNumber(self.last.0 + 1) }
+        if self.filling.is_empty() { self.last } else { self.last.next() }
     }
 
     /// Everything up to here is stored.
@@ -215,7 +215,7 @@ impl Log {
         let before = self.filling.bytes.len();
         let offset = self.filling.append(record);
         self.growth += self.filling.bytes.len() - before;
-        Place { chunk: ChunkNumber(self.last.0 + 1), offset }
+        Place { chunk: self.last.next(), offset }
     }
 
     /// The filling chunk must survive the loss of power before anything of it is confirmed.
@@ -234,7 +234,7 @@ impl Log {
             return;
         }
         let mut filled = core::mem::replace(&mut self.filling, Filling::new());
-        let number = ChunkNumber(self.last.0 + 1);
+        let number = self.last.next();
         let epoch_counter = self.epoch.counter;
         let head = Head { number, epoch_counter, previous: self.last_hash };
         self.last_hash = chunk::seal(&mut filled.bytes, head);
@@ -329,7 +329,7 @@ impl Log {
 
     fn take_op(&mut self) -> OpId {
         let op = self.next_op;
-        self.next_op = OpId(op.0 + 1);
+        self.next_op = op.next();
         op
     }
 
@@ -379,6 +379,7 @@ impl Log {
             (StorageFault::Aborted, Aim::FreeReserve) if self.has_tries() => {}
             (StorageFault::Aborted, Aim::Chunks) if commit.tries < TRIES_MAX => {
                 commit.tries += 1;
+                mark(Mark::CommitAgain);
                 self.again = Some(commit);
             }
             (StorageFault::Quota, Aim::KeepReserve) => {
@@ -465,32 +466,19 @@ impl Log {
         self.chunks.retain(place.chunk, message_bytes);
     }
 
-    /// Counts a live message less. A chunk without one is deleted by the next checkpoint.
-    pub fn release(&mut self, place: Place, message_bytes: u32) {
-        self.chunks.release(place.chunk, message_bytes, self.durable);
-        self.released += record_bytes(message_bytes) as usize;
-    }
-
-    /// Counts a live message at another place.
-    pub fn relocate(&mut self, from: Place, to: Place, message_bytes: u32) {
-        self.chunks.retain(to.chunk, message_bytes);
-        self.chunks.release(from.chunk, message_bytes, self.durable);
-        self.moved = true;
-        if !self.config.rules.delete_by_checkpoint() {
-            self.deletes.push(Key::Chunk(from.chunk));
-        }
-    }
-
     /// The message at a place, unless its chunk has to be read first.
     pub fn message(&self, place: Place) -> Option<StoredMessage<'_>> {
-        let filling = place.chunk.0 == self.last.0 + 1;
+        let filling = place.chunk == self.last.next();
         let bytes = if filling { &self.filling.bytes } else { self.chunks.bytes(place.chunk)? };
         chunk::record_at(bytes, place.offset)?.stored()
     }
 
-    /// Reads a chunk back. Asking twice reads once.
+    /// Reads a chunk back, for a message of it that can't be had. Asking twice reads once.
     pub fn load(&mut self, chunk: ChunkNumber) {
-        if !self.reads.values().any(|(reading, _)| *reading == chunk) {
+        if self.chunks.bytes(chunk).is_some() {
+            // Whole, and no message is where one should be: a read would bring the same.
+            self.doubt(chunk);
+        } else if !self.reads.values().any(|(reading, _)| *reading == chunk) {
             self.wanted.get_or_insert_with(chunk, || 1);
         }
     }

@@ -15,10 +15,10 @@ mod reserve;
 mod residency;
 
 #[cfg(feature = "sim")]
-pub use chunk::records_of;
+pub use chunk::{Head, records_of, sealed};
 pub use journal::{Log, LogEvent};
 #[cfg(feature = "sim")]
-pub use manifest::Manifest;
+pub use manifest::{LiveChunk, Manifest, Page};
 pub use memory::MemoryStore;
 pub use record::{LeaseEnd, Place, Record, Removal};
 pub use recovery::{NewIdentity, Recovery, RecoveryFault};
@@ -45,6 +45,9 @@ pub struct LogConfig {
     pub resident_bytes_max: usize,
     pub checkpoint_bytes_min: usize,
     pub reserve_bytes: usize,
+    /// The death of a writer may leave its last chunk in part. Where it can't, a last chunk that is
+    /// not whole is damage like any other.
+    pub tears: bool,
     pub rules: Rules,
 }
 
@@ -58,6 +61,7 @@ impl LogConfig {
             resident_bytes_max: limits.resident_bytes_max as usize,
             checkpoint_bytes_min: limits.checkpoint_bytes_min as usize,
             reserve_bytes: limits.log_reserve_bytes as usize,
+            tears: true,
             rules,
         }
     }

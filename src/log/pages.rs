@@ -15,6 +15,7 @@ use crate::id::MessageNumber;
 use crate::log::Record;
 use crate::log::manifest::{Manifest, Page};
 use crate::log::pieces::{self, Pieces, Run};
+use crate::marks::{Mark, mark};
 use crate::sorted::Set;
 use crate::store::Key;
 
@@ -112,6 +113,7 @@ impl Pages {
         let before = self.open.len();
         cbor::encode(record, &mut self.open);
         if before > filling.head_bytes && self.open.len() > self.page_bytes_max {
+            mark(Mark::PieceSplit);
             let next = self.open.split_off(before);
             self.begin_run(number);
             self.open.extend_from_slice(&next);
@@ -124,6 +126,8 @@ impl Pages {
         let bytes = core::mem::take(&mut self.open);
         if bytes.len() > filling.head_bytes {
             self.written.push((filling.first, bytes));
+        } else {
+            mark(Mark::PieceEmptied);
         }
     }
 

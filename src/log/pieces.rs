@@ -6,6 +6,7 @@ use core::ops::Range;
 
 use crate::id::MessageNumber;
 use crate::log::manifest::Page;
+use crate::marks::{Mark, mark};
 use crate::sorted::Map;
 
 /// A piece is short if it fills less than one part in so many of a page.
@@ -36,6 +37,9 @@ pub fn runs(pieces: &Pieces, changed: &[Range<MessageNumber>], page_bytes_max: u
         let beside = changed(at.checked_sub(1)) || changed(Some(at + 1));
         let written = piece.changed || piece.short && beside;
         if written {
+            if !piece.changed {
+                mark(Mark::PieceMerged);
+            }
             match runs.last_mut().filter(|_| goes_on) {
                 Some(run) => run.push(piece.numbers.clone()),
                 None => runs.push(alloc::vec![piece.numbers.clone()]),

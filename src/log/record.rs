@@ -151,6 +151,8 @@ variants! {
             lane: LaneId,
             client: ClientId,
             position: Sequence,
+            /// The only user who may come as that client, if it came by a grant.
+            user: Option<&'a str>,
         },
         /// Numbers up to `position` are used up without a message: given up, or, with a code, the
         /// send `position` was refused, and is refused again if it comes again.

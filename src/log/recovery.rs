@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::cbor;
-use crate::id::{ChunkNumber, Epoch, LogId, OpId};
+use crate::id::{ChunkNumber, Epoch, LogId, NUMBERS_END, OpId};
 use crate::log::chunk::{self, Unusable};
 use crate::log::journal::{Log, Start};
 use crate::log::manifest::Manifest;
@@ -17,6 +17,7 @@ use crate::log::pieces::Pieces;
 use crate::log::reserve::{self, Reserve};
 use crate::log::residency::Residency;
 use crate::log::{LogConfig, Place, Record};
+use crate::marks::{Mark, mark};
 use crate::sorted::Set;
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Stored, Sync};
 
@@ -28,6 +29,9 @@ const READ_KEYS_MAX: usize = 1024;
 const READ_BYTES: usize = 4 << 20;
 /// Claims that may be lost to other nodes before this one gives up.
 const CLAIMS_MAX: u32 = 8;
+/// An epoch that was heard and is further above the stored one is not believed: no log sees as many
+/// starts, and the numbers must not come to their end.
+const LEAD_MAX: u64 = 1 << 32;
 /// Tries of one aborted operation.
 const TRIES_MAX: u32 = 4;
 
@@ -157,15 +161,18 @@ impl Recovery {
             Step::Done => return None,
         };
         let op = self.next_op;
-        self.next_op = OpId(op.0 + 1);
+        self.next_op = op.next();
         self.asked = Some(op);
         Some((op, action))
     }
 
     fn claim(&mut self) -> StorageAction {
         if self.own.is_none() {
-            let stored = self.fence.unwrap_or_default();
-            let counter = stored.counter.max(self.heard.counter).saturating_add(1);
+            let stored = self.fence.unwrap_or_default().counter;
+            // What was heard may be nonsense, and what is claimed stays in the store.
+            let heard =
+                Some(self.heard.counter).filter(|heard| heard.saturating_sub(stored) <= LEAD_MAX);
+            let counter = heard.unwrap_or(0).max(stored).saturating_add(1);
             self.epoch = Epoch { counter, incarnation: self.identity.incarnation };
         }
         let mut puts = Vec::new();
@@ -214,13 +221,23 @@ impl Recovery {
             (Step::Tail { next }, Stored::Values(values)) => self.read_tail(next, values, replay),
             (Step::Doubt(fault), Stored::Fence(fence)) => {
                 let fenced = RecoveryFault::Storage(StorageFault::Fenced);
-                return Err(if fence == Some(self.epoch) { fault } else { fenced });
+                if fence == Some(self.epoch) {
+                    return Err(fault);
+                }
+                mark(Mark::DoubtedWhileFenced);
+                return Err(fenced);
             }
             _ => return Err(RecoveryFault::Storage(StorageFault::Lost)),
         };
         match read {
             Ok(()) => self.skip_empty_steps(),
-            Err(fault) => self.step = Step::Doubt(fault),
+            Err(fault) => {
+                mark(match fault {
+                    RecoveryFault::Missing(_) => Mark::MissingChunk,
+                    _ => Mark::DamageFound,
+                });
+                self.step = Step::Doubt(fault);
+            }
         }
         Ok(self.step == Step::Done)
     }
@@ -233,6 +250,7 @@ impl Recovery {
         if fault == StorageFault::Fenced && self.own.is_none() && self.claims < CLAIMS_MAX {
             // Another node claimed between our look and our claim.
             self.claims += 1;
+            mark(Mark::ClaimLost);
             self.step = Step::Open;
             return Ok(());
         }
@@ -267,13 +285,19 @@ impl Recovery {
         let through = self.manifest.through;
         let stored: Set<ChunkNumber> = numbers.iter().copied().collect();
         let strict = self.config.rules.missing_chunk_detection();
-        for chunk in &self.manifest.chunks {
+        let covered = &self.manifest.chunks;
+        let ascend = covered.is_sorted_by(|a, b| a.number < b.number);
+        let ends = through.0.max(self.manifest.next_page) >= NUMBERS_END;
+        if ends || !ascend || covered.last().is_some_and(|last| last.number > through) {
+            return Err(RecoveryFault::Corrupt(ChunkNumber(0)));
+        }
+        for chunk in covered {
             if strict && !stored.contains(&chunk.number) {
                 return Err(RecoveryFault::Missing(chunk.number));
             }
             self.chunks.add_stored(chunk.number, chunk.bytes);
         }
-        let mut expected = ChunkNumber(through.0 + 1);
+        let mut expected = through.next();
         for number in stored {
             if Key::Chunk(number) == reserve::KEY && self.config.reserve_bytes > 0 {
                 self.reserve.keep();
@@ -285,7 +309,7 @@ impl Recovery {
                 return Err(RecoveryFault::Missing(expected));
             } else {
                 self.tail.push(number);
-                expected = ChunkNumber(number.0 + 1);
+                expected = number.next();
             }
         }
         self.last = through;
@@ -385,9 +409,12 @@ impl Recovery {
             Err(Unusable::NewerFormat) => return Err(RecoveryFault::UpgradeRequired),
             // Torn by the crash of the node that wrote it, so nobody was told of it. Its number
             // is used again, which overwrites it.
-            Err(Unusable::Damaged) if last && self.config.rules.torn_tail_cut() => return Ok(()),
-            Err(Unusable::Damaged) if last => (0, false),
-            Err(Unusable::Damaged) => return Err(corrupt),
+            Err(Unusable::Damaged) if !last || !self.config.tears => return Err(corrupt),
+            Err(Unusable::Damaged) if self.config.rules.torn_tail_cut() => {
+                mark(Mark::TornTailCut);
+                return Ok(());
+            }
+            Err(Unusable::Damaged) => (0, false),
         };
         let read = chunk::for_each_record(number, &bytes, replay);
         if read.is_err() && whole {

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::id::ChunkNumber;
+use crate::marks::{Mark, mark};
 use crate::store::Key;
 
 /// Where the placeholder is. A list of the stored chunks tells whether it is there.
@@ -70,13 +71,17 @@ impl Reserve {
     pub fn make_way(&mut self) -> bool {
         let held = self.standing == Standing::Held;
         if held {
+            mark(Mark::ReserveUsed);
             self.standing = Standing::Leaving;
         }
         held
     }
 
     /// It is stored.
-    pub const fn keep(&mut self) {
+    pub fn keep(&mut self) {
+        if self.is_full() {
+            mark(Mark::ReserveBack);
+        }
         self.standing = Standing::Held;
     }
 

@@ -7,13 +7,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::io::{Event, Input, Output};
-use crate::broker::{Broker, BrokerConfig, State, Volatile};
+use crate::broker::{Broker, BrokerConfig, Grant, State, Volatile};
 use crate::cron::{Offset, Offsets};
 use crate::error::Code;
-use crate::id::{ClientId, ConnId, Epoch, LogId, OpId};
+use crate::id::{ChunkNumber, ClientId, ConnId, Epoch, LogId, OpId};
 use crate::limits::Limits;
 use crate::log::{LogConfig, NewIdentity, Place, Record, Recovery, RecoveryFault};
-use crate::options::Durability;
+use crate::marks::{Mark, mark};
+use crate::options::{Durability, HostKind};
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::sorted::Map;
@@ -29,6 +30,10 @@ pub struct NodeConfig {
     pub rules: Rules,
     /// What the host's storage promises.
     pub storage: StorageReport,
+    /// Where it runs.
+    pub host: HostKind,
+    /// The storage may hold a write in part whose writer died. One that is atomic can't.
+    pub tears: bool,
     /// The highest epoch the host has heard of; the node takes a higher one.
     pub heard: Epoch,
 }
@@ -51,7 +56,8 @@ pub struct Node {
     next_conn: ConnId,
     state: NodeState,
     outputs: VecDeque<Output>,
-    /// The highest foreign epoch that made this node look at its fence.
+    /// The foreign epoch that last made this node look at its fence. Not the highest one: a claim
+    /// that no store bears out must not hide the next.
     suspected: Epoch,
     generation: u32,
     next_op: OpId,
@@ -88,6 +94,7 @@ struct Recovering {
 enum Held {
     Received { conn: ConnId, bytes: Vec<u8> },
     Heard { bytes: Vec<u8> },
+    Renewed { conn: ConnId, grant: Grant },
     Disconnected { conn: ConnId },
     Gone { client: ClientId },
     Present { clients: Vec<ClientId> },
@@ -131,10 +138,15 @@ impl Node {
 
     /// A new connection. While the node recovers, what comes on it is dropped: its client says
     /// Hello again.
-    pub fn accept(&mut self, _now: Now) -> ConnId {
+    pub fn accept(&mut self, now: Now) -> ConnId {
+        self.accept_granted(now, Grant::ALL)
+    }
+
+    /// A new connection that may do what is granted.
+    pub fn accept_granted(&mut self, _now: Now, grant: Grant) -> ConnId {
         match &mut self.state {
             NodeState::Serving(broker) | NodeState::Verifying { broker, .. } => {
-                let conn = broker.accept();
+                let conn = broker.accept_granted(grant);
                 self.next_conn = ConnId(conn.0 + 1);
                 conn
             }
@@ -144,6 +156,11 @@ impl Node {
                 conn
             }
         }
+    }
+
+    /// As `Input::Renewed`.
+    pub fn renew(&mut self, now: Now, conn: ConnId, grant: Grant) {
+        self.handle_input(now, Input::Renewed { conn, grant });
     }
 
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
@@ -159,8 +176,8 @@ impl Node {
         };
         let paused = now.mono.ms_since(self.last) > self.config.limits.pause_ms_max;
         self.last = self.last.max(now.mono);
-        if (paused || self.hears_of_successor(&input)) && self.config.storage.fenced {
-            self.start_verifying();
+        if paused || self.hears_of_successor(&input) {
+            self.suspect();
         }
         match &mut self.state {
             NodeState::Recovering(_) => self.recover(now, input),
@@ -170,17 +187,25 @@ impl Node {
         }
     }
 
-    /// Whether the input names an epoch above this node's and above those looked into before.
+    /// Whether the input names an epoch above this node's, other than the one looked into last.
     fn hears_of_successor(&mut self, input: &Input<'_>) -> bool {
         let (Input::Received { bytes, .. } | Input::Heard { bytes }) = input else { return false };
         let Ok(message) = Message::parse(bytes) else { return false };
         let named = message.envelope.epoch;
-        let known = self.epoch().unwrap_or_default().max(self.suspected);
-        if named <= known {
+        if named <= self.epoch().unwrap_or_default() || named == self.suspected {
             return false;
         }
+        mark(Mark::HeardOfSuccessor);
         self.suspected = named;
         true
+    }
+
+    /// Somebody may have changed what is stored: before anything else is handled or sent, the
+    /// fence has to say that this node is still the one.
+    pub fn suspect(&mut self) {
+        if self.config.storage.fenced {
+            self.start_verifying();
+        }
     }
 
     fn start_verifying(&mut self) {
@@ -200,6 +225,7 @@ impl Node {
             Input::Tick => return,
             Input::Received { conn, bytes } => Held::Received { conn, bytes: bytes.to_vec() },
             Input::Heard { bytes } => Held::Heard { bytes: bytes.to_vec() },
+            Input::Renewed { conn, grant } => Held::Renewed { conn, grant },
             Input::Disconnected { conn } => Held::Disconnected { conn },
             Input::Gone { client } => Held::Gone { client },
             Input::Present { clients } => Held::Present { clients: clients.to_vec() },
@@ -221,6 +247,7 @@ impl Node {
             }
             return;
         }
+        mark(Mark::HeldForFence);
         *held_bytes += bytes;
         held.push(kept);
     }
@@ -233,10 +260,12 @@ impl Node {
         };
         let ours = matches!(result, Ok(Stored::Fence(Some(fence))) if *fence == broker.epoch());
         if !ours {
+            mark(Mark::FoundFenced);
             let reason = if result.is_ok() { "fenced" } else { "fence unreadable" };
             self.over(Code::Unavailable, reason);
             return;
         }
+        mark(Mark::StillTheOne);
         broker.renew_leases(now);
         for input in &held {
             broker.handle_input(now, input.as_input());
@@ -262,14 +291,21 @@ impl Node {
     fn serve(&mut self, now: Now) {
         let state = core::mem::replace(&mut self.state, NodeState::Over);
         let NodeState::Recovering(recovered) = state else { return };
+        if !recovered.state.has_numbers_left() {
+            return self.recovery_failed(RecoveryFault::Corrupt(ChunkNumber(0)));
+        }
         let mut log = recovered.recovery.finish();
         for (_, entry) in recovered.state.live() {
+            if !log.has_chunk(entry.place.chunk) {
+                return self.recovery_failed(RecoveryFault::Missing(entry.place.chunk));
+            }
             log.retain(entry.place, entry.message_bytes());
         }
         let config = BrokerConfig {
             limits: self.config.limits.clone(),
             rules: self.config.rules,
             storage: self.config.storage,
+            host: self.config.host,
             storage_full: recovered.storage_full,
         };
         let rng = Rng::new(self.rng.seed());
@@ -358,6 +394,7 @@ impl Node {
                 _ => {}
             }
         }
+        mark(Mark::ReplayedInPlace);
         self.generation += 1;
         let recovering =
             Recovering::again(&self.config, &mut self.rng, own, broker.into_volatile());
@@ -371,6 +408,7 @@ impl Held {
         match self {
             Self::Received { conn, bytes } => Input::Received { conn: *conn, bytes },
             Self::Heard { bytes } => Input::Heard { bytes },
+            Self::Renewed { conn, grant } => Input::Renewed { conn: *conn, grant: grant.clone() },
             Self::Disconnected { conn } => Input::Disconnected { conn: *conn },
             Self::Gone { client } => Input::Gone { client: *client },
             Self::Present { clients } => Input::Present { clients },
@@ -410,7 +448,8 @@ fn log_config(config: &NodeConfig) -> LogConfig {
     let log = LogConfig::new(&config.limits, config.rules);
     // Memory that is kept for when there is none would only be missing before.
     let stored = config.storage.durability_max > Durability::Memory;
-    LogConfig { reserve_bytes: if stored { log.reserve_bytes } else { 0 }, ..log }
+    let reserve_bytes = if stored { log.reserve_bytes } else { 0 };
+    LogConfig { reserve_bytes, tears: config.tears, ..log }
 }
 
 fn identity(rng: &mut Rng) -> NewIdentity {

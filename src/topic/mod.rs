@@ -1,5 +1,6 @@
 //! Names, topics and filters: parsed once, valid for ever.
 
+mod cover;
 mod name;
 mod trie;
 

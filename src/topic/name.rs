@@ -87,6 +87,14 @@ impl Filter {
     pub fn is_system(&self) -> bool {
         self.words().next() == Some(SYSTEM)
     }
+
+    /// Whether it stands for this name, which may be no topic: a wildcard stands for no word that
+    /// only the node speaks under.
+    #[must_use]
+    pub fn stands_for(&self, name: &str) -> bool {
+        let is_system = name.split('.').next() == Some(SYSTEM);
+        is_system == self.is_system() && fits(&self.0, name)
+    }
 }
 
 /// Whether a name fits a filter, word by word: at most as many steps as the product of their words.

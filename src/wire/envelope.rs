@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 pub use crate::cbor::Malformed;
 use crate::cbor::{self, structure};
 use crate::id::{ClientId, Epoch, LinkNonce};
+use crate::limits::FRAME_LISTS_BYTES_MAX;
 use crate::wire::Frame;
 
 structure! {
     /// The head of every transport message.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct Envelope {
         /// The epoch of the node that sends, or that the sending client follows (zero before its
         /// first Welcome). A receiver that knows a higher one refuses a node's message.
@@ -22,6 +23,14 @@ structure! {
         /// everyone. A hole or a repeat ends the link, and the client resumes.
         pub position: u64,
     }
+}
+
+/// A transport message without a frame.
+#[must_use]
+pub fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    cbor::encode(envelope, &mut bytes);
+    bytes
 }
 
 /// A received transport message: its head is read, its frames are not.
@@ -39,6 +48,12 @@ impl<'a> Message<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (envelope, length) = cbor::decode_first(bytes)?;
         Ok(Self { envelope, frames: bytes.get(length..).unwrap_or_default() })
+    }
+
+    /// Whether there is no frame behind the head.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 
     /// The frames, in order. After the first `Malformed` there is nothing more.
@@ -71,7 +86,7 @@ impl<'a> Iterator for Frames<'a> {
 
 impl<'a> Frames<'a> {
     fn take_frame(&mut self) -> Result<Frame<'a>, Malformed> {
-        let (frame, length) = cbor::decode_first(self.rest)?;
+        let (frame, length) = cbor::decode_first_within(self.rest, FRAME_LISTS_BYTES_MAX)?;
         self.rest = self.rest.get(length..).unwrap_or_default();
         Ok(frame)
     }

@@ -1,6 +1,5 @@
 //! The closed list of frames. Unknown trailing fields are skipped; an unknown tag is a protocol
-//! error unless the peer's features say otherwise. Numbers and byte strings borrow from the
-//! transport message.
+//! error unless the peer's features say otherwise. Texts and byte strings borrow from the message.
 //!
 //! Every request is idempotent: a client sends what has no answer again after each resume, and
 //! the node answers it as if it had come once.
@@ -472,9 +471,10 @@ variants! {
             candidate: CandidateId,
             term: Term,
         },
-        /// N. The candidate's claim was refused: the role went to another.
+        /// N. The claim was refused: another leads, or a code says why it stands no more.
         44 => Depose {
             candidate: CandidateId,
+            refused: Option<Code>,
         },
         /// C. Leads no more and does not stand.
         45 => Resign {

@@ -4,6 +4,7 @@
 
 mod admin;
 mod death;
+pub mod encoded;
 pub mod envelope;
 pub mod fragment;
 pub mod frame;
@@ -20,6 +21,6 @@ pub use summary::Summary;
 pub use writer::MessageWriter;
 
 /// The newest protocol version this build speaks.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = if cfg!(feature = "next-version") { 2 } else { 1 };
 /// The oldest protocol version this build speaks.
-pub const VERSION_MIN: u16 = 1;
+pub const VERSION_MIN: u16 = if cfg!(feature = "next-version-only") { 2 } else { 1 };

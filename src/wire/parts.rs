@@ -164,6 +164,10 @@ structure! {
         pub storage: StorageReport,
         /// Bounds of the node that a client keeps to.
         pub body_bytes_max: u32,
+        /// Where the node runs; `None` if it is too old to tell.
+        pub host: Option<crate::options::HostKind>,
+        /// If it is `rolled_back`: the last send of the lane the client named that is not lost.
+        pub kept: Option<Sequence>,
     }
 }
 
@@ -231,7 +235,22 @@ impl Live<'_> {
     pub const fn first(&self) -> PublishNumber {
         PublishNumber(self.number.0.saturating_sub(self.index))
     }
+
+    /// Its place among those of its publisher, and nothing of what it says. No filter that clients
+    /// match themselves stands for the topic.
+    #[must_use]
+    pub const fn veiled(&self) -> Self {
+        Self { topic: VEIL, body: &[], properties: None, ..*self }
+    }
+
+    #[must_use]
+    pub fn is_veiled(&self) -> bool {
+        self.topic == VEIL && self.body.is_empty() && self.properties.is_none()
+    }
 }
+
+/// The topic of a live message that its reader may not see.
+const VEIL: &str = "$tabmq";
 
 variants! {
     /// What a consumer does with one delivery.

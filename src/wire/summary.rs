@@ -49,7 +49,9 @@ impl Display for Summary<'_> {
                 write!(out, "Stand {} {role} holds={:?}", candidate.0, holds.map(|term| term.0))
             }
             Frame::Lead { candidate, term } => write!(out, "Lead {} term={}", candidate.0, term.0),
-            Frame::Depose { candidate } => write!(out, "Depose {}", candidate.0),
+            Frame::Depose { candidate, refused } => {
+                write!(out, "Depose {} refused={refused:?}", candidate.0)
+            }
             Frame::Resign { candidate } => write!(out, "Resign {}", candidate.0),
             Frame::Redrive { request, redrive } => {
                 write!(out, "Redrive {} {}", request.0, redrive.queue.unwrap_or("?"))

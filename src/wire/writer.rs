@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::cbor;
+use crate::cbor::{self, Write};
 use crate::wire::envelope::{Envelope, encode_frame};
 use crate::wire::frame::Frame;
 
@@ -51,10 +51,10 @@ impl MessageWriter {
     }
 
     /// Appends one frame.
-    pub fn push(&mut self, frame: &Frame<'_>) {
+    pub fn push(&mut self, frame: &dyn Write) {
         let mut message = self.messages.pop_back().unwrap_or_default();
         let start = message.len();
-        encode_frame(frame, &mut message);
+        frame.write(&mut message);
         self.bytes += message.len() - start;
         if message.len() <= self.frames_bytes_max {
             self.messages.push_back(message);

@@ -1,3 +1,4 @@
+use tabmq::broker::Granting;
 use tabmq::broker::io::Input;
 use tabmq::error::Code;
 use tabmq::id::{CallId, MethodId, ServiceId};
@@ -5,6 +6,7 @@ use tabmq::limits::Limits;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{CallKey, Outcome};
 
+use crate::grants::grant;
 use crate::harness::{Bench, Peer, client};
 
 /// The node hands it on as it came.
@@ -320,4 +322,74 @@ fn a_result_that_was_lost_is_told_again_and_the_call_does_not_run_again() {
     bench.say(&mut caller, &[Frame::CallsDone { below: CallId(2) }]);
     call(&mut bench, &mut caller, 2, None);
     assert_eq!(dispatched(&mut bench, &server).len(), 1);
+}
+
+#[test]
+fn a_call_said_again_after_its_session_was_given_up_does_not_run_again() {
+    let mut bench = Bench::with(Limits { park_ms: 5000, ..Limits::default() });
+    let (mut caller, mut server) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 4);
+    call(&mut bench, &mut caller, 7, None);
+    let key = dispatched(&mut bench, &server)[0];
+    reply(&mut bench, &mut server, key);
+    let epoch = bench.node.epoch().map(|epoch| epoch.counter);
+    bench.input(Input::Disconnected { conn: caller.conn });
+    bench.pass_ms(20_000);
+    let mut caller = bench.dial(1, |hello| hello.fresh = false);
+    bench.frames(&caller);
+    call(&mut bench, &mut caller, 7, epoch);
+    assert_eq!(dispatched(&mut bench, &server), [], "it ran, and its answer was forgotten");
+    assert_eq!(bench.frames(&caller), [result(7, failed(Code::PeerLost, true))]);
+    // What is said for the first time runs, and what of that is said again is one call.
+    call(&mut bench, &mut caller, 8, None);
+    call(&mut bench, &mut caller, 8, epoch);
+    assert_eq!(dispatched(&mut bench, &server), [CallKey { caller: client(1), call: CallId(8) }]);
+    call(&mut bench, &mut caller, 9, epoch);
+    assert_eq!(dispatched(&mut bench, &server).len(), 1, "its first words were lost");
+}
+
+#[test]
+fn a_call_that_is_under_way_goes_on_though_its_grant_went() {
+    let mut bench = Bench::new();
+    let mut server = bench.join(1);
+    serve(&mut bench, &mut server, 4);
+    let granting = Granting { user: "ada", call: &["#"], ..Granting::default() };
+    let mut caller = bench.join_granted(2, grant(&granting));
+    call(&mut bench, &mut caller, 1, None);
+    let key = dispatched(&mut bench, &server)[0];
+    bench.node.renew(bench.now, caller.conn, grant(&Granting { call: &[], ..granting }));
+    let epoch = bench.node.epoch().map(|epoch| epoch.counter);
+    call(&mut bench, &mut caller, 1, epoch);
+    call(&mut bench, &mut caller, 2, epoch);
+    let outcome = Outcome::Failed { code: Code::NotAuthorized, maybe_executed: true };
+    assert_eq!(bench.frames(&caller), [Frame::CallResult { call: CallId(2), outcome }]);
+    let outcome = Outcome::Value(b"5");
+    bench.say(&mut server, &[Frame::Reply { key, outcome }]);
+    assert_eq!(bench.frames(&caller), [Frame::CallResult { call: CallId(1), outcome }]);
+}
+
+#[test]
+fn nobody_answers_a_call_in_doubt_whose_service_it_may_not_serve() {
+    let mut bench = Bench::new();
+    let (mut server, mut caller) = (bench.join(1), bench.join(2));
+    serve(&mut bench, &mut server, 4);
+    call(&mut bench, &mut caller, 1, None);
+    let key = dispatched(&mut bench, &server)[0];
+    let first_epoch = bench.node.epoch().map(|epoch| epoch.counter);
+    bench.restart();
+    bench.input(Input::Present { clients: &[client(1), client(2)] });
+    let granting = Granting { user: "eve", serve: &["other@1"], ..Granting::default() };
+    let nothing = grant(&Granting { serve: &[], ..granting });
+    let (mut thief, _) = bench.hello_granted(3, grant(&granting), |h| h.serving = vec![key]);
+    let (mut stranger, _) = bench.hello_granted(4, nothing, |h| h.serving = vec![key]);
+    let forged = Frame::Reply { key, outcome: Outcome::Value(b"forged") };
+    bench.say(&mut stranger, std::slice::from_ref(&forged));
+    let mut caller = bench.join(2);
+    call(&mut bench, &mut caller, 1, first_epoch);
+    bench.say(&mut thief, &[forged]);
+    assert_eq!(bench.frames(&caller), []);
+    let (mut server, _) = bench.hello(1, |hello| hello.serving = vec![key]);
+    let outcome = Outcome::Value(b"5");
+    bench.say(&mut server, &[Frame::Reply { key, outcome }]);
+    assert_eq!(bench.frames(&caller), [Frame::CallResult { call: CallId(1), outcome }]);
 }

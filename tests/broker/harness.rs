@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use tabmq::broker::Grant;
 use tabmq::broker::io::{Event, Input, Output};
 use tabmq::cron::{Offset, Offsets};
 use tabmq::id::{ClientId, ConnId, Epoch, LaneId, LinkNonce, LogId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::node::{Node, NodeConfig};
-use tabmq::options::Durability;
+use tabmq::options::{Durability, HostKind};
 use tabmq::rules::Rules;
 use tabmq::store::{StorageAction, StorageFault, Sync};
 use tabmq::time::{Instant, Now, UnixMillis};
@@ -251,7 +252,11 @@ impl Bench {
 
     /// A client says a Hello that `change` made.
     pub fn hello(&mut self, number: u8, change: impl FnOnce(&mut Hello<'_>)) -> (Peer, Welcome) {
-        let mut peer = self.dial(number, change);
+        let peer = self.dial(number, change);
+        self.welcomed(peer)
+    }
+
+    fn welcomed(&mut self, mut peer: Peer) -> (Peer, Welcome) {
         let mut frames = self.frames(&peer).into_iter();
         let Some(Frame::Welcome(welcome)) = frames.next() else {
             panic!("the first frame is a Welcome");
@@ -269,7 +274,17 @@ impl Bench {
     }
 
     pub fn dial_as(&mut self, id: ClientId, change: impl FnOnce(&mut Hello<'_>)) -> Peer {
-        let conn = self.node.accept(self.now);
+        self.dial_granted(id, Grant::ALL, change)
+    }
+
+    /// A client whose connection has that grant says Hello; nobody waits for the answer.
+    pub fn dial_granted(
+        &mut self,
+        id: ClientId,
+        grant: Grant,
+        change: impl FnOnce(&mut Hello<'_>),
+    ) -> Peer {
+        let conn = self.node.accept_granted(self.now, grant);
         let mut peer = Peer {
             id,
             conn,
@@ -283,6 +298,21 @@ impl Bench {
         change(&mut hello);
         self.say(&mut peer, &[Frame::Hello(hello)]);
         peer
+    }
+
+    /// A client joins whose connection has that grant.
+    pub fn join_granted(&mut self, number: u8, grant: Grant) -> Peer {
+        self.hello_granted(number, grant, |_| {}).0
+    }
+
+    pub fn hello_granted(
+        &mut self,
+        number: u8,
+        grant: Grant,
+        change: impl FnOnce(&mut Hello<'_>),
+    ) -> (Peer, Welcome) {
+        let peer = self.dial_granted(client(number), grant, change);
+        self.welcomed(peer)
     }
 
     pub fn say(&mut self, peer: &mut Peer, frames: &[Frame<'_>]) {
@@ -375,6 +405,8 @@ fn config(limits: &Limits) -> NodeConfig {
             fenced: true,
             durability_max: Durability::Strict,
         },
+        host: HostKind::Tab,
+        tears: true,
         heard: Epoch::default(),
     }
 }

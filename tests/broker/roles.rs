@@ -68,7 +68,7 @@ fn a_leader_that_does_not_come_back_is_replaced_after_settling() {
     assert!(replaced > term);
     let (mut first, _) = bench.hello(1, |hello| hello.terms = term.into_iter().collect());
     bench.say(&mut first, &[Frame::Stand { candidate: CANDIDATE, role: "sync", holds: term }]);
-    assert!(bench.frames(&first).contains(&Frame::Depose { candidate: CANDIDATE }));
+    assert!(bench.frames(&first).contains(&Frame::Depose { candidate: CANDIDATE, refused: None }));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tabmq::id::{Epoch, LaneId, Sequence};
 use tabmq::limits::Limits;
 use tabmq::wire::{Frame, Message};
 
-use crate::harness::{Bench, client, first_hello, item};
+use crate::harness::{Bench, Peer, client, first_hello, item};
 
 #[test]
 fn a_lane_is_stored_before_its_client_learns_of_it() {
@@ -92,7 +92,7 @@ fn a_lane_behind_what_was_confirmed_is_told_as_a_rollback() {
         hello.floor = Sequence(4);
     });
     assert!(welcome.rolled_back && !welcome.resumed);
-    assert_eq!(welcome.position, Sequence(0));
+    assert_eq!((welcome.position, welcome.kept), (Sequence(0), Some(Sequence(0))));
     assert_ne!(welcome.lane, lane);
 }
 
@@ -220,6 +220,48 @@ fn frames_longer_than_a_transport_message_arrive_whole() {
     assert_ne!(peer.lane, LaneId(0));
 }
 
+/// How many peers each list names that this one was told.
+fn lists_told(bench: &mut Bench, peer: &Peer) -> Vec<usize> {
+    let mut lists = Vec::new();
+    for bytes in bench.take_messages(peer) {
+        for frame in Message::parse(&bytes).unwrap().frames() {
+            if let Frame::Peers { peers } = frame.unwrap() {
+                lists.push(peers.len());
+            }
+        }
+    }
+    lists
+}
+
+#[test]
+fn peers_that_come_and_go_in_numbers_are_told_of_together() {
+    let mut bench = Bench::new();
+    let first = bench.join(1);
+    let others: Vec<Peer> = (2..=200).map(|number| bench.dial(number, |_| {})).collect();
+    bench.pass_ms(50);
+    for number in 3..=200 {
+        bench.input(Input::Gone { client: client(number) });
+    }
+    let told: usize = others.iter().map(|other| lists_told(&mut bench, other).len()).sum();
+    assert!(told <= 2 * others.len(), "{told} lists");
+    bench.pass_ms(50);
+    let lists = lists_told(&mut bench, &first);
+    assert_eq!(lists.last(), Some(&2), "the last change is told");
+    assert!(lists.len() <= 5, "{lists:?}");
+}
+
+#[test]
+fn what_a_peer_says_of_itself_has_a_bound() {
+    let mut bench = Bench::new();
+    let longest = bench.limits.headers_bytes_max as usize;
+    let (first, long) = (vec![0; longest], vec![0; longest + 1]);
+    let mut peer = bench.join(1);
+    bench.say(&mut peer, &[Frame::PeerInfo { peer: &first }]);
+    assert_eq!(bench.frames(&peer), []);
+    bench.say(&mut peer, &[Frame::PeerInfo { peer: &long }]);
+    assert_eq!(bench.frames(&peer), [Frame::Hangup { code: Code::TooLarge }]);
+}
+
 #[test]
 fn the_list_of_peers_is_told_once_for_all_that_came_while_the_disk_was_slow() {
     let mut bench = Bench::new();
@@ -229,13 +271,5 @@ fn the_list_of_peers_is_told_once_for_all_that_came_while_the_disk_was_slow() {
         bench.dial(number, |_| {});
     }
     bench.release_storage();
-    let mut lists = Vec::new();
-    for bytes in bench.take_messages(&first) {
-        for frame in Message::parse(&bytes).unwrap().frames() {
-            if let Frame::Peers { peers } = frame.unwrap() {
-                lists.push(peers.len());
-            }
-        }
-    }
-    assert_eq!(lists, [5]);
+    assert_eq!(lists_told(&mut bench, &first), [5]);
 }

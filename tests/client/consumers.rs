@@ -102,6 +102,23 @@ fn a_settlement_of_an_unknown_or_decided_lease_fails_at_once() {
 }
 
 #[test]
+fn a_settlement_without_an_answer_is_in_doubt_once_the_lane_is_lost() {
+    let (mut tab, _) = consuming();
+    let sent = settle(&mut tab, 1, Settlement::Ack { value: None });
+    tab.lose_link();
+    let late = settle(&mut tab, 2, Settlement::Ack { value: None });
+    tab.forget();
+    tab.welcome(Welcome { resumed: false, lane: LaneId(8), ..resumed_at(0) });
+    tab.forget();
+    tab.node(&[settled(1, Some(Code::StaleLease)), settled(2, Some(Code::StaleLease))]);
+    let events = tab.events();
+    assert!(matches!(events[0], Event::Failed {
+        request, code: Code::Unavailable, maybe_executed: true, ..
+    } if request == sent));
+    assert!(is_stale(&events[1], late), "it was never sent under the lane that is lost");
+}
+
+#[test]
 fn a_settlement_without_an_answer_is_sent_again() {
     let (mut tab, _) = consuming();
     let request = settle(&mut tab, 1, Settlement::Ack { value: None });

@@ -82,6 +82,8 @@ pub fn first_welcome() -> Welcome {
             durability_max: Durability::Strict,
         },
         body_bytes_max: 1 << 20,
+        host: None,
+        kept: None,
     }
 }
 

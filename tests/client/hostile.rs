@@ -14,7 +14,9 @@ use tabmq::wire::frame::{
 };
 use tabmq::wire::{Envelope, Frame};
 
-use crate::harness::{ME, OTHER, Tab, config, first_welcome, item, message, resumed_at};
+use crate::harness::{
+    LOG, ME, OTHER, Tab, config, epoch, first_welcome, item, message, resumed_at,
+};
 
 /// A small number, so that it often names something that exists.
 fn few(rng: &mut Rng) -> u64 {
@@ -127,7 +129,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
         25 => Frame::CallResult { call: CallId(few32(rng)), outcome: outcome(rng) },
         26 => Frame::CancelDispatch { key },
         27 => Frame::Lead { candidate: CandidateId(few32(rng)), term: Term(few(rng)) },
-        28 => Frame::Depose { candidate: CandidateId(few32(rng)) },
+        28 => Frame::Depose { candidate: CandidateId(few32(rng)), refused },
         29 => Frame::Peers { peers: vec![PeerEntry { client: OTHER, peer: b"p" }] },
         30 => Frame::Goodbye { park: false },
         _ => Frame::NewestNumbers {
@@ -256,4 +258,22 @@ fn no_bytes_break_the_client() {
         tab.input(Input::Heard { bytes: &bytes });
         tab.pass_ms(1000);
     }
+}
+
+#[test]
+fn a_claim_under_which_nobody_answers_is_believed_for_a_few_hellos_only() {
+    let claim = |tab: &mut Tab| tab.hear_node(epoch(u64::MAX), Frame::Announce { log: LOG });
+    let mut tab = Tab::open();
+    claim(&mut tab);
+    assert!(!tab.client.is_open(), "it looks for the new node");
+    tab.hello();
+    tab.welcome(resumed_at(0));
+    assert!(!tab.client.is_open(), "the node before is not taken for it");
+    tab.pass_ms(4000);
+    tab.welcome(resumed_at(0));
+    assert!(tab.client.is_open(), "the one that answers is the node");
+    claim(&mut tab);
+    assert!(tab.client.is_open(), "the same claim is not believed again");
+    tab.hear_node(epoch(2), Frame::Announce { log: LOG });
+    assert!(!tab.client.is_open(), "a node that came after is");
 }

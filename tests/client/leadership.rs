@@ -33,7 +33,7 @@ fn a_leader_goes_on_under_its_term_after_a_resume() {
 #[test]
 fn a_deposed_leader_stands_on() {
     let (mut tab, candidate) = leading();
-    tab.node(&[Frame::Depose { candidate }]);
+    tab.node(&[Frame::Depose { candidate, refused: None }]);
     assert_eq!(tab.events(), [Event::Deposed { candidate }]);
     tab.node(&[Frame::Lead { candidate, term: Term(5) }]);
     assert_eq!(tab.events(), [Event::Leading { candidate, term: Term(5) }]);
@@ -50,7 +50,7 @@ fn a_new_term_ends_the_old_one() {
 #[test]
 fn a_candidate_without_a_place_is_refused() {
     let (mut tab, candidate) = standing();
-    tab.node(&[Frame::Depose { candidate }]);
+    tab.node(&[Frame::Depose { candidate, refused: None }]);
     let handle = Handle::Candidate(candidate);
     assert_eq!(tab.events(), [Event::HandleRefused { handle, code: Code::Full }]);
     tab.lose_link();
@@ -76,6 +76,19 @@ fn resigning_without_a_link_is_told_on_the_next() {
     tab.welcome(resumed_at(0));
     let stand = Frame::Stand { candidate, role: "role", holds: Some(Term(3)) };
     assert_eq!(tab.frames(), [stand, Frame::Resign { candidate }]);
+    assert_eq!(tab.lose_link().terms, []);
+    tab.welcome(resumed_at(0));
+    assert_eq!(tab.frames(), []);
+}
+
+#[test]
+fn a_candidate_that_may_not_lead_stands_no_more() {
+    let (mut tab, candidate) = leading();
+    let refused = Some(Code::NotAuthorized);
+    tab.node(&[Frame::Depose { candidate, refused }]);
+    let handle = Handle::Candidate(candidate);
+    let ended = Event::HandleRefused { handle, code: Code::NotAuthorized };
+    assert_eq!(tab.events(), [Event::Deposed { candidate }, ended]);
     assert_eq!(tab.lose_link().terms, []);
     tab.welcome(resumed_at(0));
     assert_eq!(tab.frames(), []);

@@ -152,12 +152,14 @@ fn a_node_without_a_common_version_closes_the_client() {
 }
 
 #[test]
-fn a_client_that_is_hung_up_for_the_protocol_waits_before_it_dials() {
-    let mut tab = Tab::open();
-    tab.node(&[Frame::Hangup { code: Code::Protocol }]);
-    assert_eq!(tab.frames(), []);
-    tab.pass_ms(400);
-    tab.hello();
+fn a_client_that_would_be_hung_up_again_waits_before_it_dials() {
+    for code in [Code::Protocol, Code::NotAuthorized] {
+        let mut tab = Tab::open();
+        tab.node(&[Frame::Hangup { code }]);
+        assert_eq!(tab.frames(), []);
+        tab.pass_ms(400);
+        tab.hello();
+    }
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn what_was_asked_before_one_poll_travels_in_one_message() {
 
 fn kept(client: tabmq::id::ClientId) -> Keepsake {
     let (lane, position, call) = (LANE, Sequence(4), CallId(7));
-    Keepsake { client, log: Some(LOG), lane, position, call, published: None }
+    Keepsake { client, log: Some(LOG), lane, position, call, published: None, keeps: None }
 }
 
 #[test]

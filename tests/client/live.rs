@@ -116,6 +116,22 @@ fn bad_broadcasts_are_counted_and_ignored() {
 }
 
 #[test]
+fn what_is_veiled_is_counted_and_shown_to_nobody() {
+    let mut tab = subscribed();
+    subscribe(&mut tab, "#");
+    tab.hear(live(1).veiled());
+    tab.hear(live(3));
+    let (first, last) = (PublishNumber(2), PublishNumber(2));
+    assert_eq!(tab.frames(), [repair(2, 2)]);
+    let messages = vec![live(2).veiled()];
+    tab.node(&[Frame::Repaired { publisher: OTHER, first, last, messages }]);
+    assert_eq!(heard(&mut tab), [one(3), one(3)], "both subscriptions, and no gap");
+    assert_eq!(tab.client.bad_messages(), 0);
+    tab.hear(Live { topic: "$tabmq", ..live(4) });
+    assert_eq!(tab.client.bad_messages(), 1, "nobody but the node says anything on it");
+}
+
+#[test]
 fn a_hole_is_repaired_in_order() {
     let mut tab = subscribed();
     tab.hear(live(1));

@@ -1,4 +1,5 @@
 use tabmq::client::io::Event;
+use tabmq::error::Code;
 use tabmq::id::PublishNumber;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Live, Newest, Reached, Welcome};
@@ -35,6 +36,23 @@ fn a_publish_reaches_everyone_the_own_subscriptions_and_then_the_node() {
     let next = published(&mut tab);
     assert_eq!(next[0].number.0, lives[0].number.0 + 1);
     assert_eq!(next[0].index, 1);
+}
+
+#[test]
+fn what_is_too_long_for_the_node_fails_when_its_bound_is_known_and_holds_nothing_up() {
+    let mut tab = Tab::dialing(config());
+    let [long, short] = [&b"eleven byte"[..], b"short"].map(|body| publish(&mut tab, body));
+    published(&mut tab);
+    tab.welcome(Welcome { body_bytes_max: 10, ..first_welcome() });
+    let failed = |event: &Event| {
+        matches!(event, Event::Failed { request, code: Code::TooLarge, reason, .. }
+            if *request == long && reason == "body_bytes_max")
+    };
+    assert!(tab.events().iter().any(failed));
+    let lives = published(&mut tab);
+    assert_eq!(lives.iter().map(|live| live.body).collect::<Vec<_>>(), [b"short"]);
+    tab.node(&[Frame::Published { number: lives[0].number }]);
+    assert_eq!(tab.events(), [Event::Published { request: short }]);
 }
 
 #[test]

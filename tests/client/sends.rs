@@ -144,12 +144,14 @@ fn a_lost_lane_puts_sent_ones_in_doubt_and_numbers_the_others_anew() {
 fn a_rollback_is_told() {
     let mut tab = Tab::open();
     send(&mut tab, b"a");
-    tab.node(&[Frame::Sent { position: Sequence(1) }]);
-    assert_eq!(tab.lose_link().confirmed, Sequence(1));
+    send(&mut tab, b"b");
+    tab.node(&[Frame::Sent { position: Sequence(2) }]);
+    assert_eq!(tab.lose_link().confirmed, Sequence(2));
     tab.forget();
-    tab.welcome(Welcome { lane: LaneId(8), rolled_back: true, ..first_welcome() });
+    let kept = Some(Sequence(1));
+    tab.welcome(Welcome { lane: LaneId(8), rolled_back: true, kept, ..first_welcome() });
     let events = tab.events();
-    let (confirmed, position) = (Sequence(1), Sequence(0));
+    let (confirmed, position) = (Sequence(2), Sequence(1));
     assert_eq!(events[1], Event::RolledBack { confirmed, position });
     tab.forget();
     assert_eq!(tab.lose_link().confirmed, Sequence(0));
@@ -290,6 +292,22 @@ fn sends_end_in_their_order_whatever_comes_of_each() {
     assert_eq!(events[0], sent(requests[0], 1));
     assert!(failed(requests[1], Code::Full, false)(&events[1]));
     assert_eq!(events[2], sent(requests[2], 3));
+}
+
+#[test]
+fn a_refusal_that_no_node_could_write_down_is_forgotten_when_the_send_goes_out_again() {
+    let mut tab = Tab::open();
+    let requests = [send(&mut tab, b"a"), send(&mut tab, b"b")];
+    for sequence in [Sequence(1), Sequence(2)] {
+        tab.node(&[Frame::SendRefused { sequence, code: Code::Storage, reason: "quota" }]);
+    }
+    tab.lose_link();
+    tab.forget();
+    tab.welcome(resumed_at(1));
+    tab.node(&[Frame::Sent { position: Sequence(2) }]);
+    let events = tab.events();
+    assert!(failed(requests[0], Code::Storage, false)(&events[1]), "what a node has as refused");
+    assert_eq!(events[2], sent(requests[1], 2), "what the next one stored");
 }
 
 #[test]

@@ -7,11 +7,11 @@ use tabmq::broker::io as node_io;
 use tabmq::client::io::{Event, Input, Keepsake, Output};
 use tabmq::client::{Client, ClientConfig};
 use tabmq::cron::Offsets;
-use tabmq::id::{ClientId, ConnId, Epoch, LinkNonce, OpId};
+use tabmq::id::{ClientId, ConnId, Epoch, LinkNonce, OpId, RequestId};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::node::{Node, NodeConfig};
-use tabmq::options::Durability;
+use tabmq::options::{Durability, HostKind};
 use tabmq::rng::Rng;
 use tabmq::rules::Rules;
 use tabmq::store::StorageAction;
@@ -28,6 +28,21 @@ enum Travelling {
     /// To the node and every tab but the one that said it.
     ToAll(Option<ClientId>, Vec<u8>),
     Storage(OpId, StorageAction),
+    Shelf(ClientId, ShelfAction),
+}
+
+/// What a tab does to what is written down of its sends.
+enum ShelfAction {
+    Keep(RequestId, Vec<u8>),
+    LetGo(RequestId),
+}
+
+/// How fast what is written down is stored, beside what else travels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShelfPace {
+    First,
+    InTurn,
+    Last,
 }
 
 pub struct World {
@@ -46,6 +61,13 @@ pub struct World {
     pub chaos: Option<(Rng, u64, u64)>,
     pub limits: Limits,
     starts: u8,
+    /// What is written down of the sends of each client, by its order.
+    pub shelf: BTreeMap<ClientId, BTreeMap<u32, Vec<u8>>>,
+    pub pace: ShelfPace,
+    /// The place of each request on the shelf; of the clients that live.
+    places: BTreeMap<(ClientId, RequestId), u32>,
+    /// The tab that dies at this step.
+    pub die_at: Option<(u64, ClientId)>,
 }
 
 pub fn id(number: u8) -> ClientId {
@@ -56,7 +78,14 @@ fn node(limits: &Limits, start: u8, now: Now) -> Node {
     let storage =
         StorageReport { persistent: true, fenced: true, durability_max: Durability::Strict };
     let heard = Epoch::default();
-    let config = NodeConfig { limits: limits.clone(), rules: Rules::ON, storage, heard };
+    let config = NodeConfig {
+        limits: limits.clone(),
+        rules: Rules::ON,
+        storage,
+        host: HostKind::Tab,
+        tears: true,
+        heard,
+    };
     Node::new(config, [start; 32], now)
 }
 
@@ -81,6 +110,10 @@ impl World {
             chaos: None,
             limits,
             starts: 1,
+            shelf: BTreeMap::new(),
+            pace: ShelfPace::InTurn,
+            places: BTreeMap::new(),
+            die_at: None,
         };
         world.drain_node();
         world.run();
@@ -162,7 +195,10 @@ impl World {
         if kill {
             return self.kill_node();
         }
-        let Some(travelling) = self.travelling.pop_front() else { return };
+        if let Some((_, tab)) = self.die_at.filter(|(at, _)| *at == self.steps) {
+            return self.lose_tab(tab);
+        }
+        let Some(travelling) = self.next_travelling() else { return };
         if lose && !matches!(travelling, Travelling::Storage(..)) {
             return;
         }
@@ -186,7 +222,70 @@ impl World {
                 self.node.handle_input(self.now, node_io::Input::Stored { op, result });
                 self.drain_node();
             }
+            Travelling::Shelf(tab, action) => self.perform_shelf(tab, action),
         }
+    }
+
+    fn next_travelling(&mut self) -> Option<Travelling> {
+        let is_shelf = |travelling: &Travelling| matches!(travelling, Travelling::Shelf(..));
+        let place = match self.pace {
+            ShelfPace::InTurn => None,
+            ShelfPace::First => self.travelling.iter().position(is_shelf),
+            ShelfPace::Last => self.travelling.iter().position(|one| !is_shelf(one)),
+        };
+        self.travelling.remove(place.unwrap_or(0))
+    }
+
+    /// The tab dies without a word. What it had not stored is lost, what it had posted arrives.
+    fn lose_tab(&mut self, tab: ClientId) {
+        self.tabs.remove(&tab);
+        self.travelling.retain(|one| !matches!(one, Travelling::Shelf(of, _) if *of == tab));
+        self.places.retain(|(of, _), _| *of != tab);
+    }
+
+    fn perform_shelf(&mut self, tab: ClientId, action: ShelfAction) {
+        let shelf = self.shelf.entry(tab).or_default();
+        match action {
+            ShelfAction::Keep(request, send) => {
+                let next = self.places.values().max().map_or(0, |last| last + 1);
+                let place = *self.places.entry((tab, request)).or_insert(next);
+                shelf.insert(place, send);
+                if let Some(client) = self.tabs.get_mut(&tab) {
+                    client.kept(self.now, request);
+                    self.drain_tab(tab);
+                }
+            }
+            ShelfAction::LetGo(request) => {
+                if let Some(place) = self.places.get(&(tab, request)) {
+                    shelf.remove(place);
+                }
+            }
+        }
+    }
+
+    /// A client that goes on as one that is dead, if that has left anything.
+    pub fn sweep(&mut self, dead: ClientId) -> bool {
+        let left = self.shelf.get(&dead).cloned().unwrap_or_default();
+        if left.is_empty() {
+            return false;
+        }
+        self.starts += 1;
+        let config = ClientConfig {
+            client: dead,
+            keepsake: None,
+            peer: Vec::new(),
+            limits: self.limits.clone(),
+            rules: Rules::ON,
+        };
+        let mut client = Client::new(config, [self.starts; 32], self.now);
+        for (place, send) in left {
+            let request = client.take_up(self.now, &send, false).expect("taken up");
+            self.places.insert((dead, request), place);
+        }
+        client.keep_sends(self.now);
+        self.tabs.insert(dead, client);
+        self.drain_tab(dead);
+        true
     }
 
     /// Whether this step loses what travels, and whether it kills the node.
@@ -235,7 +334,18 @@ impl World {
                 Output::Broadcast { bytes } => {
                     self.travelling.push_back(Travelling::ToAll(Some(tab), bytes));
                 }
-                Output::Event(event) => self.events.entry(tab).or_default().push(event),
+                Output::Event(event) => {
+                    let action = match &event {
+                        Event::Keep { request, send } => {
+                            Some(ShelfAction::Keep(*request, send.clone()))
+                        }
+                        Event::LetGo { request, .. } => Some(ShelfAction::LetGo(*request)),
+                        _ => None,
+                    };
+                    let travelling = action.map(|action| Travelling::Shelf(tab, action));
+                    self.travelling.extend(travelling);
+                    self.events.entry(tab).or_default().push(event);
+                }
                 Output::Idle { wake_at } => return wake_at,
             }
         }

@@ -1,7 +1,14 @@
 //! What is stored is not what was written.
 
-use tabmq::id::{ChunkNumber, Epoch, MessageNumber};
-use tabmq::log::{LogConfig, MemoryStore, Recovery, RecoveryFault};
+use tabmq::broker::State;
+use tabmq::id::{
+    ChunkNumber, ClientId, Epoch, LaneId, LeaseNumber, MessageNumber, QueueId, Sequence, Term,
+};
+use tabmq::limits::Limits;
+use tabmq::log::{
+    LogConfig, LogEvent, Manifest, MemoryStore, Place, Record, Recovery, RecoveryFault,
+};
+use tabmq::options::QueueOptions;
 use tabmq::rules::Rules;
 use tabmq::store::Key;
 use xxhash_rust::xxh64::xxh64;
@@ -272,4 +279,57 @@ fn after_the_next_checkpoint_only_the_new_place_is() {
     assert_eq!(fault(&bench, |_| {}), None);
     let gone = fault(&bench, |store| drop(store.values_mut().remove(&Key::Chunk(to))));
     assert_eq!(gone, Some(RecoveryFault::Missing(to)));
+}
+
+#[test]
+fn a_place_without_a_message_is_corruption_and_is_read_once() {
+    let mut bench = stored(false);
+    let place = Place { offset: 1, chunk: ChunkNumber(3) };
+    assert!(bench.log.message(place).is_none());
+    bench.log.load(place.chunk);
+    let events = bench.drain();
+    assert!(events.contains(&LogEvent::Unreadable(ChunkNumber(3))), "{events:?}");
+}
+
+#[test]
+fn a_manifest_that_covers_what_comes_after_it_is_corruption() {
+    let bench = stored(true);
+    let broken = |change: fn(&mut Manifest)| {
+        fault(&bench, |store| {
+            let bytes = store.values_mut().get_mut(&Key::Manifest).unwrap();
+            let mut manifest = Manifest::decode(bytes).unwrap();
+            change(&mut manifest);
+            *bytes = manifest.encode();
+        })
+    };
+    let corrupt = Some(RecoveryFault::Corrupt(ChunkNumber(0)));
+    assert_eq!(broken(|_| {}), None);
+    assert_eq!(broken(|manifest| manifest.chunks.reverse()), corrupt);
+    assert_eq!(broken(|manifest| manifest.chunks[1].number.0 += 2), corrupt);
+    assert_eq!(broken(|manifest| manifest.through.0 = u64::MAX), corrupt);
+    assert_eq!(broken(|manifest| manifest.next_page = u64::MAX), corrupt);
+}
+
+#[test]
+fn a_record_of_the_last_number_leaves_a_log_without_numbers() {
+    let limits = Limits::DEFAULTS;
+    let (queue, lane) = (QueueId(1), LaneId(1));
+    let left = |record: Record<'_>| {
+        let mut state = State::new(&limits);
+        state.apply(Place::default(), &record);
+        state.has_numbers_left()
+    };
+    let declared = |queue| {
+        left(Record::Declared { queue, name: "q", options: QueueOptions::default(), owner: None })
+    };
+    let counters = |queue, lane, message| {
+        let (lease, term) = (LeaseNumber(1), Term(1));
+        left(Record::Counters { queue, lane, message: MessageNumber(message), lease, term })
+    };
+    assert!(declared(QueueId(7)) && counters(queue, lane, 7));
+    assert!(!declared(QueueId(u32::MAX)));
+    assert!(!counters(queue, LaneId(u64::MAX), 7));
+    assert!(!counters(queue, lane, u64::MAX));
+    let (client, position, user) = (ClientId([1; 16]), Sequence(0), None);
+    assert!(!left(Record::LaneOpened { lane: LaneId(u64::MAX), client, position, user }));
 }

@@ -47,6 +47,7 @@ fn the_claim_is_strict_and_above_the_store_and_what_was_heard() {
     let (log, _) = recover(&mut store, 2).unwrap();
     assert_eq!((log.epoch().counter, log.id()), (2, identity(1).log), "the id stays");
     let last = Epoch { counter: u64::MAX, incarnation: 0 };
+    *store.fence_mut() = Some(last);
     let recovery = Recovery::new(config(), identity(3), last);
     assert_eq!(recover_with(&mut store, recovery).unwrap().0.epoch().counter, u64::MAX);
 }
@@ -205,4 +206,24 @@ fn answers_that_nobody_waits_for_change_nothing() {
     let wrong = recovery.poll_storage().unwrap().0;
     let outcome = recovery.handle_stored(wrong, Ok(Stored::Fence(None)), &mut |_, _| {});
     assert_eq!(outcome, Err(RecoveryFault::Storage(StorageFault::Lost)), "not an answer to this");
+}
+
+#[test]
+fn an_epoch_that_is_far_above_the_stored_one_is_not_taken_for_one() {
+    let claimed = |heard: u64| {
+        let mut store = MemoryStore::default();
+        *store.fence_mut() = Some(Epoch { counter: 7, incarnation: 1 });
+        let heard = Epoch { counter: heard, incarnation: 1 };
+        let mut recovery = Recovery::new(config(), identity(2), heard);
+        while let Some((op, action)) = recovery.poll_storage() {
+            let result = store.perform(&action);
+            recovery.handle_stored(op, result, &mut |_, _| {}).unwrap();
+        }
+        store.fence_mut().unwrap().counter
+    };
+    assert_eq!(claimed(3), 8);
+    assert_eq!(claimed(20), 21);
+    assert_eq!(claimed(7 + (1 << 32)), 8 + (1 << 32));
+    assert_eq!(claimed(8 + (1 << 32)), 8);
+    assert_eq!(claimed(u64::MAX), 8);
 }

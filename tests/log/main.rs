@@ -9,3 +9,4 @@ mod harness;
 mod records;
 mod reserve;
 mod running;
+mod steps;

@@ -166,7 +166,7 @@ fn redrives() -> Vec<Record<'static>> {
 fn lanes_and_roles() -> Vec<Record<'static>> {
     let refused = Some(Code::Full);
     vec![
-        Record::LaneOpened { lane: LANE, client: CLIENT, position: POSITION },
+        Record::LaneOpened { lane: LANE, client: CLIENT, position: POSITION, user: None },
         Record::LaneVoid { lane: LANE, position: POSITION, refused: None },
         Record::LaneVoid { lane: LANE, position: POSITION, refused },
         Record::LaneClosed { lane: LANE },

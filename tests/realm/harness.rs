@@ -9,12 +9,14 @@ use tabmq::error::Code;
 use tabmq::id::{ClientId, Epoch, OpId};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
-use tabmq::options::Durability;
+use tabmq::options::{Durability, HostKind};
 use tabmq::rules::Rules;
-use tabmq::store::StorageAction;
+use tabmq::store::{Key, StorageAction};
 use tabmq::time::{Instant, Now, UnixMillis};
 use tabmq::web::hosting::Tenure;
-use tabmq::web::realm::{Effect, Fact, Notice, Realm, RealmConfig};
+use tabmq::web::io::{Effect, Fact, Notice};
+use tabmq::web::realm::{NodeAt, Realm, RealmConfig};
+use tabmq::web::worker::{Part, WorkerNews};
 use tabmq::wire::frame::{Item, StorageReport};
 
 const REPORT: StorageReport =
@@ -24,6 +26,7 @@ const REPORT: StorageReport =
 struct Page {
     realm: Realm,
     client: ClientId,
+    has_client: bool,
     tenure: Tenure,
     /// Its process is stopped: facts wait, and no timer fires.
     stopped: bool,
@@ -35,9 +38,15 @@ struct Page {
     ready: bool,
     confirmed: usize,
     errors: Vec<&'static str>,
+    /// How often its worker was to take the lock.
+    asked: usize,
     /// With which codes its requests failed, and its client ended.
     failed: Vec<Code>,
     ended: Option<Code>,
+    /// How many confirmed sends it was told to be gone.
+    rolled_back: u64,
+    /// How many it had, when it was told that the log is gone.
+    cleared: Option<u64>,
 }
 
 pub struct World {
@@ -51,15 +60,20 @@ pub struct World {
 impl World {
     /// Pages that start together, the first one at the head of the line.
     pub fn start(count: u8) -> Self {
-        Self::start_as(count, false)
+        Self::start_as(&vec![Part::Whole; usize::from(count)], false)
     }
 
     /// A realm beside which none can host, as with files.
     pub fn start_alone() -> Self {
-        Self::start_as(1, true)
+        Self::start_as(&[Part::Whole], true)
     }
 
-    fn start_as(count: u8, alone: bool) -> Self {
+    /// Pages and workers, the first one at the head of the line.
+    pub fn start_parts(parts: &[Part]) -> Self {
+        Self::start_as(parts, false)
+    }
+
+    fn start_as(parts: &[Part], alone: bool) -> Self {
         let now = Now { mono: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
         let mut world = Self {
             now,
@@ -68,10 +82,10 @@ impl World {
             holder: None,
             line: VecDeque::new(),
         };
-        for number in 0..count {
-            world.pages.push(page(number, now, alone));
+        for (number, part) in (0..).zip(parts) {
+            world.pages.push(page(number, now, *part, alone));
         }
-        for page in 0..usize::from(count) {
+        for page in 0..parts.len() {
             world.pages[page].realm.start(now);
             world.perform(page);
         }
@@ -129,14 +143,92 @@ impl World {
         *fence = fence.map(|epoch| Epoch { counter: epoch.counter + 1, incarnation: 0 });
     }
 
+    /// The browser drops what is stored, and with it the connection of the host.
+    pub fn clear_storage(&mut self) {
+        self.store = MemoryStore::default();
+        self.lose_connection();
+    }
+
+    /// The connection of the host breaks.
+    pub fn lose_connection(&mut self) {
+        if let Some(page) = self.holder {
+            let tenure = self.pages[page].tenure;
+            self.tell(page, Fact::ConnectionLost { tenure });
+        }
+    }
+
+    /// Changes the last byte of the newest chunk.
+    pub fn damage_newest(&mut self) {
+        let values = self.store.values_mut();
+        let chunk = values.keys().rfind(|key| matches!(key, Key::Chunk(_))).copied();
+        let bytes = chunk.and_then(|chunk| values.get_mut(&chunk)).expect("a chunk");
+        *bytes.last_mut().expect("it is not empty") ^= 1;
+    }
+
+    /// The current host is gone, as if its page had died.
+    pub fn kill_host(&mut self) {
+        if let Some(page) = self.holder {
+            self.tell(page, Fact::KillNode);
+        }
+    }
+
     /// With which codes requests of the page failed, and its client ended.
     pub fn ends(&self, page: usize) -> (&[Code], Option<Code>) {
         (&self.pages[page].failed, self.pages[page].ended)
     }
 
+    /// A further realm, at the end of the line. Returns its number.
+    pub fn add(&mut self, part: Part) -> usize {
+        let added = self.pages.len();
+        let number = u8::try_from(added).expect("a few pages");
+        self.pages.push(page(number, self.now, part, false));
+        self.pages[added].realm.start(self.now);
+        self.perform(added);
+        added
+    }
+
+    /// Tells a page of its worker.
+    pub fn tell_of_worker(&mut self, page: usize, news: WorkerNews) {
+        self.tell(page, Fact::Worker(news));
+    }
+
+    /// How often the worker of the page was to take the lock.
+    pub fn asked(&self, page: usize) -> usize {
+        self.pages[page].asked
+    }
+
+    /// The worker takes the lock by force.
+    pub fn steal(&mut self, worker: usize) {
+        self.pages[worker].realm.steal_lock();
+        self.perform(worker);
+    }
+
+    /// The process of the realm is gone.
+    pub fn kill(&mut self, page: usize) {
+        self.pages[page].stopped = true;
+        self.pages[page].listens = false;
+        self.release_lock(page);
+    }
+
+    /// Closes the bus of the realm.
+    pub fn close(&mut self, page: usize) {
+        self.pages[page].realm.close(self.now, false);
+        self.perform(page);
+    }
+
     /// The last that happened to the page, as text.
     pub fn trace(&self, page: usize) -> Vec<String> {
         self.pages[page].realm.trace_lines()
+    }
+
+    /// How many confirmed sends the page was told to be gone.
+    pub fn rolled_back(&self, page: usize) -> u64 {
+        self.pages[page].rolled_back
+    }
+
+    /// How many confirmed sends the page had, if it was told that the log is gone.
+    pub fn cleared(&self, page: usize) -> Option<u64> {
+        self.pages[page].cleared
     }
 
     /// Which page has the lock.
@@ -219,16 +311,29 @@ impl World {
             Effect::EndHosting => self.pages[page].listens = false,
             Effect::Perform { tenure, op, action } => self.store(page, tenure, op, &action),
             Effect::ListPresent(tenure) => {
-                let clients = self.pages.iter().map(|page| page.client).collect();
+                let living = self.pages.iter().filter(|page| page.has_client);
+                let clients = living.map(|page| page.client).collect();
                 self.tell(page, Fact::Present { tenure, clients });
             }
             Effect::Tell(Notice::Client(Event::Ready { .. })) => self.pages[page].ready = true,
             Effect::Tell(Notice::Client(Event::Sent { .. })) => self.pages[page].confirmed += 1,
+            Effect::Tell(Notice::Client(Event::Cleared { confirmed })) => {
+                self.pages[page].cleared = Some(confirmed.0);
+            }
+            Effect::Tell(Notice::Client(Event::RolledBack { confirmed, position })) => {
+                self.pages[page].rolled_back += confirmed.0 - position.0;
+            }
             Effect::Tell(Notice::Client(Event::Failed { code, .. })) => {
                 self.pages[page].failed.push(code);
             }
             Effect::Tell(Notice::Client(Event::Closed { code })) => {
                 self.pages[page].ended = Some(code);
+            }
+            Effect::Tell(Notice::WorkerMustHost) => self.pages[page].asked += 1,
+            Effect::Tell(Notice::WaitsAgain) => {
+                for other in self.pages.iter_mut().filter(|other| other.has_client) {
+                    other.facts.push_back(Fact::Worker(WorkerNews::Up));
+                }
             }
             Effect::Tell(Notice::Error { reason, .. }) => self.pages[page].errors.push(reason),
             _ => {}
@@ -254,7 +359,10 @@ impl World {
     }
 
     fn request_lock(&mut self, page: usize, steal: bool) {
+        // A request takes back the one before it, with what came of that.
         self.line.retain(|waiting| *waiting != page);
+        self.holder = self.holder.filter(|holder| *holder != page);
+        self.pages[page].facts.retain(|fact| !matches!(fact, Fact::LockGranted));
         if !steal {
             self.line.push_back(page);
         } else if let Some(robbed) = self.holder.replace(page) {
@@ -280,7 +388,7 @@ impl World {
     }
 }
 
-fn page(number: u8, now: Now, alone: bool) -> Page {
+fn page(number: u8, now: Now, part: Part, alone: bool) -> Page {
     let client = ClientId([number + 1; 16]);
     let limits = Limits::default();
     let config = ClientConfig {
@@ -291,10 +399,21 @@ fn page(number: u8, now: Now, alone: bool) -> Page {
         rules: Rules::ON,
     };
     let core = Client::new(config, [number + 1; 32], now);
-    let config = RealmConfig { client, limits, visible: true, persistent: true, alone };
+    let config = RealmConfig {
+        client,
+        limits,
+        visible: true,
+        part,
+        node_at: NodeAt::Device,
+        kind: HostKind::Tab,
+        persistent: true,
+        alone,
+        guest: false,
+    };
     Page {
         realm: Realm::new(config, core, [number + 101; 32]),
         client,
+        has_client: part != Part::Worker,
         tenure: Tenure::default(),
         stopped: false,
         facts: VecDeque::new(),
@@ -303,7 +422,10 @@ fn page(number: u8, now: Now, alone: bool) -> Page {
         ready: false,
         confirmed: 0,
         errors: Vec::new(),
+        asked: 0,
         failed: Vec::new(),
         ended: None,
+        rolled_back: 0,
+        cleared: None,
     }
 }

@@ -126,3 +126,48 @@ fn a_host_that_is_alone_is_over_when_its_storage_fails_again_and_again() {
     world.pass_ms(120_000);
     assert_eq!((world.host(), world.begun(0)), (None, 3));
 }
+
+#[test]
+fn a_storage_that_is_cleared_under_an_idle_host_is_noticed_and_told() {
+    let mut world = World::start(2);
+    for page in [0, 1] {
+        world.send(page);
+    }
+    world.pass_ms(1000);
+    let begun = world.begun(0) + world.begun(1);
+    world.clear_storage();
+    world.pass_ms(1000);
+    assert_eq!(world.begun(0) + world.begun(1), begun + 1, "one node more");
+    for page in [0, 1] {
+        assert_eq!(world.cleared(page), Some(1), "each had one send confirmed");
+        assert_eq!(world.rolled_back(page), 0);
+        assert_eq!(world.errors(page), [""; 0]);
+        world.send(page);
+    }
+    world.pass_ms(1000);
+    assert_eq!((world.confirmed(0), world.confirmed(1)), (2, 2));
+}
+
+#[test]
+fn a_connection_that_is_lost_and_found_again_changes_nothing() {
+    let mut world = World::start(2);
+    world.pass_ms(1000);
+    for _ in 0..3 {
+        world.lose_connection();
+        world.send(1);
+        world.pass_ms(100);
+    }
+    assert_eq!((world.begun(0), world.begun(1)), (1, 0), "the same node goes on");
+    assert_eq!((world.confirmed(1), world.rolled_back(1)), (3, 0));
+}
+
+#[test]
+fn a_host_whose_storage_is_atomic_takes_damage_at_the_end_for_damage() {
+    let mut world = World::start(1);
+    world.send(0);
+    world.pass_ms(1000);
+    world.damage_newest();
+    world.kill_host();
+    world.pass_ms(1000);
+    assert_eq!(world.errors(0), ["corruption"]);
+}

@@ -3,3 +3,7 @@
 
 mod harness;
 mod hosting;
+mod hub;
+mod hub_grants;
+mod hub_world;
+mod workers;

@@ -6,8 +6,8 @@ use tabmq::id::{
     PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use tabmq::options::{
-    Backoff, ConsumeOptions, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions,
-    Rate, Slow,
+    Backoff, ConsumeOptions, DeadLetter, Durability, HostKind, OnFailure, Order, Overflow,
+    QueueOptions, Rate, Slow,
 };
 use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
@@ -242,7 +242,14 @@ impl<'a> Dice<'a> {
                 durability_max: self.durability(),
             },
             body_bytes_max: self.short(),
+            host: self.maybe(Self::host),
+            kept: self.flag().then(|| Sequence(self.number())),
         }
+    }
+
+    fn host(&mut self) -> HostKind {
+        let kinds = [HostKind::Tab, HostKind::Inline, HostKind::SharedWorker, HostKind::Worker];
+        kinds[self.number() as usize % kinds.len()]
     }
 
     fn queue_state(&mut self, request: RequestId) -> Frame<'a> {
@@ -315,7 +322,10 @@ impl<'a> Dice<'a> {
                 holds: self.maybe(|dice| Term(dice.number())),
             },
             43 => Frame::Lead { candidate: CandidateId(self.short()), term: Term(self.number()) },
-            44 => Frame::Depose { candidate: CandidateId(self.short()) },
+            44 => Frame::Depose {
+                candidate: CandidateId(self.short()),
+                refused: self.maybe(Self::code),
+            },
             45 => Frame::Resign { candidate: CandidateId(self.short()) },
             46 => Frame::PeerInfo { peer: self.bytes() },
             47 => Frame::Peers {

@@ -16,7 +16,7 @@ use tabmq::id::{
     CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
     MessageNumber, MethodId, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
-use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, QueueOptions};
+use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, HostKind, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::{
@@ -105,6 +105,8 @@ fn link() -> Vec<Golden> {
         stale: vec![LeaseNumber(12)],
         storage,
         body_bytes_max: 1 << 20,
+        host: Some(HostKind::SharedWorker),
+        kept: None,
     };
     vec![
         ("hello", "a client's first Hello", Frame::Hello(hello)),
@@ -140,6 +142,7 @@ fn live() -> Vec<Golden> {
             "of a new run: no message of it came before",
             Frame::Publish(Live { index: 0, ..LIVE }),
         ),
+        ("publish-veiled", "one that its reader may not see", Frame::Publish(LIVE.veiled())),
         ("published", "heard up to 7", Frame::Published { number: PublishNumber(7) }),
         (
             "join-group",
@@ -338,7 +341,12 @@ fn role() -> Vec<Golden> {
             Frame::Stand { candidate, role: "cron", holds: Some(Term(2)) },
         ),
         ("lead", "", Frame::Lead { candidate, term: Term(2) }),
-        ("depose", "", Frame::Depose { candidate }),
+        ("depose", "", Frame::Depose { candidate, refused: None }),
+        (
+            "depose-refused",
+            "the grant of the link does not cover the role",
+            Frame::Depose { candidate, refused: Some(Code::NotAuthorized) },
+        ),
         ("resign", "", Frame::Resign { candidate }),
     ]
 }

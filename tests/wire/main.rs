@@ -16,6 +16,7 @@ use frames::{Dice, Pool};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tabmq::id::{LeaseNumber, RequestId};
+use tabmq::limits::{FRAME_LISTS_BYTES_MAX, Limits};
 use tabmq::options::{DeadLetter, QueueOptions};
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::Settlement;
@@ -70,7 +71,7 @@ proptest! {
         // Absent optional fields at the end are left out, so a newer peer writes them as null
         // before it writes what this version does not know.
         const NULL: &[u8] = &[0xf6];
-        const UNKNOWN: &[u8] = &[0x82, 0xa1, 0x01, 0x61, b'x', 0x9f, 0x18, 0x20, 0xff];
+        const UNKNOWN: &[u8] = &[0x82, 0xa1, 0x01, 0x61, b'x', 0x81, 0xc1, 0x18, 0x20];
         let mut dice = Dice::new(seed, &pool);
         for tag in (1..=TAG_MAX).filter(|tag| *tag != 8) {
             let frame = dice.frame(tag).unwrap();
@@ -167,4 +168,30 @@ fn a_list_that_claims_to_be_endless_takes_no_memory() {
     // Peers with 2^32 entries, and none of them there.
     let bytes = [0x82, 0x18, 47, 0x9b, 0, 0, 0, 1, 0, 0, 0, 0];
     assert_eq!(decode_frame(&bytes), Err(Malformed));
+}
+
+#[test]
+fn what_is_skipped_has_a_length() {
+    let ping = |unknown: &[u8]| [&[0x83, 4, 1], unknown].concat();
+    assert_eq!(decode_frame(&ping(&[0x82, 0xa1, 1, 2, 0x80])), Ok(Frame::Ping { nonce: 1 }));
+    for unknown in [&[0x9f, 0xff][..], &[0xbf, 0xff], &[0x82, 0x9f, 0xff, 0], &[0xff]] {
+        assert_eq!(decode_frame(&ping(unknown)), Err(Malformed), "{unknown:x?}");
+    }
+    let endless = [0x9b, 255, 255, 255, 255, 255, 255, 255, 255];
+    assert_eq!(decode_frame(&ping(&[&endless[..], &endless].concat())), Err(Malformed));
+}
+
+#[test]
+fn a_list_that_takes_much_more_memory_than_bytes_is_malformed() {
+    let send_of = |count: u32| {
+        let mut bytes = vec![0x86, 12, 1, 0x61, b'q', 0, 0xf6, 0x9a];
+        bytes.extend(count.to_be_bytes());
+        bytes.extend((0..count).flat_map(|_| [0x81, 0x40]));
+        bytes
+    };
+    let item_bytes = size_of::<tabmq::wire::frame::Item<'_>>();
+    let most = u32::try_from(FRAME_LISTS_BYTES_MAX / item_bytes).unwrap();
+    assert!(most > 10 * Limits::DEFAULTS.batch_items_max);
+    assert!(decode_frame(&send_of(most)).is_ok());
+    assert_eq!(decode_frame(&send_of(most + 1)), Err(Malformed));
 }
