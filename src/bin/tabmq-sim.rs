@@ -1,7 +1,10 @@
 //! Runs the simulator: `cargo xtask sim` calls it.
 //!
 //! Options, checked by the caller: `--seeds N`, `--from SEED`, `--jobs J`, `--rules-off`, or
-//! `--seed S` to replay one seed and print everything that happens.
+//! `--seed S` to replay one seed and print everything that happens. A replay may go without a rule
+//! (`--without RULE`) and with less in it (`--steps N`, `--tabs N`, `--no-fault KIND`); `--shrink`
+//! looks for the least that still fails. `--inputs N` and `--fault KIND=PER_MILLE` change what the
+//! seed would plan.
 
 use std::env;
 use std::io::{IsTerminal, stderr};
@@ -12,9 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use tabmq::marks::Mark;
 use tabmq::rules::Rules;
+use tabmq::sim::change::Change;
 use tabmq::sim::check::Violation;
-use tabmq::sim::run::{self, SEEDS, SeedReport, Totals};
+use tabmq::sim::cut::{self, Cut};
+use tabmq::sim::fault::Fault;
+use tabmq::sim::run::{self, Run, SEEDS, SeedReport, Totals, Watch};
 
 #[derive(Debug)]
 struct Options {
@@ -24,12 +31,17 @@ struct Options {
     seed: Option<u64>,
     rules_off: bool,
     without: Option<String>,
+    cut: Cut,
+    change: Change,
+    shrink: bool,
 }
 
 fn main() -> ExitCode {
     let options = parse(env::args().skip(1));
-    if let Some(seed) = options.seed {
-        return replay(seed, &options);
+    match options.seed {
+        Some(seed) if options.shrink => return shrink(seed, &options),
+        Some(seed) => return replay(seed, &options),
+        None => {}
     }
     let (mut passed, mut failed) = run_seeds(&options);
     if options.rules_off {
@@ -42,8 +54,17 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Options {
-    let mut options =
-        Options { seeds: SEEDS, from: 1, jobs: 2, seed: None, rules_off: false, without: None };
+    let mut options = Options {
+        seeds: SEEDS,
+        from: 1,
+        jobs: 2,
+        seed: None,
+        rules_off: false,
+        without: None,
+        cut: Cut::default(),
+        change: Change::default(),
+        shrink: false,
+    };
     while let Some(name) = arguments.next() {
         let mut number = || {
             let value = arguments.next().unwrap_or_default();
@@ -56,19 +77,63 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Options {
             "--seed" => options.seed = Some(number()),
             "--rules-off" => options.rules_off = true,
             "--without" => options.without = arguments.next(),
+            "--shrink" => options.shrink = true,
+            "--steps" => options.cut.steps_max = Some(number()),
+            "--tabs" => options.cut.tabs_max = usize::try_from(number()).ok(),
+            "--no-fault" => {
+                let kind = arguments.next().unwrap_or_default();
+                let fault = Fault::named(&kind);
+                options.cut.faults.push(fault.unwrap_or_else(|| panic!("no fault {kind:?}")));
+            }
+            "--inputs" => options.change.inputs_min = Some(number()),
+            "--fault" => {
+                let text = arguments.next().unwrap_or_default();
+                let chance = chance_of(&text);
+                let chance = chance.unwrap_or_else(|| panic!("no KIND=PER_MILLE: {text:?}"));
+                options.change.chances.push(chance);
+            }
             _ => panic!("there is no option {name}"),
         }
     }
     options
 }
 
-/// One seed, with everything that happens.
-fn replay(seed: u64, options: &Options) -> ExitCode {
-    let rules = match &options.without {
+fn chance_of(text: &str) -> Option<(Fault, u32)> {
+    let (kind, per_mille) = text.split_once('=')?;
+    let (fault, per_mille) = (Fault::named(kind)?, per_mille.parse().ok()?);
+    let fits = !fault.follows() && per_mille <= fault.per().per_mille_max();
+    fits.then_some((fault, per_mille))
+}
+
+fn rules_of(options: &Options) -> Rules {
+    match &options.without {
         Some(name) => Rules::without(name).unwrap_or_else(|| panic!("there is no rule {name}")),
         None => Rules::ON,
+    }
+}
+
+/// The least of a seed that fails as the whole of it does.
+fn shrink(seed: u64, options: &Options) -> ExitCode {
+    let Some(shrunk) = cut::shrink(seed, rules_of(options), |run| guarded(run, run::run)) else {
+        println!("seed {seed} does not fail");
+        return ExitCode::SUCCESS;
     };
-    let report = run::run_seed(seed, rules, true);
+    let report = shrunk.report;
+    let without = options.without.as_deref().map(|name| format!(" --without {name}"));
+    let without = without.unwrap_or_default();
+    if let Some(violation) = &report.violation {
+        println!("{}: {}", violation.checker, violation.what);
+    }
+    println!("{} steps, {} tabs", report.steps, report.tabs);
+    println!("replay: cargo xtask sim --seed {seed}{without}{}", shrunk.cut.options());
+    ExitCode::FAILURE
+}
+
+/// One seed, with everything that happens.
+fn replay(seed: u64, options: &Options) -> ExitCode {
+    let (rules, watch) = (rules_of(options), Watch::Everything);
+    let Options { cut, change, .. } = options;
+    let report = run::run(&Run { seed, rules, watch, cut: cut.clone(), change: change.clone() });
     for line in &report.trace {
         println!("{line}");
     }
@@ -117,41 +182,53 @@ fn show_progress(done: u64, count: u64) {
 fn run_seeds(options: &Options) -> (u64, u64) {
     let started = Instant::now();
     let reports = spread(options.jobs, options.seeds, |number| {
-        guarded(options.from + number, Rules::ON, run::run_seed_twice)
+        let change = options.change.clone();
+        guarded(&Run { change, ..Run::of(options.from + number) }, run::run_twice)
     });
-    let seconds = started.elapsed().as_secs_f64();
     let mut totals = Totals::ZERO;
     let mut failures = 0;
     for report in &reports {
         totals.add_all(&report.totals);
         if let Some(violation) = &report.violation {
             failures += 1;
-            print_failure(report.seed, violation, None);
+            print_failure(report.seed, violation, &options.change.options());
         }
     }
     print_totals(&totals);
-    let speed = options.seeds as f64 / seconds;
-    println!("{} seeds, each twice, {speed:.1} seeds per second", options.seeds);
+    let tenths = u128::from(options.seeds) * 10_000 / started.elapsed().as_millis().max(1);
+    let speed = format!("{}.{} seeds per second", tenths / 10, tenths % 10);
+    println!("{} seeds, each twice, {speed}", options.seeds);
     let mut passed = options.seeds - failures;
-    if options.seeds >= SEEDS {
-        let rare = run::rare_faults(&totals);
-        for (fault, count) in &rare {
-            println!("fault {} occurred {count} times, too rarely", fault.text());
-        }
-        passed += u64::from(rare.is_empty());
-        failures += rare.len() as u64;
+    if options.seeds >= SEEDS && options.change == Change::default() {
+        let missing = missing(&totals);
+        passed += u64::from(missing == 0);
+        failures += missing;
     }
     (passed, failures)
 }
 
+/// Names what a whole run has to meet and did not.
+fn missing(totals: &Totals) -> u64 {
+    let rare = run::rare_faults(totals);
+    for (fault, count) in &rare {
+        println!("fault {} occurred {count} times, too rarely", fault.text());
+    }
+    let missed = run::marks_missed(totals);
+    for mark in &missed {
+        println!("mark {} was never reached", mark.text());
+    }
+    (rare.len() + missed.len()) as u64
+}
+
 /// A panic is a failure of its seed like any other.
-fn guarded(seed: u64, rules: Rules, run: fn(u64, Rules) -> SeedReport) -> SeedReport {
-    catch_unwind(AssertUnwindSafe(|| run(seed, rules))).unwrap_or_else(|panic| {
+fn guarded(run: &Run, how: fn(&Run) -> SeedReport) -> SeedReport {
+    catch_unwind(AssertUnwindSafe(|| how(run))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("");
         let violation = Violation { checker: "no-panic", what: text.to_string() };
         let (totals, trace) = (Totals::ZERO, Vec::new());
-        SeedReport { seed, violation: Some(violation), hash: 0, totals, trace }
+        let (seed, violation) = (run.seed, Some(violation));
+        SeedReport { seed, violation, hash: 0, steps: 0, tabs: 0, virtual_ms: 0, totals, trace }
     })
 }
 
@@ -160,9 +237,8 @@ fn switch_rules_off(options: &Options) -> (u64, u64) {
     let outcomes = spread(options.jobs, Rules::NAMES.len() as u64, |number| {
         let name = Rules::NAMES[usize::try_from(number).unwrap_or(0)];
         let rules = Rules::without(name).expect("the name is from the list");
-        let once = |seed, rules| run::run_seed(seed, rules, false);
         let caught = (0..SEEDS)
-            .map(|seed| guarded(options.from + seed, rules, once))
+            .map(|seed| guarded(&Run { rules, ..Run::of(options.from + seed) }, run::run))
             .find(|report| report.violation.is_some());
         (name, caught)
     });
@@ -171,7 +247,7 @@ fn switch_rules_off(options: &Options) -> (u64, u64) {
         match caught.and_then(|report| Some((report.seed, report.violation?))) {
             Some((seed, violation)) => {
                 println!("without {name}: {} notices at seed {seed}", violation.checker);
-                print_failure(seed, &violation, Some(name));
+                print_failure(seed, &violation, &format!(" --without {name}"));
             }
             None => {
                 missed += 1;
@@ -182,16 +258,21 @@ fn switch_rules_off(options: &Options) -> (u64, u64) {
     (Rules::NAMES.len() as u64 - missed, missed)
 }
 
-fn print_failure(seed: u64, violation: &Violation, without: Option<&str>) {
-    let without = without.map(|name| format!(" --without {name}")).unwrap_or_default();
+fn print_failure(seed: u64, violation: &Violation, changes: &str) {
     println!("  seed {seed}: {}: {}", violation.checker, violation.what);
-    println!("    replay: cargo xtask sim --seed {seed}{without}");
+    println!("    replay: cargo xtask sim --seed {seed}{changes}");
 }
 
 fn print_totals(totals: &Totals) {
-    for fault in tabmq::sim::fault::Fault::ALL {
+    println!("faults:");
+    for fault in Fault::ALL {
         println!("{:>10} {}", totals.faults.of(*fault), fault.text());
     }
+    println!("rare paths:");
+    for (mark, count) in Mark::ALL.iter().zip(totals.marks) {
+        println!("{count:>10} {}", mark.text());
+    }
+    println!("checked:");
     for (name, sum) in totals.named() {
         println!("{sum:>10} {name}");
     }

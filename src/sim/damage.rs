@@ -15,12 +15,14 @@ use crate::limits::Limits;
 use crate::log::record::Decision;
 use crate::log::{Manifest, MemoryStore, records_of};
 use crate::node::{Node, NodeConfig};
+use crate::options::HostKind;
 use crate::rules::Rules;
 use crate::sim::check::{Violation, violated};
 use crate::sim::dice::Dice;
 use crate::sim::difference::difference;
 use crate::sim::fault::{Fault, FaultCounts};
 use crate::sim::model::Model;
+use crate::sim::plan::Plan;
 use crate::sim::prepared::Fate;
 use crate::sim::world::STORAGE;
 use crate::store::Key;
@@ -31,11 +33,25 @@ const REFUSED: &str = "damage-is-refused";
 /// More outputs than any recovery has.
 const OUTPUTS_MAX: usize = 100_000;
 
+/// What is done to copies of the disk after the run.
+#[derive(Clone, Copy, Debug)]
+pub struct DamagePlan {
+    pub chunk_missing: bool,
+    pub bit_flipped: bool,
+}
+
 /// Starts a node over a store that fails in nothing. Gives the node that serves, or why none does.
 fn recover(mut store: MemoryStore, limits: &Limits, rules: Rules) -> Result<Node, String> {
     let now = Now { mono: Instant(0), unix: UnixMillis(0) };
     let heard = Epoch::default();
-    let config = NodeConfig { limits: limits.clone(), rules, storage: STORAGE, heard };
+    let config = NodeConfig {
+        limits: limits.clone(),
+        rules,
+        storage: STORAGE,
+        host: HostKind::Tab,
+        tears: true,
+        heard,
+    };
     let mut node = Node::new(config, [1; 32], now);
     for _ in 0..OUTPUTS_MAX {
         match node.poll_output() {
@@ -110,18 +126,18 @@ fn bodies_are_there(store: &MemoryStore, model: &Model, state: &State) -> Result
 /// If a node serves over a damaged log.
 pub fn is_refused(
     store: &MemoryStore,
-    limits: &Limits,
+    plan: &Plan,
     rules: Rules,
     dice: &mut Dice,
     faults: &mut FaultCounts,
 ) -> Result<(), Violation> {
+    let Plan { limits, damage, .. } = plan;
     let mut damaged = store.clone();
     let Needed { pages, chunks, tail } = needed(&mut damaged);
     let needed: Vec<ChunkNumber> = chunks.into_iter().chain(tail.iter().copied()).collect();
-    if !needed.is_empty() {
+    if damage.chunk_missing && !needed.is_empty() && faults.occurs(Fault::ChunkMissing) {
         let chunk = *dice.choose(&needed);
         damaged.values_mut().remove(&Key::Chunk(chunk));
-        faults.add(Fault::ChunkMissing);
         if recover(damaged, limits, rules).is_ok() {
             return violated(REFUSED, format!("a node serves without chunk {}", chunk.0));
         }
@@ -129,9 +145,8 @@ pub fn is_refused(
     let mut damaged = store.clone();
     let pages = pages.into_iter().map(Key::Page);
     let read: Vec<Key> = pages.chain(tail.into_iter().map(Key::Chunk)).collect();
-    if !read.is_empty() {
+    if damage.bit_flipped && !read.is_empty() && faults.occurs(Fault::BitFlipped) {
         let key = *dice.choose(&read);
-        faults.add(Fault::BitFlipped);
         if let Some(bytes) = damaged.values_mut().get_mut(&key) {
             let bit = dice.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);

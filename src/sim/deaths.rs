@@ -88,13 +88,11 @@ impl Model {
             return self.replace(id, number);
         }
         let too_many_of_key = self.leaves_its_key(id, number);
-        let waiting = self.messages.iter().filter(|(_, message)| {
-            message.queue == id && matches!(message.whereabouts, Whereabouts::Waiting { .. })
-        });
+        let waiting = self.living().filter(|(_, message)| message.queue == id && message.waits());
         let (count, bytes, oldest) =
             waiting.fold((0, 0, None), |(count, bytes, oldest), (n, m)| {
                 let ready = m.whereabouts == Whereabouts::Waiting { due_at: None };
-                (count + 1, bytes + m.body_bytes, oldest.or_else(|| ready.then_some(*n)))
+                (count + 1, bytes + m.body_bytes, oldest.or_else(|| ready.then_some(n)))
             });
         let Some((queue, message)) = self.queues.get(&id).zip(self.messages.get_mut(&number))
         else {
@@ -217,16 +215,10 @@ impl Model {
     }
 
     /// Whether one more message of that length is within the limits of the queue.
-    fn has_room(&self, queue: QueueId, bytes_more: u64) -> bool {
-        let here = |message: &&Message| {
-            let left = matches!(message.whereabouts, Whereabouts::Acked | Whereabouts::Discarded);
-            message.queue == queue && !left
-        };
-        let (count, bytes) = self
-            .messages
-            .values()
-            .filter(here)
-            .fold((0, 0), |(count, bytes), message| (count + 1, bytes + message.body_bytes));
+    pub(super) fn has_room(&self, queue: QueueId, bytes_more: u64) -> bool {
+        let here = self.living().filter(|(_, message)| message.queue == queue);
+        let (count, bytes) =
+            here.fold((0, 0), |(count, bytes), (_, m)| (count + 1, bytes + m.body_bytes));
         self.queues.get(&queue).is_some_and(|target| {
             target.options.messages_max.is_none_or(|max| count < max)
                 && target.options.bytes_max.is_none_or(|max| bytes + bytes_more <= max)

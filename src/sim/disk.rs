@@ -157,8 +157,7 @@ impl Disk {
     }
 
     fn latency(&mut self, faults: &mut FaultCounts) -> Micros {
-        if self.dice.chance(self.plan.slow) {
-            faults.add(Fault::WriteSlow);
+        if self.dice.chance(self.plan.slow) && faults.occurs(Fault::WriteSlow) {
             return self.dice.between(100 * MILLI, 2000 * MILLI);
         }
         self.dice.between(20, self.plan.latency_max)
@@ -189,12 +188,10 @@ impl Disk {
         if self.broken.contains(&node) {
             return (Err(StorageFault::Lost), None);
         }
-        if self.dice.chance(self.plan.aborted) {
-            faults.add(Fault::CommitAborted);
+        if self.dice.chance(self.plan.aborted) && faults.occurs(Fault::CommitAborted) {
             return (Err(StorageFault::Aborted), None);
         }
-        if self.dice.chance(self.plan.lost) {
-            faults.add(Fault::StorageLost);
+        if self.dice.chance(self.plan.lost) && faults.occurs(Fault::StorageLost) {
             self.broken.insert(node);
             let happened = self.dice.chance(Ratio::one_in(2));
             let accepted = if happened { self.write(action).1 } else { None };
@@ -269,7 +266,9 @@ impl Disk {
         if !self.plan.tears || claim.is_some() || *self.store.fence_mut() != expect {
             return None;
         }
-        faults.add(Fault::CommitTorn);
+        if !faults.occurs(Fault::CommitTorn) {
+            return None;
+        }
         let (manifest, mut values): (Vec<_>, Vec<_>) =
             puts.into_iter().partition(|(key, _)| *key == Key::Manifest);
         let whole = self.dice.index(values.len() + 1);

@@ -13,6 +13,7 @@ use crate::id::{
 use crate::log::{Place, Record};
 use crate::options::{Durability, QueueOptions};
 use crate::sim::model::Model;
+use crate::sim::outbox;
 use crate::sim::schedule::Micros;
 use crate::wire::frame::{CallKey, Frame};
 
@@ -226,6 +227,20 @@ pub enum Fact<'a> {
     Ended {
         process: ProcessId,
     },
+    /// A send of this process is written down.
+    WrittenDown {
+        process: ProcessId,
+        request: RequestId,
+        place: outbox::Place,
+    },
+    /// The client says that what is written down there failed.
+    GivenUp {
+        place: outbox::Place,
+    },
+    /// What was written down there is over.
+    Erased {
+        place: outbox::Place,
+    },
     /// Went into the cache of the browser, and may come back: then it thaws.
     Parked {
         process: ProcessId,
@@ -234,6 +249,13 @@ pub enum Fact<'a> {
         process: ProcessId,
     },
     Thawed {
+        process: ProcessId,
+    },
+    /// Out of view: its timers come late.
+    Hidden {
+        process: ProcessId,
+    },
+    Shown {
         process: ProcessId,
     },
     /// Nothing reaches the process or leaves it until then.
@@ -261,10 +283,12 @@ pub enum Fact<'a> {
         epoch: Epoch,
         records: &'a [(Place, Record<'a>)],
     },
-    /// A write was accepted, of a chunk or of something else.
+    /// A write was accepted, of a chunk or of something else: that which makes room, if it has no
+    /// records.
     Accepted {
         node: NodeId,
         epoch: Epoch,
+        records: bool,
     },
     /// Commits that were not flushed are gone.
     TailLost {

@@ -1,7 +1,37 @@
 //! The kinds of faults and how often each occurred.
 
+/// All of what a share is taken of.
+pub const PER_MILLE: u32 = 1000;
+
+/// What the number counts that says how often a kind of fault occurs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Per {
+    /// Messages or writes of which so many in a thousand meet it.
+    Operation,
+    /// Moments at which one fault may come. So many in a thousand bring this one; if those of all
+    /// kinds are more than a thousand, each has its share.
+    Moment,
+    /// The run: it can occur in it, or it can't.
+    Run,
+    /// Nothing: it follows from others and does not come by itself.
+    Others,
+}
+
+impl Per {
+    /// The most a kind may be set to, in thousandths. Where more goes wrong than this, nothing is
+    /// promised.
+    #[must_use]
+    pub const fn per_mille_max(self) -> u32 {
+        match self {
+            Self::Operation => 100,
+            Self::Moment | Self::Run => PER_MILLE,
+            Self::Others => 0,
+        }
+    }
+}
+
 macro_rules! faults {
-    ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
+    ($($(#[$doc:meta])+ $name:ident = $per:ident, $text:literal,)+) => {
         /// Something that goes wrong. Network, disk, processes, clock; each part says in the head
         /// of its file what it may do and why tabmq survives it.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -18,76 +48,137 @@ macro_rules! faults {
                     $(Self::$name => $text,)+
                 }
             }
+
+            /// What the number counts that says how often it occurs.
+            #[must_use]
+            pub const fn per(self) -> Per {
+                match self {
+                    $(Self::$name => Per::$per,)+
+                }
+            }
         }
     };
 }
 
 faults! {
     /// A transport message on a channel is lost.
-    MessageDropped = "message-dropped",
+    MessageDropped = Operation, "message-dropped",
     /// A transport message on a channel comes twice.
-    MessageDuplicated = "message-duplicated",
+    MessageDuplicated = Operation, "message-duplicated",
     /// One direction between two parties stalls; what follows on it waits, other ways do not.
-    LinkDelayed = "link-delayed",
+    LinkDelayed = Operation, "link-delayed",
     /// A message overtakes an earlier one of the same sender that took another way.
-    LinksReordered = "links-reordered",
+    LinksReordered = Others, "links-reordered",
     /// A socket breaks: what is under way is lost and both ends learn of it.
-    LinkCut = "link-cut",
+    LinkCut = Moment, "link-cut",
     /// Nothing passes between one process and the rest for a while.
-    Partitioned = "partitioned",
+    Partitioned = Moment, "partitioned",
     /// One receiver misses a message to everyone.
-    BroadcastLost = "broadcast-lost",
+    BroadcastLost = Operation, "broadcast-lost",
     /// A transaction is rolled back and may be tried again.
-    CommitAborted = "commit-aborted",
+    CommitAborted = Operation, "commit-aborted",
     /// Writes find no room for a while.
-    DiskFull = "disk-full",
+    DiskFull = Moment, "disk-full",
     /// A node died while a commit was written: a part of it is there.
-    CommitTorn = "commit-torn",
+    CommitTorn = Run, "commit-torn",
     /// The newest commits that were not flushed are gone.
-    TailLost = "tail-lost",
+    TailLost = Moment, "tail-lost",
     /// The connection to the storage broke: whether the write happened is not known.
-    StorageLost = "storage-lost",
+    StorageLost = Operation, "storage-lost",
     /// A chunk that the log needs is gone. Recovery has to refuse.
-    ChunkMissing = "chunk-missing",
+    ChunkMissing = Run, "chunk-missing",
     /// A bit of a chunk in the middle of the log is wrong. Recovery has to refuse.
-    BitFlipped = "bit-flipped",
+    BitFlipped = Run, "bit-flipped",
     /// A write takes up to two seconds.
-    WriteSlow = "write-slow",
+    WriteSlow = Operation, "write-slow",
     /// A tab is gone without a word.
-    ClientDied = "client-died",
+    ClientDied = Moment, "client-died",
     /// A tab is loaded again and keeps what a page may keep.
-    ClientReloaded = "client-reloaded",
+    ClientReloaded = Moment, "client-reloaded",
     /// A tab stands still, and goes on later.
-    ClientFrozen = "client-frozen",
+    ClientFrozen = Moment, "client-frozen",
     /// A tab says goodbye, keeps its lane, and comes back.
-    ClientParked = "client-parked",
+    ClientParked = Moment, "client-parked",
     /// The node is gone, between two inputs.
-    NodeDied = "node-died",
+    NodeDied = Moment, "node-died",
     /// The node is gone after some of the effects of one input.
-    NodeDiedMidway = "node-died-midway",
+    NodeDiedMidway = Moment, "node-died-midway",
     /// The node is gone just before or after a checkpoint, a delete or a move is written.
-    NodeDiedRewriting = "node-died-rewriting",
+    NodeDiedRewriting = Operation, "node-died-rewriting",
     /// The tab of the node stands still, and goes on later.
-    NodeFrozen = "node-frozen",
+    NodeFrozen = Moment, "node-frozen",
     /// A node goes on after another took over.
-    NodeFenced = "node-fenced",
+    NodeFenced = Others, "node-fenced",
     /// The lock is taken from a node that lives.
-    LockStolen = "lock-stolen",
-    /// The wall clock jumps, either way.
-    WallJumped = "wall-jumped",
+    LockStolen = Moment, "lock-stolen",
+    /// The wall clock jumps ahead.
+    WallJumpedAhead = Moment, "wall-jumped-ahead",
+    /// The wall clock jumps back.
+    WallJumpedBack = Moment, "wall-jumped-back",
+    /// A page goes out of view: its timers come once a second at most, or once a minute.
+    PageHidden = Moment, "page-hidden",
+    /// A page comes into view again, and its timers with it.
+    PageShown = Others, "page-shown",
+    /// A page that stood still goes on, with all that came meanwhile.
+    PageThawed = Others, "page-thawed",
+    /// A page that stood still is thrown away, and loaded again when its user comes back.
+    PageDiscarded = Moment, "page-discarded",
+    /// A page comes back out of the cache.
+    PageRestored = Others, "page-restored",
+    /// A page is thrown out of the cache, and loaded again.
+    PageEvicted = Moment, "page-evicted",
+    /// A worker that hosts is gone with the page that started it; its other users live.
+    WorkerDied = Others, "worker-died",
+    /// A page died before all that it wrote down of its sends was written.
+    OutboxCut = Others, "outbox-cut",
+    /// What a page in the cache had written down was sent by another page.
+    OutboxTaken = Others, "outbox-taken",
 }
 
-/// How often each kind of fault occurred.
+impl Fault {
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|fault| fault.text() == text)
+    }
+
+    /// Whether it follows from others and does not come by itself.
+    #[must_use]
+    pub const fn follows(self) -> bool {
+        matches!(self.per(), Per::Others)
+    }
+}
+
+/// How often each kind of fault occurred, and which do not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FaultCounts {
     counts: [u64; Fault::ALL.len()],
+    off: [bool; Fault::ALL.len()],
 }
 
 impl FaultCounts {
-    pub const ZERO: Self = Self { counts: [0; Fault::ALL.len()] };
+    pub const ZERO: Self = Self { counts: [0; Fault::ALL.len()], off: [false; Fault::ALL.len()] };
+
+    /// From now on these do not occur.
+    pub fn switch_off(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            self.off[*fault as usize] = true;
+        }
+    }
+
+    #[must_use]
+    pub const fn is_off(&self, fault: Fault) -> bool {
+        self.off[fault as usize]
+    }
 
     pub fn add(&mut self, fault: Fault) {
         self.counts[fault as usize] += 1;
+    }
+
+    /// Counts one that was drawn; false if it does not occur, for its kind is off.
+    pub fn occurs(&mut self, fault: Fault) -> bool {
+        let occurs = !self.is_off(fault);
+        self.counts[fault as usize] += u64::from(occurs);
+        occurs
     }
 
     #[must_use]

@@ -1,5 +1,5 @@
 //! What the model says of the order in which a queue serves its messages: `order-per-key`,
-//! `higher-first`, and in plain queues `order-per-producer`.
+//! `higher-first`, and in plain queues `order-per-producer`. And to whom: `one-active-consumer`.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -7,7 +7,7 @@ use alloc::string::String;
 use core::cmp::Ordering;
 
 use crate::cbor;
-use crate::id::{MessageNumber, QueueId};
+use crate::id::{ClientId, ConsumerId, MessageNumber, QueueId};
 use crate::log::record::StoredMessage;
 use crate::options::{OnFailure, Order, QueueOptions};
 use crate::sim::check::{Violation, violated};
@@ -15,6 +15,7 @@ use crate::sim::model::{Message, Model, ORDER, Whereabouts};
 use crate::wire::frame::Properties;
 
 const PER_KEY: &str = "order-per-key";
+const ONE_ACTIVE: &str = "one-active-consumer";
 const HIGHER: &str = "higher-first";
 
 /// The key under which a message was stored.
@@ -30,6 +31,33 @@ impl Model {
             options.order == Some(Order::Key) || options.last_value == Some(true)
         };
         self.queues.get(&queue).is_some_and(|queue| by_key(&queue.options))
+    }
+
+    /// A queue with a single active consumer serves another only when nothing of the first is out.
+    pub(super) fn is_active(
+        &self,
+        queue: QueueId,
+        consumer: (ClientId, ConsumerId),
+    ) -> Result<(), Violation> {
+        let declared = self.queues.get(&queue).map(|queue| queue.options.single_active);
+        if declared != Some(Some(true)) {
+            return Ok(());
+        }
+        let mut here = self.living().filter(|(_, message)| message.queue == queue);
+        let other = here.find_map(|(_, message)| match message.whereabouts {
+            Whereabouts::Leased(number) => {
+                let lease = self.leases.get(&number)?;
+                ((lease.client, lease.consumer) != consumer).then_some(number)
+            }
+            _ => None,
+        });
+        match other {
+            Some(other) => violated(
+                ONE_ACTIVE,
+                format!("queue {} serves two consumers: lease {} is out", queue.0, other.0),
+            ),
+            None => Ok(()),
+        }
     }
 
     /// No other message with the key of one that is leased is out, and none waits before it: one
@@ -50,11 +78,11 @@ impl Model {
             }
             Whereabouts::Acked | Whereabouts::Discarded => false,
         };
-        let other = self.messages.iter().find(|(other, message)| {
-            **other != number
+        let other = self.living().find(|(other, message)| {
+            *other != number
                 && message.queue == queue
                 && message.key.as_ref() == Some(key)
-                && is_before(**other, message)
+                && is_before(*other, message)
         });
         match other {
             Some((other, _)) => violated(
@@ -78,15 +106,12 @@ impl Model {
         let options = self.queues.get(&queue).map(|queue| queue.options.priorities);
         let highest = options.flatten().unwrap_or(1) - 1;
         let rank = |message: &Message| message.priority.min(highest);
-        let waits = |message: &Message| {
-            message.queue == queue
-                && !message.out_of_line
-                && matches!(message.whereabouts, Whereabouts::Waiting { .. })
-        };
-        for (other, message) in self.messages.iter().filter(|(_, message)| waits(message)) {
+        let waits =
+            |message: &Message| message.queue == queue && !message.out_of_line && message.waits();
+        for (other, message) in self.living().filter(|(_, message)| waits(message)) {
             let rule = match rank(message).cmp(&rank(served)) {
                 Ordering::Greater => HIGHER,
-                Ordering::Equal if *other < number => ORDER,
+                Ordering::Equal if other < number => ORDER,
                 _ => continue,
             };
             return violated(rule, format!("message {} is served before {}", number.0, other.0));

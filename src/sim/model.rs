@@ -2,7 +2,7 @@
 //! whole run. It shares no code with the broker, and judges each record as it comes.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -140,6 +140,8 @@ impl Queue {
 pub struct Model {
     pub queues: BTreeMap<QueueId, Queue>,
     pub messages: BTreeMap<MessageNumber, Message>,
+    pub(super) numbers_living: BTreeSet<MessageNumber>,
+    pub(super) numbers_open: BTreeSet<MessageNumber>,
     pub leases: BTreeMap<LeaseNumber, Lease>,
     pub lanes: BTreeMap<LaneId, Lane>,
     pub leaders: BTreeMap<String, (Term, ClientId)>,
@@ -168,7 +170,6 @@ pub(super) const DUPLICATE: &str = "no-duplicate";
 const ONE_LEASE: &str = "one-live-lease";
 pub(super) const KEPT: &str = "confirmed-is-kept";
 const ONE_LEADER: &str = "one-leader-per-term";
-const ONE_ACTIVE: &str = "one-active-consumer";
 const PAUSED: &str = "paused-serves-nobody";
 pub(super) const RECORDS: &str = "records-make-sense";
 
@@ -318,6 +319,7 @@ impl Model {
             expired: false,
         };
         self.messages.insert(stored.number, message);
+        self.numbers_living.insert(stored.number);
         Ok(())
     }
 
@@ -384,26 +386,6 @@ impl Model {
         };
         self.leases.insert(*lease, leased);
         Ok(())
-    }
-
-    /// A queue with a single active consumer serves another only when nothing of the first is out.
-    fn is_active(&self, queue: QueueId, consumer: (ClientId, ConsumerId)) -> Result<(), Violation> {
-        let declared = self.queues.get(&queue).map(|queue| queue.options.single_active);
-        if declared != Some(Some(true)) {
-            return Ok(());
-        }
-        let other = self.leases.iter().rev().find(|(_, lease)| {
-            lease.end.is_none()
-                && (lease.client, lease.consumer) != consumer
-                && self.messages.get(&lease.number).is_some_and(|message| message.queue == queue)
-        });
-        match other {
-            Some((other, _)) => violated(
-                ONE_ACTIVE,
-                format!("queue {} serves two consumers: lease {} is out", queue.0, other.0),
-            ),
-            None => Ok(()),
-        }
     }
 
     fn live_lease(&mut self, number: LeaseNumber) -> Result<&mut Lease, Violation> {

@@ -112,28 +112,29 @@ impl Network {
             return [None, None];
         }
         match way.kind {
-            Kind::Channel if self.dice.chance(self.plan.dropped) => {
-                faults.add(Fault::MessageDropped);
+            Kind::Channel
+                if self.dice.chance(self.plan.dropped) && faults.occurs(Fault::MessageDropped) =>
+            {
                 return [None, None];
             }
-            Kind::Everyone if self.dice.chance(self.plan.broadcast_lost) => {
-                faults.add(Fault::BroadcastLost);
+            Kind::Everyone
+                if self.dice.chance(self.plan.broadcast_lost)
+                    && faults.occurs(Fault::BroadcastLost) =>
+            {
                 return [None, None];
             }
             _ => {}
         }
         let first = self.arrival(now, way, faults);
-        let twice = way.kind == Kind::Channel && self.dice.chance(self.plan.duplicated);
-        if twice {
-            faults.add(Fault::MessageDuplicated);
-        }
+        let twice = way.kind == Kind::Channel
+            && self.dice.chance(self.plan.duplicated)
+            && faults.occurs(Fault::MessageDuplicated);
         [Some(first), twice.then(|| self.arrival(now, way, faults))]
     }
 
     fn arrival(&mut self, now: Micros, way: Way, faults: &mut FaultCounts) -> Micros {
         let mut at = now + self.dice.between(10, self.plan.latency_max);
-        if self.dice.chance(self.plan.delayed) {
-            faults.add(Fault::LinkDelayed);
+        if self.dice.chance(self.plan.delayed) && faults.occurs(Fault::LinkDelayed) {
             at += self.dice.between(MILLI, self.plan.delay_max);
         }
         let busy_until = self.busy_until.get(&way).copied().unwrap_or(0);

@@ -20,10 +20,6 @@ pub fn bound_of(options: &QueueOptions) -> Option<(u64, bool)> {
     options.messages_per_key_max.map(|max| (max, held_count))
 }
 
-const fn waits(message: &Message) -> bool {
-    matches!(message.whereabouts, Whereabouts::Waiting { .. })
-}
-
 impl Model {
     /// Messages of the queue with that key which wait, in the order of their numbers.
     fn waiting_of_key<'a>(
@@ -31,18 +27,18 @@ impl Model {
         queue: QueueId,
         key: &'a str,
     ) -> impl Iterator<Item = (MessageNumber, &'a Message)> {
-        let own = move |(number, message): (&MessageNumber, &'a Message)| {
+        let own = move |(_, message): &(MessageNumber, &'a Message)| {
             let same = message.queue == queue && message.key.as_deref() == Some(key);
-            (same && waits(message)).then_some((*number, message))
+            same && message.waits()
         };
-        self.messages.iter().filter_map(own)
+        self.living().filter(own)
     }
 
     /// A newer value waits in its place.
     pub(super) fn replace(&mut self, id: QueueId, number: MessageNumber) -> Result<(), Violation> {
         let options = self.queues.get(&id).map(|queue| &queue.options);
         let declared = options.is_some_and(|options| options.last_value == Some(true));
-        let message = self.messages.get(&number).filter(|message| waits(message));
+        let message = self.messages.get(&number).filter(|message| message.waits());
         let key = message.filter(|message| message.queue == id).and_then(|m| m.key.as_deref());
         let newer =
             key.is_some_and(|key| self.waiting_of_key(id, key).any(|(other, _)| other > number));
@@ -72,7 +68,7 @@ impl Model {
 
     /// How many messages of its key the queue has that wait, and that are held.
     pub(super) fn of_key(&self, queue: QueueId, key: &str) -> (u64, u64) {
-        let held = self.messages.values().filter(|message| {
+        let held = self.living().filter(|(_, message)| {
             message.queue == queue
                 && message.key.as_deref() == Some(key)
                 && matches!(message.whereabouts, Whereabouts::Leased(_))

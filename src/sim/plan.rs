@@ -4,6 +4,8 @@
 use alloc::vec::Vec;
 
 use crate::limits::Limits;
+use crate::options::HostKind;
+use crate::sim::damage::DamagePlan;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::disk::DiskPlan;
 use crate::sim::fault::Fault;
@@ -24,6 +26,9 @@ pub const QUIET_TIME: Micros = 60 * SECOND;
 /// Time after that in which users do nothing more. What was asked for last is answered in it.
 pub const LAST_ANSWERS_TIME: Micros = SECOND;
 
+/// A session without a link is kept for at least so long.
+pub const PARK_MS_MIN: u64 = 6000;
+
 /// Faults that come at a time rather than to a message or write.
 const TIMED: &[(Fault, u32)] = &[
     (Fault::LinkCut, 3),
@@ -38,8 +43,36 @@ const TIMED: &[(Fault, u32)] = &[
     (Fault::NodeDiedMidway, 4),
     (Fault::NodeFrozen, 2),
     (Fault::LockStolen, 2),
-    (Fault::WallJumped, 2),
+    (Fault::WallJumpedAhead, 1),
+    (Fault::WallJumpedBack, 1),
+    (Fault::PageHidden, 3),
+    (Fault::PageDiscarded, 1),
+    (Fault::PageEvicted, 1),
 ];
+
+/// Which realms of a page stand in line for the lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hosts {
+    /// The pages alone.
+    Pages,
+    /// A worker of each page, and the pages behind it. It stands still with its page.
+    OwnWorkers,
+    /// One worker for all, and the pages behind it. It goes on while the page that started it
+    /// stands still, and dies with it.
+    SharedWorker,
+}
+
+impl Hosts {
+    /// Where a node runs.
+    #[must_use]
+    pub const fn kind_of(self, in_worker: bool) -> HostKind {
+        match self {
+            Self::OwnWorkers if in_worker => HostKind::Worker,
+            Self::SharedWorker if in_worker => HostKind::SharedWorker,
+            _ => HostKind::Tab,
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -51,10 +84,14 @@ pub struct Plan {
     pub sockets: usize,
     /// Kinds of timed faults and their weights.
     pub timed: Vec<(Fault, u32)>,
+    /// The weight of no fault at all, beside those.
+    pub uneventful: u32,
     pub fault_every_max: Micros,
     pub work_every_max: Micros,
+    pub hosts: Hosts,
     /// How often a node dies of a write that rewrites the log.
     pub died_rewriting: Ratio,
+    pub damage: DamagePlan,
 }
 
 impl Plan {
@@ -74,9 +111,12 @@ impl Plan {
             disk: disk(&mut dice),
             sockets: dice.index(tabs),
             timed,
+            uneventful: 0,
             fault_every_max: dice.between(500, 2500) * MILLI,
             work_every_max: dice.between(20, 200) * MILLI,
+            hosts: *dice.choose(&[Hosts::Pages, Hosts::OwnWorkers, Hosts::SharedWorker]),
             died_rewriting: *dice.choose(&[Ratio::NEVER, Ratio::one_in(20), Ratio::one_in(4)]),
+            damage: DamagePlan { chunk_missing: true, bit_flipped: true },
         }
     }
 }
@@ -104,7 +144,7 @@ fn limits(dice: &mut Dice) -> Limits {
         settle_ms: *dice.choose(&[500, 2000]),
         node_silence_ms: *dice.choose(&[500, 1500]),
         pause_ms_max: *dice.choose(&[300, 2000]),
-        park_ms: 60_000,
+        park_ms: *dice.choose(&[PARK_MS_MIN, 60_000]),
         ..Limits::DEFAULTS
     }
 }

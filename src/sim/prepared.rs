@@ -196,12 +196,6 @@ pub struct Half {
 pub type Halves = BTreeMap<MessageNumber, Half>;
 
 impl Model {
-    /// Prepared messages that nobody decided about, as they are to stand in their queues.
-    pub fn undecided(&self) -> impl Iterator<Item = &Message> {
-        let open = self.halves.values().filter(|half| half.fate == Fate::Open);
-        open.map(|half| &half.message)
-    }
-
     pub(super) fn preparation(
         &mut self,
         place: Place,
@@ -291,6 +285,7 @@ impl Model {
             fate: Fate::Open,
         };
         self.halves.insert(stored.number, half);
+        self.numbers_open.insert(stored.number);
         Ok(())
     }
 
@@ -318,6 +313,7 @@ impl Model {
                 self.remember_id(queue, number, own, at)?;
                 self.by_tag.insert(tag, number);
                 self.messages.insert(number, half.message);
+                self.numbers_living.insert(number);
                 Ok(())
             }
             Decision::Repeated { original } if own.is_none() || self.id_of(original) != own => {

@@ -4,8 +4,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::marks::{self, Mark};
 use crate::rules::Rules;
+use crate::sim::change::Change;
 use crate::sim::check::{Violation, violated};
+use crate::sim::cut::Cut;
 use crate::sim::damage;
 use crate::sim::dice::Dice;
 use crate::sim::fault::{Fault, FaultCounts};
@@ -16,12 +19,51 @@ pub const FAULT_KIND_MIN: u64 = 50;
 /// Seeds of a whole run, and the most that a switched-off rule may survive.
 pub const SEEDS: u64 = 200;
 
+/// Who looks at a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Watch {
+    /// Nobody: its outputs alone count.
+    Outputs,
+    Checkers,
+    /// The checkers, and everything that happens is written down.
+    Everything,
+}
+
+/// What a run is made from. The same gives the same.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub seed: u64,
+    pub rules: Rules,
+    pub watch: Watch,
+    pub cut: Cut,
+    pub change: Change,
+}
+
+impl Run {
+    /// The whole run of a seed, with all rules on.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Self {
+            seed,
+            rules: Rules::ON,
+            watch: Watch::Checkers,
+            cut: Cut::default(),
+            change: Change::default(),
+        }
+    }
+}
+
 /// What one seed did.
 #[derive(Clone, Debug)]
 pub struct SeedReport {
     pub seed: u64,
     pub violation: Option<Violation>,
     pub hash: u64,
+    /// Until its end or its failure.
+    pub steps: u64,
+    pub tabs: usize,
+    /// Virtual time from its begin to there.
+    pub virtual_ms: u64,
     pub totals: Totals,
     /// Everything that happened, if it was asked for.
     pub trace: Vec<String>,
@@ -33,14 +75,22 @@ macro_rules! totals {
         #[derive(Clone, PartialEq, Eq, Debug)]
         pub struct Totals {
             pub faults: FaultCounts,
+            pub marks: marks::Counts,
             $($(#[$doc])* pub $name: u64,)+
         }
 
         impl Totals {
-            pub const ZERO: Self = Self { faults: FaultCounts::ZERO, $($name: 0,)+ };
+            pub const ZERO: Self = Self {
+                faults: FaultCounts::ZERO,
+                marks: [0; Mark::ALL.len()],
+                $($name: 0,)+
+            };
 
             pub fn add_all(&mut self, other: &Self) {
                 self.faults.add_all(&other.faults);
+                for (sum, count) in self.marks.iter_mut().zip(other.marks) {
+                    *sum += count;
+                }
                 $(self.$name += other.$name;)+
             }
 
@@ -67,6 +117,9 @@ totals! {
     had_room,
     /// Messages whose send was confirmed; each is followed to the end.
     confirmed,
+    /// Sends that were written down in an outbox, and those that a guest went on with.
+    written_down,
+    swept,
     /// Items that repeated a message and were not stored.
     duplicates,
     /// Deliveries that were second or later attempts.
@@ -89,6 +142,8 @@ totals! {
     circles,
     /// Messages that outlived their time.
     expired,
+    /// Consumers that were told to be slow.
+    slow_told,
     /// Deliveries of queues with a rate.
     rated,
     /// Counts that were told to those who watch.
@@ -108,12 +163,35 @@ totals! {
 /// Runs one seed.
 #[must_use]
 pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
-    let mut world = World::new(seed, rules, verbose);
-    let result = world.run().and_then(|()| epilogue(&mut world, seed, rules));
+    let watch = if verbose { Watch::Everything } else { Watch::Checkers };
+    run(&Run { rules, watch, ..Run::of(seed) })
+}
+
+/// Runs what is given.
+#[must_use]
+pub fn run(run: &Run) -> SeedReport {
+    let _ = marks::take();
+    let mut world = World::new(run);
+    let result = world.run().and_then(|()| epilogue(&mut world, run));
+    let totals = totals_of(&world);
+    SeedReport {
+        seed: run.seed,
+        violation: result.err(),
+        hash: world.hash(),
+        steps: world.steps,
+        tabs: world.plan.tabs,
+        virtual_ms: world.virtual_ms(),
+        totals,
+        trace: world.take_trace(),
+    }
+}
+
+fn totals_of(world: &World) -> Totals {
     let count = |n: usize| n as u64;
     let checkers = &world.checkers;
-    let totals = Totals {
+    Totals {
         faults: world.faults.clone(),
+        marks: marks::take(),
         inputs: world.inputs,
         node_deaths: world.node_deaths,
         checkpoints: world.checkpoints,
@@ -123,6 +201,8 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         had_room: world.had_room,
         nodes_served: count(checkers.epochs.served()),
         confirmed: count(checkers.sends.confirmed()),
+        written_down: count(checkers.accepted.count()),
+        swept: world.swept,
         duplicates: count(checkers.sends.duplicates()),
         redelivered: count(checkers.leases.redelivered()),
         stale_settlements: count(checkers.leases.stale()),
@@ -135,6 +215,7 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         redriven: count(checkers.redrives.moved()),
         circles: count(checkers.redrives.circles()),
         expired: count(checkers.expiry.expired()),
+        slow_told: count(checkers.slow.told()),
         rated: count(checkers.flow.judged()),
         watched: count(checkers.watches.told()),
         settled: count(checkers.requests.settled()),
@@ -144,23 +225,25 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
         results_told: count(checkers.results.told()),
         leaders_changed: count(checkers.roles.changes()),
         frames_compared: count(checkers.stored.frames()),
-    };
-    let hash = world.hash();
-    SeedReport { seed, violation: result.err(), hash, totals, trace: world.take_trace() }
+    }
 }
 
-fn epilogue(world: &mut World, seed: u64, rules: Rules) -> Result<(), Violation> {
-    let limits = world.plan.limits.clone();
-    damage::recovers(world.disk.store(), &world.model, &limits, rules)?;
-    let mut dice = Dice::new(seed, 9);
-    damage::is_refused(world.disk.store(), &limits, rules, &mut dice, &mut world.faults)
+fn epilogue(world: &mut World, run: &Run) -> Result<(), Violation> {
+    if run.watch == Watch::Outputs {
+        return Ok(());
+    }
+    let plan = world.plan.clone();
+    damage::recovers(world.disk.store(), &world.model, &plan.limits, run.rules)?;
+    let mut dice = Dice::new(run.seed, 9);
+    damage::is_refused(world.disk.store(), &plan, run.rules, &mut dice, &mut world.faults)
 }
 
-/// Runs one seed twice and compares: the same seed has to give the same outputs.
+/// Runs twice and compares: the same seed has to give the same outputs. Checkers change nothing, so
+/// nobody has to look at the second run.
 #[must_use]
-pub fn run_seed_twice(seed: u64, rules: Rules) -> SeedReport {
-    let mut first = run_seed(seed, rules, false);
-    let second = run_seed(seed, rules, false);
+pub fn run_twice(once: &Run) -> SeedReport {
+    let mut first = run(once);
+    let second = run(&Run { watch: Watch::Outputs, ..once.clone() });
     if first.violation.is_none() && first.hash != second.hash {
         let what = format!("hashes {:016x} and {:016x}", first.hash, second.hash);
         first.violation = violated::<()>("same-seed-same-output", what).err();
@@ -173,4 +256,11 @@ pub fn run_seed_twice(seed: u64, rules: Rules) -> SeedReport {
 pub fn rare_faults(totals: &Totals) -> Vec<(Fault, u64)> {
     let counted = Fault::ALL.iter().map(|fault| (*fault, totals.faults.of(*fault)));
     counted.filter(|(_, count)| *count < FAULT_KIND_MIN).collect()
+}
+
+/// Paths that a whole run never took.
+#[must_use]
+pub fn marks_missed(totals: &Totals) -> Vec<Mark> {
+    let counted = Mark::ALL.iter().zip(totals.marks);
+    counted.filter(|(_, count)| *count == 0).map(|(mark, _)| *mark).collect()
 }

@@ -38,6 +38,9 @@ const CHANGE_BY_S: i32 = 30;
 const CRONS: [(&str, i64, i64); 3] =
     [("*/20 * * * * *", 20, 0), ("7 * * * * *", 60, 7), ("5,15,25,35,45,55 * * * * *", 10, 5)];
 
+/// Nothing that is published or scheduled is longer.
+const BODY_BYTES_MAX: u64 = 10_000;
+
 /// What a host tells of a zone.
 #[must_use]
 pub fn offsets(zone: &str, from: UnixMillis, until: UnixMillis) -> Vec<Offset> {
@@ -215,6 +218,15 @@ impl Model {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A schedule that was due at `at` already, and whose queue has room for whatever it sends.
+    pub fn overdue(&self, at: UnixMillis) -> Option<(MessageNumber, UnixMillis)> {
+        let waits = |queue| self.undecided().any(|message| message.queue == queue);
+        let room = |queue| self.has_room(queue, BODY_BYTES_MAX) && !waits(queue);
+        let due = self.schedules.iter().filter(|(_, schedule)| room(schedule.queue));
+        let mut due = due.filter_map(|(number, schedule)| Some((*number, schedule.due_at?)));
+        due.find(|(_, due_at)| *due_at <= at)
     }
 
     fn fire(

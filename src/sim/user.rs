@@ -327,7 +327,8 @@ impl User {
     fn call(&mut self, client: &mut Client, now: Now) -> Option<Ask> {
         let tag = self.tag();
         let service = *self.dice.choose(&SERVICES);
-        let timeout_ms = self.dice.between(100, 5000);
+        let timeout_ms_max = if self.one_in(5) { 20_000 } else { 5000 };
+        let timeout_ms = self.dice.between(100, timeout_ms_max);
         let arguments = tag.body(body_bytes(&mut self.dice));
         let call = client.call(now, service, "run", &arguments, timeout_ms).ok()?;
         self.calls.push(call);

@@ -29,7 +29,7 @@ impl Epochs {
 impl Checker for Epochs {
     fn observe(&mut self, _view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
-            Fact::Accepted { node, epoch } => {
+            Fact::Accepted { node, epoch, .. } => {
                 if *epoch < self.stored {
                     let what = format!(
                         "node {} writes under epoch {} after epoch {}",

@@ -10,7 +10,7 @@ use crate::id::QueueId;
 use crate::log::Record;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::Fact;
-use crate::sim::model::{Message, Model, Whereabouts};
+use crate::sim::model::Model;
 use crate::sim::per_key::bound_of;
 use crate::sim::schedule::{MILLI, Micros};
 
@@ -34,6 +34,8 @@ pub struct Flow {
     counts: BTreeMap<(QueueId, String), u64>,
     /// When the last writes were stored. What is in one was done after the last but one before it.
     stored: [Micros; 3],
+    /// A chunk was stored since keys were counted. Others of the same write may follow.
+    uncounted: bool,
     served: BTreeMap<QueueId, VecDeque<Served>>,
     judged: usize,
 }
@@ -48,14 +50,14 @@ impl Flow {
     fn few_per_key(&mut self, model: &Model) -> Result<(), Violation> {
         let mut counts = BTreeMap::<(QueueId, &str), u64>::new();
         let undecided = model.undecided().map(|message| (message, false));
-        let sent = model.messages.values().map(|message| (message, waits(message)));
+        let sent = model.living().map(|(_, message)| (message, message.waits()));
         for (message, waits) in sent.chain(undecided) {
             let Some(key) = message.key.as_deref() else { continue };
             let queue = model.queues.get(&message.queue);
             let Some((_, held_count)) = queue.and_then(|queue| bound_of(&queue.options)) else {
                 continue;
             };
-            let counted = waits || (held_count && !is_over(message));
+            let counted = waits || held_count;
             *counts.entry((message.queue, key)).or_default() += u64::from(counted);
         }
         for ((id, key), count) in &counts {
@@ -76,8 +78,9 @@ impl Flow {
     /// Counts what was there before a queue was declared as it is.
     fn count_all(&mut self, model: &Model) {
         self.counts.clear();
-        for message in model.messages.values().chain(model.undecided()) {
-            if let Some(key) = message.key.as_ref().filter(|_| !is_over(message)) {
+        let living = model.living().map(|(_, message)| message);
+        for message in living.chain(model.undecided()) {
+            if let Some(key) = &message.key {
                 *self.counts.entry((message.queue, key.clone())).or_default() += 1;
             }
         }
@@ -112,6 +115,11 @@ impl Flow {
 
 impl Checker for Flow {
     fn observe(&mut self, view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
+        let of_write = matches!(fact, Fact::Stored { .. } | Fact::TailLost { .. });
+        if self.uncounted && !of_write {
+            self.uncounted = false;
+            self.few_per_key(view.model)?;
+        }
         match fact {
             Fact::Stored { records, .. } => {
                 let declared = |record: &Record<'_>| {
@@ -132,23 +140,21 @@ impl Checker for Flow {
                     self.served.clear();
                     leases.clear();
                 }
-                self.few_per_key(view.model)?;
+                self.uncounted = true;
                 for (queue, leases) in leases {
                     self.rate_is_kept(view, queue, leases)?;
                 }
             }
-            Fact::Accepted { .. } => self.stored = [self.stored[1], self.stored[2], view.now],
-            Fact::TailLost { after, .. } => self.count_all(after),
+            // One that makes room may come between a write and those that had to wait for it.
+            Fact::Accepted { records: true, .. } => {
+                self.stored = [self.stored[1], self.stored[2], view.now];
+            }
+            Fact::TailLost { after, .. } => {
+                self.uncounted = false;
+                self.count_all(after);
+            }
             _ => {}
         }
         Ok(())
     }
-}
-
-const fn waits(message: &Message) -> bool {
-    matches!(message.whereabouts, Whereabouts::Waiting { .. })
-}
-
-const fn is_over(message: &Message) -> bool {
-    matches!(message.whereabouts, Whereabouts::Acked | Whereabouts::Discarded)
 }

@@ -2,7 +2,8 @@
 //! stale only if it did not.
 //! `act-was-asked`: a message leaves its queue by a holder's act only if that holder asked for it,
 //! for that very message.
-//! `lease-lasts`: a lease ends early only if its holder is gone or asks for it.
+//! `lease-lasts`: a lease ends early only if its holder is gone, asks for it, or is detached for
+//! being slow.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -14,7 +15,8 @@ use crate::id::{ClientId, LeaseNumber, RequestId};
 use crate::log::{LeaseEnd, Record};
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Act, Ask, Fact, ProcessId, Tag};
-use crate::sim::model::{End, Model};
+use crate::sim::model::{End, Lease, Model};
+use crate::sim::plan::PARK_MS_MIN;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
 
 const STALE: &str = "stale-ack-refused";
@@ -40,6 +42,10 @@ pub struct Leases {
     lost: BTreeSet<(ProcessId, LeaseNumber)>,
     /// Processes that are leaving for the cache, or there: they give up all leases.
     parked: BTreeSet<ProcessId>,
+    /// Since when processes have no link.
+    unlinked_at: BTreeMap<ProcessId, Micros>,
+    leased_at: BTreeMap<LeaseNumber, Micros>,
+    /// Or extended.
     begun_at: BTreeMap<LeaseNumber, Micros>,
     redelivered: usize,
     stale: usize,
@@ -160,6 +166,7 @@ impl Leases {
     fn stored(&mut self, view: View<'_>, record: &Record<'_>) -> Result<(), Violation> {
         let (lease, end, by_holder) = match record {
             Record::Leased { lease, .. } | Record::Extended { lease, .. } => {
+                self.leased_at.entry(*lease).or_insert(view.now);
                 self.begun_at.insert(*lease, view.now);
                 return Ok(());
             }
@@ -192,12 +199,34 @@ impl Leases {
             return violated(ASKED, format!("{} is acknowledged by nobody", stored.tag));
         }
         let ran = view.now - self.begun_at.get(&lease).copied().unwrap_or(0);
-        let holder = self.steady.iter().find(|p| self.delivered.contains_key(&(**p, lease)));
-        if let Some(holder) = holder.filter(|_| ran + STORE_SLACK < stored.lease_ms * MILLI) {
+        // Who has no link for long may be given up.
+        let is_here = |process: &ProcessId| {
+            self.unlinked_at.get(process).is_none_or(|at| view.now < at + PARK_MS_MIN * MILLI / 3)
+        };
+        let mut steady = self.steady.iter().filter(|process| is_here(process));
+        let holder = steady.find(|p| self.delivered.contains_key(&(**p, lease)));
+        let lasts = ran + STORE_SLACK < stored.lease_ms * MILLI;
+        if let Some(holder) = holder.filter(|_| lasts && !self.is_slow(view, stored)) {
             let what = format!("process {} loses lease {} early", holder.0, lease.0);
             return violated(LASTS, what);
         }
         Ok(())
+    }
+
+    /// Whether the consumer of this lease has held one for as long as makes it slow in a queue that
+    /// detaches those.
+    fn is_slow(&self, view: View<'_>, of: &Lease) -> bool {
+        let queue = view.model.messages.get(&of.number).map(|message| message.queue);
+        let options = queue.and_then(|queue| view.model.queues.get(&queue));
+        let slow = options.and_then(|queue| queue.options.slow).filter(|slow| slow.detach);
+        slow.is_some_and(|slow| {
+            let own = |lease: &Lease| (lease.client, lease.consumer) == (of.client, of.consumer);
+            view.model.leases.iter().any(|(number, lease)| {
+                let held = self.leased_at.get(number).map_or(0, |at| view.now - at);
+                let open = matches!(lease.end, None | Some((End::Released, false)));
+                own(lease) && open && held >= slow.after_ms * MILLI
+            })
+        })
     }
 
     fn tail_lost(&mut self, before: &Model, after: &Model) {
@@ -246,6 +275,10 @@ impl Checker for Leases {
             }
             Fact::Told { process, event: Event::Ready { .. } } => {
                 self.parked.remove(process);
+                self.unlinked_at.remove(process);
+            }
+            Fact::Told { process, event: Event::Lost } => {
+                self.unlinked_at.insert(*process, view.now);
             }
             Fact::Told { process, event: event @ Event::Delivery { .. } } => {
                 return self.delivered(view, *process, event);
@@ -265,7 +298,11 @@ impl Checker for Leases {
             } => {
                 return self.settled(view, *process, *request);
             }
-            Fact::Told { process, event: Event::Failed { request, code, .. } } => {
+            Fact::Told { process, event: Event::Failed { request, code, maybe_executed, .. } } => {
+                if *maybe_executed && let Some((lease, _)) = self.asked.get(&(*process, *request)) {
+                    // That it is over may be the doing of this one, as its user was told.
+                    self.lost.insert((*process, *lease));
+                }
                 return self.refused(view, *process, *request, *code);
             }
             Fact::Stored { records, .. } => {

@@ -1,8 +1,10 @@
 //! The checkers. Each holds one promise of the system against everything that happens.
 
+pub mod accepted;
 pub mod advisories;
 pub mod calls;
 pub mod chain;
+pub mod due;
 pub mod epochs;
 pub mod expiry;
 pub mod flow;
@@ -16,6 +18,7 @@ pub mod results;
 pub mod roles;
 pub mod sampling;
 pub mod sends;
+pub mod slow;
 pub mod stored;
 pub mod watches;
 
@@ -80,6 +83,7 @@ macro_rules! checkers {
 }
 
 checkers! {
+    accepted: accepted::Accepted,
     epochs: epochs::Epochs,
     expiry: expiry::Expiry,
     flow: flow::Flow,
@@ -90,6 +94,8 @@ checkers! {
     numbers: numbers::Numbers,
     prepared: prepared::Prepared,
     redrives: redrives::Redrives,
+    slow: slow::Slow,
+    due: due::Due,
     advisories: advisories::Advisories,
     calls: calls::Calls,
     roles: roles::Roles,

@@ -1,7 +1,8 @@
 //! `numbers-once`: a number that a client has seen stands for one thing for the whole run, also
 //! after the log went back: message, lease and lane numbers are never issued twice.
 //! `sender-is-true`: a delivery names the client that sent it.
-//! `lane-goes-on`: a client that lives goes on with its lane, unless the log lost it.
+//! `lane-goes-on`: a client that lives goes on with its lane, unless the log lost it, or a guest
+//! ended it while the client's page lay in the cache.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -24,6 +25,7 @@ pub struct Numbers {
     lanes: BTreeMap<LaneId, ClientId>,
     /// The lane each process was last welcomed to.
     lane_of: BTreeMap<ProcessId, LaneId>,
+    parked: BTreeSet<ProcessId>,
     /// Lanes that a rollback took or moved back.
     shaken: BTreeSet<LaneId>,
     shaken_tags: BTreeSet<Tag>,
@@ -76,7 +78,18 @@ impl Checker for Numbers {
     fn observe(&mut self, _view: View<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         match fact {
             Fact::Began { process, client } => {
+                for parked in &self.parked {
+                    if self.clients.get(parked) == Some(client) {
+                        self.lane_of.remove(parked);
+                    }
+                }
                 self.clients.insert(*process, *client);
+            }
+            Fact::Parked { process } => {
+                self.parked.insert(*process);
+            }
+            Fact::Thawed { process } | Fact::Ended { process } => {
+                self.parked.remove(process);
             }
             Fact::Told { process, event: Event::Ready { lane, resumed, .. } } => {
                 return self.ready(*process, *lane, *resumed);

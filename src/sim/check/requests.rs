@@ -35,6 +35,7 @@ pub struct Requests {
     closed: BTreeSet<ProcessId>,
     tracks: BTreeSet<(ProcessId, RequestId)>,
     frozen_at: BTreeMap<ProcessId, Micros>,
+    hidden_at: BTreeMap<ProcessId, Micros>,
     settled: usize,
 }
 
@@ -139,7 +140,8 @@ impl Requests {
             return violated(SETTLES, what);
         };
         self.settled += 1;
-        match waiting.until.filter(|until| *until < now) {
+        let in_view = !self.hidden_at.contains_key(&process);
+        match waiting.until.filter(|until| in_view && *until < now) {
             Some(until) => {
                 let late_ms = (now - until) / MILLI;
                 violated(SETTLES, format!("process {}: {key:?} ends {late_ms} ms late", process.0))
@@ -168,11 +170,12 @@ impl Requests {
         Ok(())
     }
 
-    fn thaw(&mut self, now: Micros, process: ProcessId) {
-        let Some(frozen_at) = self.frozen_at.remove(&process) else { return };
+    /// The time since then does not count, for the process stood still or its timers were late.
+    fn go_on(&mut self, now: Micros, process: ProcessId, since: Option<Micros>) {
+        let Some(frozen_at) = since else { return };
         let of_process = self.waiting.iter_mut().filter(|((owner, _), _)| *owner == process);
         for (_, waiting) in of_process {
-            // The time of the freeze does not count; what fell due in it ends now.
+            // What fell due in it ends now.
             waiting.until = waiting.until.map(|until| until.max(frozen_at) + (now - frozen_at));
         }
     }
@@ -186,7 +189,17 @@ impl Checker for Requests {
             Fact::Froze { process } | Fact::Parked { process } => {
                 self.frozen_at.insert(*process, view.now);
             }
-            Fact::Thawed { process } => self.thaw(view.now, *process),
+            Fact::Hidden { process } => {
+                self.hidden_at.insert(*process, view.now);
+            }
+            Fact::Thawed { process } => {
+                let since = self.frozen_at.remove(process);
+                self.go_on(view.now, *process, since);
+            }
+            Fact::Shown { process } => {
+                let since = self.hidden_at.remove(process);
+                self.go_on(view.now, *process, since);
+            }
             Fact::Ended { process } => {
                 self.waiting.retain(|(owner, _), _| owner != process);
                 self.frozen_at.remove(process);

@@ -2,7 +2,8 @@
 //! `duplicate-is-stored-once`: an item that is said to repeat a message has the id of that message
 //! and is not stored.
 //! `sends-end-in-order`: the sends of one process are answered in the order in which it asked.
-//! `rollback-is-told`: who lost a confirmed send to a rollback learns of it.
+//! `rollback-is-told`: who lost a confirmed send to a rollback learns of it. Not a page whose place
+//! another one took while it lay in the cache: its lane is closed, and nobody can tell.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -10,7 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::client::io::Event;
-use crate::id::{LaneId, MessageNumber, RequestId, Sequence};
+use crate::id::{ClientId, LaneId, MessageNumber, RequestId, Sequence};
 use crate::options::Durability;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, ProcessId, Tag};
@@ -45,6 +46,10 @@ pub struct Sends {
     lost: BTreeSet<Tag>,
     /// Living processes that lost a confirmed send and have not been told.
     owed: BTreeMap<ProcessId, Tag>,
+    clients: BTreeMap<ProcessId, ClientId>,
+    parked: BTreeSet<ProcessId>,
+    /// Those whose identity a guest had meanwhile.
+    taken: BTreeSet<ProcessId>,
 }
 
 impl Sends {
@@ -194,11 +199,24 @@ impl Checker for Sends {
                 self.owed.remove(process);
             }
             Fact::TailLost { before, after } => return self.rolled_back(before, after),
-            Fact::Began { process, .. } => {
+            Fact::Began { process, client } => {
+                let of_client = |parked: &&ProcessId| self.clients.get(*parked) == Some(client);
+                self.taken.extend(self.parked.iter().filter(of_client));
+                self.clients.insert(*process, *client);
                 self.living.insert(*process);
+            }
+            Fact::Parked { process } => {
+                self.parked.insert(*process);
+            }
+            Fact::Thawed { process } => {
+                self.parked.remove(process);
+                if self.taken.remove(process) {
+                    self.owed.remove(process);
+                }
             }
             Fact::Ended { process } | Fact::Told { process, event: Event::Closed { .. } } => {
                 self.living.remove(process);
+                self.parked.remove(process);
                 self.owed.remove(process);
             }
             _ => {}

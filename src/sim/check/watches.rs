@@ -30,7 +30,7 @@ pub struct Watches {
     leaving: BTreeSet<ProcessId>,
     /// The log lost something, so totals may be lower than they were.
     shaken: bool,
-    /// When a schedule was fired last, or a prepared message decided about.
+    /// When a schedule was fired last, a prepared message decided about, or a lease ran out.
     fired_at: Micros,
     told: usize,
 }
@@ -111,6 +111,8 @@ impl Checker for Watches {
                     Record::Removed { removal, .. } => expires(removal),
                     // The node gives it up at a time, too, or asks at one.
                     Record::Decided { .. } => true,
+                    // A lease runs out, and what was leased goes to the next.
+                    Record::Ended { by_holder, .. } => !by_holder,
                     _ => false,
                 };
                 if records.iter().any(fired) {

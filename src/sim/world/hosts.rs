@@ -68,7 +68,7 @@ impl World {
     }
 
     pub(super) fn lock_granted(&mut self, process: ProcessId) -> Result<(), Violation> {
-        let hosts = self.processes.get(&process).is_none_or(|process| process.node.is_some());
+        let hosts = self.realms.get(&process).is_none_or(|realm| realm.node.is_some());
         if self.lock.holder() != Some(process) || hosts {
             return Ok(());
         }
@@ -81,9 +81,11 @@ impl World {
             return Ok(());
         }
         let robbed = self.lock.steal(process);
-        let robbed = robbed.and_then(|robbed| self.processes.get(&robbed)?.node);
+        let robbed = robbed.and_then(|robbed| self.realms.get(&robbed)?.node);
         if let Some(node) = robbed {
-            let after = self.dice.between(10, 200 * MILLI);
+            // A realm that is busy learns late, and goes on as if it still had the lock.
+            let late_max = *self.dice.choose(&[200 * MILLI, 200 * MILLI, 3000 * MILLI]);
+            let after = self.dice.between(10, late_max);
             self.schedule.after(after, Action::LockBroken { node });
         }
         self.lock_granted(process)
@@ -99,16 +101,18 @@ impl World {
 
     fn start_node(&mut self, home: ProcessId) -> Result<(), Violation> {
         let seed = self.dice.seed();
-        let Some(process) = self.processes.get(&home) else { return Ok(()) };
+        let Some(realm) = self.realms.get(&home) else { return Ok(()) };
         let config = NodeConfig {
             limits: self.plan.limits.clone(),
             rules: self.rules,
             storage: STORAGE,
-            heard: process.heard,
+            host: self.plan.hosts.kind_of(realm.starter.is_some()),
+            tears: true,
+            heard: realm.heard,
         };
         let id = self.next_node;
         self.next_node = NodeId(id.0 + 1);
-        let node = Node::new(config, seed, self.now_at(process.origin));
+        let node = Node::new(config, seed, self.now_at(realm.origin));
         let host = NodeHost {
             node,
             home,
@@ -118,8 +122,8 @@ impl World {
             timer: Timer::default(),
         };
         self.nodes.insert(id, host);
-        if let Some(process) = self.processes.get_mut(&home) {
-            process.node = Some(id);
+        if let Some(realm) = self.realms.get_mut(&home) {
+            realm.node = Some(id);
         }
         self.drain_node(id)
     }
@@ -127,8 +131,8 @@ impl World {
     /// The node is gone, and its lock is free if it still had it.
     pub(super) fn end_node(&mut self, node: NodeId) -> Result<(), Violation> {
         let Some(host) = self.nodes.remove(&node) else { return Ok(()) };
-        if let Some(process) = self.processes.get_mut(&host.home) {
-            process.node = None;
+        if let Some(realm) = self.realms.get_mut(&host.home) {
+            realm.node = None;
         }
         for accepted in self.disk.abandon(node, &mut self.faults) {
             self.accept(node, &accepted)?;
@@ -220,7 +224,7 @@ impl World {
     }
 
     fn host_now(&self, home: ProcessId) -> crate::time::Now {
-        self.now_at(self.processes.get(&home).map_or(0, |process| process.origin))
+        self.now_at(self.realms.get(&home).map_or(0, |realm| realm.origin))
     }
 
     fn node_input(&mut self, node: NodeId, input: Input<'_>) -> Result<(), Violation> {
@@ -387,8 +391,9 @@ impl World {
         acted: bool,
     ) -> Result<(), Violation> {
         let Some(home) = self.nodes.get(&node).map(|host| host.home) else { return Ok(()) };
-        let origin = self.processes.get(&home).map_or(0, |process| process.origin);
-        let late = self.dice.between(0, 2 * MILLI);
+        let Some(realm) = self.realms.get(&home) else { return Ok(()) };
+        let origin = realm.origin;
+        let late = self.dice.between(0, realm.hidden.unwrap_or(2 * MILLI));
         let now = self.schedule.now();
         let Some(host) = self.nodes.get_mut(&node) else { return Ok(()) };
         let set = set_timer(&mut host.timer, wake_at, origin, now, acted)?;
@@ -396,6 +401,15 @@ impl World {
             self.schedule.at(at + late, Action::NodeTimer { node, token });
         }
         Ok(())
+    }
+
+    /// A timer that was held back comes now.
+    pub(super) fn catch_up_node(&mut self, node: NodeId) {
+        let Some(host) = self.nodes.get(&node) else { return };
+        let token = host.timer.token;
+        if host.timer.at.is_some() {
+            self.schedule.after(0, Action::NodeTimer { node, token });
+        }
     }
 
     /// Asks a node to hand over as planned.

@@ -14,6 +14,7 @@ use crate::sim::dice::Ratio;
 use crate::sim::fact::{Fact, NodeId, ProcessId};
 use crate::sim::fault::Fault;
 use crate::sim::model::Model;
+use crate::sim::run::Watch;
 use crate::sim::schedule::{MILLI, SECOND};
 use crate::sim::user::Chore;
 use crate::sim::world::mail::Letter;
@@ -31,8 +32,13 @@ impl World {
         }
         let after = self.fault_dice.between(50 * MILLI, self.plan.fault_every_max);
         self.schedule.after(after, Action::Misfortune);
-        let weights: Vec<u32> = self.plan.timed.iter().map(|(_, weight)| *weight).collect();
-        let (fault, _) = self.plan.timed[self.fault_dice.weighted(&weights)];
+        let mut weights: Vec<u32> = self.plan.timed.iter().map(|(_, weight)| *weight).collect();
+        weights.push(self.plan.uneventful);
+        let drawn = self.plan.timed.get(self.fault_dice.weighted(&weights));
+        let Some((fault, _)) = drawn.copied().filter(|(fault, _)| !self.faults.is_off(*fault))
+        else {
+            return Ok(());
+        };
         match fault {
             Fault::LinkCut => self.cut_a_link(),
             Fault::DiskFull => {
@@ -44,10 +50,10 @@ impl World {
             Fault::TailLost => self.lose_tail(),
             Fault::NodeDied | Fault::NodeDiedMidway | Fault::NodeFrozen => self.hit_node(fault),
             Fault::LockStolen => self.steal_from_the_living(),
-            Fault::WallJumped => {
+            Fault::WallJumpedAhead | Fault::WallJumpedBack => {
                 self.faults.add(fault);
-                let jump_ms = self.fault_dice.between(0, 2 * WALL_JUMP_MS_MAX);
-                let by_ms = jump_ms.cast_signed() - WALL_JUMP_MS_MAX.cast_signed();
+                let by_ms = self.fault_dice.between(1, WALL_JUMP_MS_MAX).cast_signed();
+                let by_ms = if fault == Fault::WallJumpedBack { -by_ms } else { by_ms };
                 self.walls.jump(self.schedule.now(), by_ms);
                 Ok(())
             }
@@ -57,8 +63,9 @@ impl World {
 
     /// A page that runs, drawn at random.
     fn some_page(&mut self) -> Option<ProcessId> {
-        let runs = |(_, page): &(&ProcessId, &super::processes::Process)| {
-            !page.frozen && !page.parked && !page.closed
+        let frozen = |id: &ProcessId| self.realms.get(id).is_none_or(|realm| realm.frozen);
+        let runs = |(id, page): &(&ProcessId, &super::processes::Process)| {
+            !frozen(id) && !page.parked && !page.closed && page.guest_of.is_none()
         };
         let pages: Vec<ProcessId> = self.processes.iter().filter(runs).map(|(id, _)| *id).collect();
         (!pages.is_empty()).then(|| *self.fault_dice.choose(&pages))
@@ -72,7 +79,7 @@ impl World {
 
     fn hit_page(&mut self, fault: Fault) -> Result<(), Violation> {
         let Some(page) = self.some_page() else { return Ok(()) };
-        let hosts = self.processes.get(&page).is_some_and(|page| page.node.is_some());
+        let hosts = self.realms.get(&page).is_some_and(|realm| realm.node.is_some());
         self.faults.add(fault);
         match fault {
             Fault::ClientDied | Fault::ClientReloaded => {
@@ -86,12 +93,24 @@ impl World {
             Fault::ClientParked => {
                 self.park(page)?;
                 let after = self.fault_dice.between(50 * MILLI, 5 * SECOND);
-                if self.fault_dice.chance(Ratio::one_in(3)) {
-                    return self.replace(page, true);
-                }
                 let chore = Chore::Unpark;
                 self.schedule.after(after, Action::Chore { process: page, chore });
                 Ok(())
+            }
+            Fault::PageEvicted => {
+                self.park(page)?;
+                let after = self.fault_dice.between(0, 5 * SECOND);
+                self.schedule.after(after, Action::Discard { process: page });
+                Ok(())
+            }
+            Fault::PageDiscarded => {
+                let time = self.fault_dice.between(100 * MILLI, 6 * SECOND);
+                self.schedule.after(time, Action::Discard { process: page });
+                self.freeze(page, time + MILLI)
+            }
+            Fault::PageHidden => {
+                let time = self.fault_dice.between(SECOND, 20 * SECOND);
+                self.hide(page, time)
             }
             Fault::Partitioned => {
                 let time = self.fault_dice.between(100 * MILLI, 6 * SECOND);
@@ -112,7 +131,7 @@ impl World {
                 Ok(())
             }
             Fault::NodeFrozen => {
-                if self.processes.get(&home).is_none_or(|page| page.frozen) {
+                if self.realms.get(&home).is_none_or(|realm| realm.frozen) {
                     return Ok(());
                 }
                 self.faults.add(fault);
@@ -126,7 +145,8 @@ impl World {
                 }
                 self.node_deaths += 1;
                 let kept = self.fault_dice.chance(Ratio::one_in(2));
-                self.replace(home, kept)
+                let page = self.realms.get(&home).and_then(|realm| realm.starter).unwrap_or(home);
+                self.replace(page, kept)
             }
         }
     }
@@ -147,9 +167,16 @@ impl World {
         self.schedule.after(0, Action::ToClient { process, letter: letter.clone() });
         let seen_after = self.fault_dice.between(0, 100 * MILLI);
         self.schedule.after(seen_after, Action::ToNode { node, from: process, letter });
-        let back_after = self.fault_dice.between(MILLI, 2 * SECOND);
+        let away = self.fault_dice.chance(Ratio::one_in(4));
+        let back_after = self.fault_dice.between(MILLI, if away { 14 } else { 2 } * SECOND);
         self.schedule.after(back_after, Action::Redial { process });
-        Ok(())
+        let until = self.schedule.now() + back_after;
+        if !away {
+            return Ok(());
+        }
+        // Perhaps for so long that its session is given up.
+        self.network.partition(process, until);
+        self.observe(&Fact::Partitioned { process, until })
     }
 
     fn steal_from_the_living(&mut self) -> Result<(), Violation> {
@@ -171,14 +198,9 @@ impl World {
         if !self.disk.lose_tail(&mut self.faults) {
             return Ok(());
         }
-        let mut after = Model::default();
-        for (_, bytes) in self.disk.journal() {
-            for (place, record) in read_records(bytes)? {
-                after.apply(place, &record)?;
-            }
+        if self.watch != Watch::Outputs {
+            self.roll_back_model()?;
         }
-        let before = core::mem::replace(&mut self.model, after.clone());
-        self.observe(&Fact::TailLost { before: &before, after: &after })?;
         if self.fault_dice.chance(Ratio::one_in(3)) {
             let pages: Vec<ProcessId> = self.processes.keys().copied().collect();
             for page in pages {
@@ -189,16 +211,30 @@ impl World {
         Ok(())
     }
 
+    /// The model forgets what the disk lost.
+    fn roll_back_model(&mut self) -> Result<(), Violation> {
+        let mut after = Model::default();
+        for (_, bytes) in self.disk.journal() {
+            for (place, record) in read_records(bytes)? {
+                after.apply(place, &record)?;
+            }
+            after.forget_what_is_over();
+        }
+        let before = core::mem::replace(&mut self.model, after.clone());
+        self.observe(&Fact::TailLost { before: &before, after: &after })
+    }
+
     /// No fault occurs from here on, and what is under way ends.
     pub(super) fn heal(&mut self) -> Result<(), Violation> {
         self.calm = true;
         self.doomed = None;
         self.network.heal();
         self.disk.heal();
-        let pages: Vec<ProcessId> = self.processes.keys().copied().collect();
-        for page in pages {
-            self.thaw(page)?;
-            self.unpark(page)?;
+        let realms: Vec<ProcessId> = self.realms.keys().copied().collect();
+        for realm in realms {
+            self.thaw(realm)?;
+            self.show(realm)?;
+            self.unpark(realm)?;
         }
         self.observe(&Fact::Healed)
     }

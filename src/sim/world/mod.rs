@@ -4,7 +4,9 @@
 mod hosts;
 mod mail;
 mod misfortune;
+mod outbox;
 mod processes;
+mod realms;
 mod storage;
 
 use alloc::collections::BTreeMap;
@@ -18,6 +20,7 @@ use crate::client::io::Keepsake;
 use crate::id::{ClientId, Epoch, OpId};
 use crate::rules::Rules;
 use crate::sim::check::{Checkers, View, Violation, violated};
+use crate::sim::cut::Cut;
 use crate::sim::dice::Dice;
 use crate::sim::disk::Disk;
 use crate::sim::fact::{Fact, NodeId, ProcessId};
@@ -25,8 +28,10 @@ use crate::sim::fault::FaultCounts;
 use crate::sim::lock::Lock;
 use crate::sim::model::Model;
 use crate::sim::network::Network;
+use crate::sim::outbox::{Shelf, Write};
 use crate::sim::plan::{self, Plan};
-use crate::sim::schedule::{Micros, SECOND, Schedule};
+use crate::sim::run::{Run, Watch};
+use crate::sim::schedule::{MILLI, Micros, SECOND, Schedule};
 use crate::sim::user::Chore;
 use crate::sim::walls::Walls;
 use crate::store::StorageResult;
@@ -36,6 +41,7 @@ use hosts::NodeHost;
 pub use hosts::STORAGE;
 use mail::Letter;
 use processes::Process;
+use realms::Realm;
 
 /// Ticks without any time passing or anything else happening, before we call it a spin.
 const IDLE_TICKS_MAX: u32 = 100;
@@ -95,6 +101,13 @@ enum Action {
     Thaw {
         process: ProcessId,
     },
+    /// A page that stands still or lies in the cache is thrown away.
+    Discard {
+        process: ProcessId,
+    },
+    Show {
+        process: ProcessId,
+    },
     /// The page of a closed client goes.
     Close {
         process: ProcessId,
@@ -102,6 +115,19 @@ enum Action {
     /// A process with a socket tries to reach a node.
     Redial {
         process: ProcessId,
+    },
+    /// The first write that a page has under way in its outbox is performed.
+    WriteDown {
+        process: ProcessId,
+    },
+    /// The page hears of it.
+    WrittenDown {
+        process: ProcessId,
+        write: Write,
+    },
+    /// Somebody looks for what a client left in its outbox.
+    Sweep {
+        client: ClientId,
     },
     Misfortune,
 }
@@ -118,22 +144,36 @@ pub struct World {
     seed: u64,
     pub plan: Plan,
     rules: Rules,
+    watch: Watch,
+    /// Steps after which nothing goes wrong any more, if the run is cut there.
+    steps_max: Option<u64>,
+    /// Less goes wrong than the plan wants.
+    is_cut: bool,
+    inputs_min: u64,
+    /// How often what goes wrong is not as the plan wants.
+    faults_are_changed: bool,
     schedule: Schedule<Action>,
     dice: Dice,
     fault_dice: Dice,
+    outbox_dice: Dice,
+    shelf: Shelf,
     network: Network,
     pub disk: Disk,
     processes: BTreeMap<ProcessId, Process>,
+    realms: BTreeMap<ProcessId, Realm>,
     nodes: BTreeMap<NodeId, NodeHost>,
     lock: Lock,
     pub model: Model,
     pub checkers: Checkers,
     pub faults: FaultCounts,
+    pub steps: u64,
     pub inputs: u64,
     pub node_deaths: u64,
     pub checkpoints: u64,
     pub moves: u64,
     pub chunks_deleted: u64,
+    /// Sends that were taken up for a client that was gone.
+    pub swept: u64,
     pub filled_up: u64,
     pub had_room: u64,
     walls: Walls,
@@ -150,30 +190,46 @@ pub struct World {
 
 impl World {
     #[must_use]
-    pub fn new(seed: u64, rules: Rules, verbose: bool) -> Self {
-        let plan = Plan::new(seed);
+    pub fn new(run: &Run) -> Self {
+        let Run { seed, rules, watch, .. } = *run;
+        let mut plan = Plan::new(seed);
+        plan.tabs = plan.tabs.min(run.cut.tabs_max.unwrap_or(plan.tabs));
+        run.change.apply(&mut plan);
+        let inputs_min = run.change.inputs_min.unwrap_or(plan::INPUTS_MIN);
+        let mut faults = FaultCounts::ZERO;
+        faults.switch_off(&run.cut.faults);
         let network = Network::new(plan.network, Dice::new(seed, 1));
         let disk = Disk::new(plan.disk, rules, Dice::new(seed, 2));
         Self {
             seed,
             plan,
             rules,
+            watch,
+            steps_max: run.cut.steps_max,
+            is_cut: run.cut != Cut::default(),
+            inputs_min,
+            faults_are_changed: !run.change.chances.is_empty(),
             schedule: Schedule::new(),
             dice: Dice::new(seed, 3),
             fault_dice: Dice::new(seed, 4),
+            outbox_dice: Dice::new(seed, 5),
+            shelf: Shelf::default(),
             network,
             disk,
             processes: BTreeMap::new(),
+            realms: BTreeMap::new(),
             nodes: BTreeMap::new(),
             lock: Lock::default(),
             model: Model::default(),
             checkers: Checkers::default(),
-            faults: FaultCounts::ZERO,
+            faults,
+            steps: 0,
             inputs: 0,
             node_deaths: 0,
             checkpoints: 0,
             moves: 0,
             chunks_deleted: 0,
+            swept: 0,
             filled_up: 0,
             had_room: 0,
             walls: Walls::default(),
@@ -183,7 +239,7 @@ impl World {
             calm: false,
             idle_users: false,
             hash: Xxh64::new(0),
-            trace: verbose.then(Vec::new),
+            trace: (watch == Watch::Everything).then(Vec::new),
         }
     }
 
@@ -198,7 +254,10 @@ impl World {
         }
         self.schedule.after(SECOND, Action::Misfortune);
         while !self.is_eventful() {
-            if self.schedule.now() > plan::FAULTY_TIME_MAX {
+            if self.schedule.now() > self.faulty_time_max() {
+                if self.is_cut || self.faults_are_changed {
+                    break;
+                }
                 let what = format!("{} inputs, {} node deaths", self.inputs, self.node_deaths);
                 return violated("plan-is-met", what);
             }
@@ -223,10 +282,19 @@ impl World {
 
     /// Whether enough has happened for the faults to stop.
     fn is_eventful(&self) -> bool {
-        self.inputs >= plan::INPUTS_MIN
-            && self.node_deaths >= plan::NODE_DEATHS_MIN
-            && self.faults.total() >= plan::FAULTS_MIN
+        if let Some(steps_max) = self.steps_max {
+            return self.steps >= steps_max;
+        }
+        let as_planned =
+            self.node_deaths >= plan::NODE_DEATHS_MIN && self.faults.total() >= plan::FAULTS_MIN;
+        self.inputs >= self.inputs_min
+            && (as_planned || self.faults_are_changed)
             && self.schedule.now() >= plan::FAULTY_TIME_MIN
+    }
+
+    /// Longer if more inputs are wanted.
+    fn faulty_time_max(&self) -> Micros {
+        plan::FAULTY_TIME_MAX * self.inputs_min.div_ceil(plan::INPUTS_MIN)
     }
 
     fn run_until(&mut self, time: Micros) -> Result<(), Violation> {
@@ -237,10 +305,11 @@ impl World {
     }
 
     fn step(&mut self) -> Result<(), Violation> {
+        self.steps += 1;
         let Some(action) = self.schedule.pop() else {
             return violated("plan-is-met", String::from("nothing is left to happen"));
         };
-        let home = self.home_of(&action).and_then(|home| self.processes.get_mut(&home));
+        let home = self.home_of(&action).and_then(|home| self.realms.get_mut(&home));
         if let Some(frozen) = home.filter(|home| home.frozen) {
             frozen.held.push(action);
             return Ok(());
@@ -259,8 +328,13 @@ impl World {
             Action::Gone { node, client } => self.node_gone(node, client),
             Action::Begin { tab, keepsake } => self.begin(tab, keepsake),
             Action::Thaw { process } => self.thaw(process),
+            Action::Discard { process } => self.discard(process),
+            Action::Show { process } => self.show(process),
             Action::Close { process } => self.replace(process, false),
             Action::Redial { process } => self.redial(process),
+            Action::WriteDown { process } => self.write_down(process),
+            Action::WrittenDown { process, write } => self.written_down(process, write),
+            Action::Sweep { client } => self.sweep(client),
             Action::Misfortune => self.misfortune(),
         }
     }
@@ -272,6 +346,7 @@ impl World {
             | Action::ClientTimer { process, .. }
             | Action::Chore { process, .. }
             | Action::LockGranted { process }
+            | Action::WrittenDown { process, .. }
             | Action::Redial { process } => Some(*process),
             Action::ToNode { node, .. }
             | Action::NodeTimer { node, .. }
@@ -282,7 +357,11 @@ impl World {
             Action::Perform { .. }
             | Action::Begin { .. }
             | Action::Thaw { .. }
+            | Action::Discard { .. }
+            | Action::Show { .. }
             | Action::Close { .. }
+            | Action::WriteDown { .. }
+            | Action::Sweep { .. }
             | Action::Misfortune => None,
         }
     }
@@ -295,6 +374,9 @@ impl World {
 
     /// Shows a fact to every checker.
     fn observe(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        if self.watch == Watch::Outputs {
+            return Ok(());
+        }
         if self.trace.is_some() {
             let text = match fact {
                 Fact::TailLost { .. } => String::from("TailLost"),
@@ -322,6 +404,11 @@ impl World {
     }
 
     #[must_use]
+    pub const fn virtual_ms(&self) -> u64 {
+        self.schedule.now() / MILLI
+    }
+
+    #[must_use]
     pub fn hash(&self) -> u64 {
         self.hash.digest()
     }
@@ -334,6 +421,9 @@ impl World {
 
     fn finish(&mut self) -> Result<(), Violation> {
         self.mix(9, &self.inputs.to_le_bytes().clone());
+        if self.watch == Watch::Outputs {
+            return Ok(());
+        }
         let view = View { now: self.schedule.now(), model: &self.model, walls: &self.walls };
         self.checkers.finish(view)?;
         self.all_are_served()
@@ -385,7 +475,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_in_the_last_moment_is_answered() {
-        let mut world = World::new(1, Rules::ON, false);
+        let mut world = World::new(&Run::of(1));
         world.begin(0, None).unwrap();
         world.heal().unwrap();
         let end = world.schedule.now() + plan::QUIET_TIME;
