@@ -11,10 +11,10 @@ use crate::client::io::{CallOutcome, Event, Handle, Peer, TrackOutcome};
 use crate::error::Code;
 use crate::id::ClientId;
 use crate::js::dispatches::Dispatches;
-use crate::options::Durability;
+use crate::options::{Durability, HostKind};
 use crate::time::Now;
-use crate::web::driver::{HostKind, Telling};
-use crate::web::realm::{HostNews, Notice};
+use crate::web::driver::Telling;
+use crate::web::io::{HostNews, Notice};
 use crate::wire::frame::{QueueCounts, StorageReport};
 
 type Written = Result<(), Error<Infallible>>;
@@ -53,15 +53,19 @@ impl Batch<'_> {
     fn notice(&mut self, notice: &Notice, telling: &Telling) -> Written {
         match notice {
             Notice::Client(event) => self.client_event(event)?,
-            Notice::Host(HostNews { epoch, here, storage }) => {
+            Notice::Host(HostNews { epoch, here, kind, storage }) => {
                 let StorageReport { persistent, fenced, durability_max } = *storage;
                 // Nobody clears files to make room.
-                let persisted = persistent && (telling.in_files || telling.persisted);
-                let kind = match telling.kind {
+                let in_files = telling.in_files || *kind == HostKind::Hub;
+                let persisted = persistent && (in_files || telling.persisted);
+                let kind = match kind {
                     HostKind::Tab => "tab",
                     HostKind::Inline => "inline",
+                    HostKind::SharedWorker => "shared-worker",
+                    HostKind::Worker => "worker",
+                    HostKind::Hub => "hub",
                 };
-                let storage = match (persistent, telling.in_files) {
+                let storage = match (persistent, in_files) {
                     (false, _) => "memory",
                     (true, false) => "indexeddb",
                     (true, true) => "files",
@@ -75,8 +79,12 @@ impl Batch<'_> {
                 let event = event.str(kind)?.str(storage)?.str(durability_max)?.bool(fenced)?;
                 event.bool(persisted)?.bool(persistent && !persisted)?;
             }
-            Notice::StorageFull(full) => self.storage("quota", u8::from(*full))?,
+            Notice::StorageFull(full) => self.storage("quota", u64::from(*full))?,
+            Notice::WorkerMustHost => drop(self.event(37, 0)?),
+            Notice::WaitsAgain => drop(self.event(38, 0)?),
             Notice::StorageBlocked => self.storage("blocked", 1)?,
+            Notice::Claimed => drop(self.event(41, 0)?),
+            Notice::Unreachable => drop(self.event(42, 0)?),
             Notice::Error { code, reason } => {
                 self.event(27, 2)?.u8(code.number())?.str(reason)?;
             }
@@ -84,8 +92,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn storage(&mut self, reason: &str, detail: u8) -> Written {
-        self.event(26, 3)?.u8(Code::Storage.number())?.str(reason)?.u8(detail)?;
+    fn storage(&mut self, reason: &str, detail: u64) -> Written {
+        self.event(26, 3)?.u8(Code::Storage.number())?.str(reason)?.u64(detail)?;
         Ok(())
     }
 
@@ -100,6 +108,7 @@ impl Batch<'_> {
             Event::RolledBack { confirmed, position } => {
                 self.event(24, 2)?.u64(confirmed.0)?.u64(position.0)?;
             }
+            Event::Cleared { confirmed } => self.storage("cleared", confirmed.0)?,
             Event::Peers { peers } => self.peers(peers)?,
             Event::QueueState { request, state, policy } => {
                 self.queue_state(request.0, state, policy.as_deref())?;
@@ -139,6 +148,7 @@ impl Batch<'_> {
                 let event = self.event(9, 4)?.u32(request.0)?.u64(lane.0)?.u64(sequence.0)?;
                 cbor::encode(duplicates, event.writer_mut());
             }
+            Event::Keep { .. } | Event::LetGo { .. } => self.kept_send(event)?,
             Event::Window { items } => drop(self.event(35, 1)?.u32(*items)?),
             Event::Failed { request, code, reason, maybe_executed } => {
                 let event = self.event(10, 4)?.u32(request.0)?.u8(code.number())?;
@@ -154,6 +164,25 @@ impl Batch<'_> {
                 self.message(event)?;
             }
             _ => self.handle_event(event)?,
+        }
+        Ok(())
+    }
+
+    /// Sends that are to be written down, and those that are not any more.
+    fn kept_send(&mut self, event: &Event) -> Written {
+        match event {
+            Event::Keep { request, send } => {
+                self.event(39, 2)?.u32(request.0)?.bytes(send)?;
+            }
+            Event::LetGo { request, failed, in_doubt, heard } => {
+                let (code, reason) = match failed {
+                    Some((code, reason)) => (code.number(), &**reason),
+                    None => (0, ""),
+                };
+                let event = self.event(40, 5)?.u32(request.0)?.u8(code)?;
+                event.str(reason)?.bool(*in_doubt)?.bool(*heard)?;
+            }
+            _ => {}
         }
         Ok(())
     }

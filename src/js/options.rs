@@ -2,17 +2,22 @@
 //! more than the whole broker does.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::Cell;
 
-use js_sys::{Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Function, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
+use crate::broker::{Grant, Granting};
 use crate::error::{Code, Refused};
+use crate::id::ClientId;
 use crate::limits::Limits;
 use crate::options::{
     Backoff, DeadLetter, Durability, OnFailure, Order, Overflow, QueueOptions, Rate, Slow,
 };
-use crate::web::driver::{DriverOptions, HostChoice, StorageChoice};
+use crate::time::UnixMillis;
+use crate::web::choices::{DriverOptions, HostChoice, Reach, StorageChoice};
+use crate::web::socket::Doors;
 
 /// The first number that a JavaScript number can't tell from its neighbor.
 const NUMBERS_END: f64 = 9_007_199_254_740_992.0;
@@ -132,7 +137,8 @@ pub fn number(value: f64, reason: &'static str) -> Result<u64, Refused> {
 /// # Errors
 /// `INVALID` with the name of the option.
 pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
-    let names = ["storage", "durability", "host", "user", "peer", "limits"];
+    let names =
+        ["storage", "durability", "host", "user", "peer", "limits", "guest", "hub", "sockets"];
     let fields = Fields::of(object, &names, "options");
     let storage = fields.read("storage", |storage| match storage.as_string().as_deref() {
         None if storage.is_object() => Some(StorageChoice::Files(storage.clone().unchecked_into())),
@@ -144,13 +150,24 @@ pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
         "auto" => Some(HostChoice::Auto),
         "tab" => Some(HostChoice::Tab),
         "inline" => Some(HostChoice::Inline),
+        "worker-or-tab" => Some(HostChoice::BesideWorker { stands_by: true }),
+        "worker" => Some(HostChoice::BesideWorker { stands_by: false }),
+        "for-pages" => Some(HostChoice::ForPages),
         _ => None,
     });
     let peer = fields.read("peer", |peer| peer.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec));
+    let guest = fields.read("guest", |guest| {
+        let bytes = guest.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec)?;
+        Some(ClientId(bytes.try_into().ok()?))
+    });
     let limits = match fields.get("limits") {
         None => Limits::DEFAULTS,
         Some(limits) => read_limits(&limits)?,
     };
+    let hub = fields.read("hub", |hub| doors(hub).map(Reach::Hub));
+    let sockets = fields.read("sockets", |sockets| {
+        sockets.is_object().then(|| Reach::Here(sockets.clone().unchecked_into()))
+    });
     let options = fields.check(DriverOptions {
         user: fields.text("user"),
         host: host.unwrap_or_default(),
@@ -158,11 +175,47 @@ pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
         durability: fields.durability().unwrap_or(Durability::Relaxed),
         limits,
         peer: peer.unwrap_or_default(),
+        guest,
+        takes_up: true,
+        reach: sockets.or(hub).unwrap_or_default(),
     })?;
     if options.peer.len() > options.limits.headers_bytes_max as usize {
         return Err(Refused::new(Code::TooLarge, "headers_bytes_max"));
     }
     Ok(options)
+}
+
+/// What a socket may do. What is absent is not granted.
+///
+/// # Errors
+/// `INVALID` or `TOO_LARGE` with what is wrong.
+pub fn grant(object: &JsValue) -> Result<Grant, Refused> {
+    let names = ["user", "expiresAt", "publish", "subscribe", "consume", "serve", "call", "admin"];
+    let fields = Fields::of(object, &names, "grant");
+    let user = fields.text("user").unwrap_or_default();
+    let lists = ["publish", "subscribe", "consume", "serve", "call"]
+        .map(|name| fields.read(name, texts).unwrap_or_default());
+    let refs = lists.each_ref().map(|list| list.iter().map(String::as_str).collect::<Vec<_>>());
+    let [publish, subscribe, consume, serve, call] = &refs;
+    let expires_at = fields.long("expiresAt").map(UnixMillis);
+    let admin = fields.flag("admin").unwrap_or(false);
+    fields.check(())?;
+    let user = user.as_str();
+    let granting = Granting { user, expires_at, publish, subscribe, consume, serve, call, admin };
+    Grant::new(&granting, &Limits::DEFAULTS)
+}
+
+fn texts(value: &JsValue) -> Option<Vec<String>> {
+    value.dyn_ref::<Array>()?.iter().map(|text| text.as_string()).collect()
+}
+
+/// The doors to a hub.
+fn doors(object: &JsValue) -> Option<Doors> {
+    let fields = Fields::of(object, &["urls", "protocols", "socket"], "hub");
+    let urls = fields.read("urls", |urls| texts(urls).filter(|urls| !urls.is_empty()));
+    let protocols = fields.read("protocols", texts).unwrap_or_default();
+    let constructor = fields.read("socket", |made| made.dyn_ref::<Function>().cloned());
+    fields.check(Doors { urls: urls?, protocols, constructor }).ok()
 }
 
 macro_rules! limits {
@@ -238,6 +291,7 @@ limits! {
     hello_retry_ms,
     pause_ms_max,
     hidden_host_ms,
+    outbox_after_ms,
     verb_timeout_ms,
     call_timeout_ms,
     park_ms,

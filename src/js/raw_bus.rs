@@ -23,24 +23,22 @@ use crate::js::options;
 use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
-use crate::web::zones;
-use crate::wire::frame::{
-    Acked, Browse, Item, Outcome, Policy, Redrive, Scheduling, Settlement, Staged, When,
-};
+use crate::web::sockets::SocketId;
+use crate::web::worker::WorkerNews;
+use crate::wire::frame::{Acked, Browse, Item, Outcome, Policy, Redrive, Settlement, Staged};
 
 #[wasm_bindgen]
 pub struct RawBus {
-    /// `None` once it was killed.
-    driver: Option<Driver>,
+    pub(super) driver: Driver,
     dispatches: Rc<RefCell<Dispatches>>,
     durability: Durability,
 }
 
-type Answer<T> = Result<T, JsValue>;
+pub(super) type Answer<T> = Result<T, JsValue>;
 
 /// The one way an error takes to JavaScript.
 #[inline(never)]
-fn to_error(refused: Refused) -> JsValue {
+pub(super) fn to_error(refused: Refused) -> JsValue {
     let error = Error::new(refused.code.text());
     let set = |name: &str, value: JsValue| {
         // Fails only for a frozen object.
@@ -66,11 +64,12 @@ impl RawBus {
             }
         };
         let driver = Driver::new(name, options, tell).map_err(to_error)?;
-        Ok(Self { driver: Some(driver), dispatches, durability })
+        Ok(Self { driver, dispatches, durability })
     }
 
-    pub fn start(&self) -> Answer<()> {
-        self.driver()?.start().map_err(to_error)
+    /// True if the event `claimed` comes first, and waits for `goOn`.
+    pub fn start(&self) -> Answer<bool> {
+        self.driver.start().map_err(to_error)
     }
 
     pub fn publish(&self, topic: &str, body: &[u8], properties: Option<Vec<u8>>) -> Answer<u32> {
@@ -116,14 +115,20 @@ impl RawBus {
             priority: None,
             prepare: None,
         };
-        self.send_items(queue, &[item], durability.as_deref())
+        self.send_items(queue, &[item], durability.as_deref(), None)
     }
 
     #[wasm_bindgen(js_name = sendBatch)]
-    pub fn send_batch(&self, queue: &str, items: &[u8], durability: Option<String>) -> Answer<u32> {
+    pub fn send_batch(
+        &self,
+        queue: &str,
+        items: &[u8],
+        durability: Option<String>,
+        supersede: Option<String>,
+    ) -> Answer<u32> {
         let items: Vec<Item<'_>> =
             cbor::decode(items).map_err(|_| to_error(Refused::new(Code::Invalid, "items")))?;
-        self.send_items(queue, &items, durability.as_deref())
+        self.send_items(queue, &items, durability.as_deref(), supersede.as_deref())
     }
 
     /// `writes` is an encoded list of `Staged`, `acks` one of `Acked`.
@@ -222,36 +227,6 @@ impl RawBus {
     #[wasm_bindgen(js_name = unwatchQueue)]
     pub fn unwatch_queue(&self, watch: u32) -> Answer<()> {
         self.tell(|client, now| client.unwatch_queue(now, WatchId(watch)))
-    }
-
-    /// `scheduling` is an encoded `Scheduling`. A zone that the runtime does not know is refused.
-    pub fn schedule(
-        &self,
-        queue: &str,
-        scheduling: &[u8],
-        durability: Option<String>,
-    ) -> Answer<u32> {
-        let scheduling: Scheduling<'_> = cbor::decode(scheduling)
-            .map_err(|_| to_error(Refused::new(Code::Invalid, "schedule")))?;
-        if let When::Cron { zone: Some(zone), .. } = scheduling.when
-            && !zones::is_known(zone)
-        {
-            return Err(to_error(Refused::new(Code::Invalid, "timeZone")));
-        }
-        let durability = self.level(durability.as_deref())?;
-        self.ask(|client, now| client.schedule(now, queue, &scheduling, durability))
-            .map(|request| request.0)
-    }
-
-    pub fn unschedule(&self, queue: &str, number: f64) -> Answer<u32> {
-        let number = MessageNumber(options::number(number, "number").map_err(to_error)?);
-        self.ask(|client, now| client.unschedule(now, queue, number)).map(|request| request.0)
-    }
-
-    #[wasm_bindgen(js_name = listSchedules)]
-    pub fn list_schedules(&self, queue: &str, after: Option<String>) -> Answer<u32> {
-        self.ask(|client, now| client.list_schedules(now, queue, after.as_deref()))
-            .map(|request| request.0)
     }
 
     pub fn decide(
@@ -396,55 +371,103 @@ impl RawBus {
     }
 
     pub fn close(&self, drain: bool) -> Answer<()> {
-        self.driver()?.close(drain).map_err(to_error)
+        self.driver.close(drain).map_err(to_error)
     }
 
-    pub fn kill(&mut self) {
-        self.driver = None;
+    pub fn kill(&self) {
+        self.driver.abandon();
+    }
+
+    /// Tells a page of its worker: it waits for the lock, or it is not there.
+    /// What the next socket to the hub offers as subprotocols: a token may be among them.
+    pub fn offer(&self, protocols: Vec<String>) {
+        self.driver.offer(protocols);
+    }
+
+    /// A transport message came on a socket of this hub.
+    #[wasm_bindgen(js_name = atSocket)]
+    pub fn at_socket(&self, socket: u32, bytes: Vec<u8>) {
+        self.driver.at_socket(SocketId(socket), bytes);
+    }
+
+    /// What a socket of this hub may do from now on: an object like `RawGrant` of pkg/src/raw.ts.
+    #[wasm_bindgen(js_name = socketGranted)]
+    pub fn socket_granted(&self, socket: u32, grant: &JsValue) -> Answer<()> {
+        let grant = options::grant(grant).map_err(to_error)?;
+        self.driver.socket_granted(SocketId(socket), grant);
+        Ok(())
+    }
+
+    /// A socket of this hub is gone.
+    #[wasm_bindgen(js_name = socketGone)]
+    pub fn socket_gone(&self, socket: u32) {
+        self.driver.socket_gone(SocketId(socket));
+    }
+
+    #[wasm_bindgen(js_name = workerNews)]
+    pub fn worker_news(&self, up: bool) -> Answer<()> {
+        let news = if up { WorkerNews::Up } else { WorkerNews::Down };
+        self.driver.worker_news(news);
+        Ok(())
+    }
+
+    /// Takes the lock of the node from whoever holds it.
+    #[wasm_bindgen(js_name = stealLock)]
+    pub fn steal_lock(&self) -> Answer<()> {
+        self.driver.steal_lock().map_err(to_error)
     }
 
     #[wasm_bindgen(js_name = killHost)]
     pub fn kill_host(&self) -> Answer<()> {
-        self.driver()?.kill_host().map_err(to_error)
+        self.driver.kill_host().map_err(to_error)
     }
 
     #[wasm_bindgen(js_name = clientId)]
     pub fn client_id(&self) -> Answer<Vec<u8>> {
-        self.driver()?.client_id().map(|client| client.0.to_vec()).map_err(to_error)
+        self.driver.client_id().map(|client| client.0.to_vec()).map_err(to_error)
     }
 
     pub fn frames(&self) -> Answer<Vec<String>> {
-        self.driver()?.trace().map_err(to_error)
+        self.driver.trace().map_err(to_error)
     }
 }
 
 impl RawBus {
-    fn driver(&self) -> Answer<&Driver> {
-        self.driver.as_ref().ok_or_else(|| to_error(Code::Closed.into()))
-    }
-
     #[inline(never)]
     fn client(&self) -> Answer<(RefMut<'_, Client>, Now)> {
-        self.driver()?.client().map_err(to_error)
+        self.driver.client().map_err(to_error)
     }
 
-    fn tell(&self, verb: impl FnOnce(&mut Client, Now)) -> Answer<()> {
+    pub(super) fn tell(&self, verb: impl FnOnce(&mut Client, Now)) -> Answer<()> {
         let (mut client, now) = self.client()?;
         verb(&mut client, now);
         Ok(())
     }
 
-    fn ask<T>(&self, verb: impl FnOnce(&mut Client, Now) -> Result<T, Refused>) -> Answer<T> {
+    pub(super) fn ask<T>(
+        &self,
+        verb: impl FnOnce(&mut Client, Now) -> Result<T, Refused>,
+    ) -> Answer<T> {
         let (mut client, now) = self.client()?;
         verb(&mut client, now).map_err(to_error)
     }
 
-    fn send_items(&self, queue: &str, items: &[Item<'_>], durability: Option<&str>) -> Answer<u32> {
+    fn send_items(
+        &self,
+        queue: &str,
+        items: &[Item<'_>],
+        durability: Option<&str>,
+        supersede: Option<&str>,
+    ) -> Answer<u32> {
         let durability = self.level(durability)?;
-        self.ask(|client, now| client.send(now, queue, items, durability)).map(|request| request.0)
+        let send = |client: &mut Client, now| match supersede {
+            Some(subject) => client.send_latest(now, queue, items, durability, subject),
+            None => client.send(now, queue, items, durability),
+        };
+        self.ask(send).map(|request| request.0)
     }
 
-    fn level(&self, durability: Option<&str>) -> Answer<Option<Durability>> {
+    pub(super) fn level(&self, durability: Option<&str>) -> Answer<Option<Durability>> {
         match durability {
             Some(text) => options::durability(text).map(Some).map_err(to_error),
             // What the queue was declared with goes before the default of the default.

@@ -18,13 +18,19 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Opens a channel and hands what is heard to `receive`. What is no byte array is not ours.
-    pub fn listen(name: &str, mut receive: impl FnMut(Vec<u8>) + 'static) -> Option<Self> {
+    /// Opens a channel and hands what is heard to `receive`. What is no byte array is not ours, and
+    /// what is longer than `bytes_max` is not copied: memory that has grown stays as large.
+    pub fn listen(
+        name: &str,
+        bytes_max: u32,
+        mut receive: impl FnMut(Vec<u8>) + 'static,
+    ) -> Option<Self> {
         let channel = BroadcastChannel::new(name).ok()?;
         let listener = Listener::new(&channel, &["message"], move |event: Event| {
             let data = event.unchecked_into::<MessageEvent>().data();
-            if let Ok(bytes) = data.dyn_into::<Uint8Array>() {
-                receive(bytes.to_vec());
+            match data.dyn_into::<Uint8Array>() {
+                Ok(bytes) if bytes.length() <= bytes_max => receive(bytes.to_vec()),
+                _ => {}
             }
         });
         Some(Self { _listener: Some(listener), channel })

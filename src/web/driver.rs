@@ -14,52 +14,33 @@ use js_sys::Promise;
 use js_sys::futures::{JsFuture, spawn_local};
 use wasm_bindgen::prelude::*;
 
+use crate::broker::Grant;
+use crate::client::io::Keepsake;
 use crate::client::{Client, ClientConfig};
 use crate::error::{Code, Refused};
 use crate::id::ClientId;
-use crate::limits::Limits;
-use crate::options::Durability;
+use crate::options::{Durability, HostKind};
 use crate::rules::Rules;
 use crate::time::Now;
+pub use crate::web::choices::{DriverOptions, HostChoice, StorageChoice};
+use crate::web::choices::{choose_host, part_of};
 use crate::web::inbox::Inbox;
-use crate::web::locks::{Ask, HeldLock, LockManager, LockNews};
+use crate::web::io::{Effect, Fact, HostNews, Notice};
+use crate::web::locks::Ask;
 use crate::web::names::Scope;
 use crate::web::page_lifecycle;
 use crate::web::platform::{Arrival, Platform};
-pub use crate::web::platform::{HostKind, StorageChoice};
-use crate::web::realm::{Effect, Fact, HostNews, Notice, Realm, RealmConfig};
+use crate::web::realm::{NodeAt, Realm, RealmConfig};
 use crate::web::runtime::{self, Clock};
 use crate::web::session_storage;
+use crate::web::sockets::SocketId;
 use crate::web::timer::Timer;
-
-/// Which host is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum HostChoice {
-    /// A tab where there are locks and channels, else inline.
-    #[default]
-    Auto,
-    Tab,
-    Inline,
-}
-
-/// What a driver is made with.
-#[derive(Clone, Debug)]
-pub struct DriverOptions {
-    pub user: Option<String>,
-    pub host: HostChoice,
-    pub storage: StorageChoice,
-    /// The strongest level that will be asked for without being named.
-    pub durability: Durability,
-    pub limits: Limits,
-    /// Name and tags for the other peers.
-    pub peer: Vec<u8>,
-}
+use crate::web::worker::WorkerNews;
 
 /// What a drain has to tell, oldest first.
 pub struct Telling {
     pub notices: Vec<Notice>,
     pub now: Now,
-    pub kind: HostKind,
     /// What is kept lies in files.
     pub in_files: bool,
     /// The browser promised to keep the storage.
@@ -81,21 +62,35 @@ struct Shared {
     tell: Box<dyn Fn(Telling)>,
 }
 
-struct Core {
-    realm: Realm,
-    clock: Clock,
-    host: HostChoice,
-    phase: Phase,
-    persisted: bool,
-    last_host: Option<HostNews>,
+pub(super) struct Core {
+    pub(super) realm: Realm,
+    pub(super) clock: Clock,
+    pub(super) host: HostChoice,
+    pub(super) phase: Phase,
+    /// It has run before its identity was claimed anew: its page was in the cache.
+    pub(super) ran: bool,
+    /// There are sends to take up before the client dials.
+    pub(super) keeps: bool,
+    pub(super) guest: bool,
+    pub(super) persisted: bool,
+    pub(super) last_host: Option<HostNews>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+pub(super) enum Phase {
     Idle,
     /// The client's identity is being claimed.
     Claiming,
+    /// It is claimed, and what is written down of its sends is being taken up.
+    Claimed,
     Running,
+}
+
+/// What an arrival comes to.
+enum Taken {
+    Facts(Vec<Fact>),
+    /// The user is told before the realm has begun.
+    Told(Notice),
 }
 
 impl Driver {
@@ -115,29 +110,49 @@ impl Driver {
         }
         let in_files = matches!(options.storage, StorageChoice::Files(_));
         // Files are for runtimes in which no other realm could host.
+        let node_at = options.reach.node_at();
         let locks = choose_host(options.host)?.filter(|_| !in_files);
         let in_database = locks.is_some() && matches!(options.storage, StorageChoice::Auto);
-        let persistent = in_files || in_database;
+        // What stops an old host is its store, and an old relay the hub.
+        let persistent = in_files || in_database || node_at == NodeAt::Hub;
         if options.durability == Durability::Strict && !persistent {
             return Err(Refused::new(Code::Unsupported, "durability"));
         }
-        let scope = Scope::new(bus, options.user.as_deref());
-        let keepsake = locks.as_ref().and_then(|_| session_storage::take(&scope));
+        let scope = match node_at {
+            NodeAt::Hub => Scope::at_hub(bus, options.user.as_deref()),
+            NodeAt::Device | NodeAt::Here => Scope::new(bus, options.user.as_deref()),
+        };
+        let guest = options.guest.is_some();
+        let keepsake = match options.guest {
+            Some(client) => Some(Keepsake::of(client)),
+            None => locks.as_ref().and_then(|_| session_storage::take(&scope)),
+        };
+        let left = keepsake.is_some_and(|keepsake| keepsake.keeps == Some(true));
+        let keeps = guest || (left && options.takes_up);
         let client = keepsake.map_or_else(new_identity, |keepsake| keepsake.client);
         let mut clock = Clock::default();
         let now = clock.now();
+        let inbox = Inbox::new();
+        let (choice, reach, limits) = (options.storage, options.reach, &options.limits);
+        let mut platform =
+            Platform::new(scope, client, choice, reach, limits, locks, inbox.clone());
+        platform.guest = guest;
         let config = RealmConfig {
             client,
             limits: options.limits.clone(),
-            visible: page_lifecycle::is_visible(),
+            visible: !guest && page_lifecycle::is_visible(),
+            part: part_of(options.host, platform.kind),
+            node_at,
+            kind: if node_at == NodeAt::Here { HostKind::Hub } else { platform.kind },
             persistent,
             alone: in_files,
+            guest,
         };
         let client_config = ClientConfig {
             client,
             keepsake,
             peer: options.peer,
-            limits: options.limits,
+            limits: options.limits.clone(),
             rules: Rules::ON,
         };
         let core_client = Client::new(client_config, runtime::random_bytes(), now);
@@ -146,33 +161,46 @@ impl Driver {
             clock,
             host: options.host,
             phase: Phase::Idle,
+            ran: false,
+            keeps,
+            guest,
             persisted: false,
             last_host: None,
         };
-        let inbox = Inbox::new();
-        let platform = Platform::new(scope, client, options.storage, locks, inbox.clone());
         Ok(Self { shared: Shared::new(inbox, core, platform, Box::new(tell)) })
     }
 
-    /// Starts to work.
+    /// Starts to work. True if `Notice::Claimed` comes first, and waits for `go_on`.
     ///
     /// # Errors
     /// `INTERNAL` after a panic; so do all the others.
-    pub fn start(&self) -> Result<(), Refused> {
+    pub fn start(&self) -> Result<bool, Refused> {
         let mut core = self.shared.core()?;
         let mut platform = self.shared.platform.borrow_mut();
         let Some(platform) = &mut *platform else { return Err(Code::Closed.into()) };
         if core.phase != Phase::Idle {
-            return Ok(());
+            return Ok(false);
         }
         self.shared.ask_whether_persisted();
-        match platform.kind {
-            HostKind::Tab => {
-                core.phase = Phase::Claiming;
-                platform.claim(Ask::IfAvailable);
-            }
-            HostKind::Inline => core.run(),
+        if core.host == HostChoice::ForPages {
+            platform.start();
+            core.run();
+        } else if platform.kind == HostKind::Inline {
+            core.run();
+        } else {
+            core.phase = Phase::Claiming;
+            platform.claim(Ask::IfAvailable);
         }
+        self.shared.inbox.call();
+        Ok(core.keeps && core.phase == Phase::Claiming)
+    }
+
+    /// Goes on after `Notice::Claimed`: what was written down is taken up.
+    pub fn go_on(&self) -> Result<(), Refused> {
+        let mut core = self.shared.core()?;
+        let mut platform = self.shared.platform.borrow_mut();
+        let Some(platform) = &mut *platform else { return Err(Code::Closed.into()) };
+        core.go_on(platform);
         self.shared.inbox.call();
         Ok(())
     }
@@ -197,7 +225,7 @@ impl Driver {
         let mut core = self.shared.core()?;
         let now = core.clock.now();
         core.realm.close(now, drain);
-        if core.phase != Phase::Running {
+        if core.phase != Phase::Running && !core.ran {
             // There is nothing to leave.
             core.run();
         }
@@ -216,6 +244,51 @@ impl Driver {
         Ok(())
     }
 
+    /// What the next socket to the hub offers as subprotocols.
+    pub fn offer(&self, protocols: Vec<String>) {
+        if let Some(platform) = &mut *self.shared.platform.borrow_mut() {
+            platform.offer(protocols);
+        }
+    }
+
+    /// A transport message came on a socket of this hub.
+    pub fn at_socket(&self, socket: SocketId, bytes: Vec<u8>) {
+        self.shared.inbox.push(Arrival::Fact(Fact::AtSocket { socket, bytes }));
+    }
+
+    /// What a socket of this hub may do from now on.
+    pub fn socket_granted(&self, socket: SocketId, grant: Grant) {
+        self.shared.inbox.push(Arrival::Fact(Fact::SocketGranted { socket, grant }));
+    }
+
+    /// A socket of this hub is gone.
+    pub fn socket_gone(&self, socket: SocketId) {
+        self.shared.inbox.push(Arrival::Fact(Fact::SocketGone { socket }));
+    }
+
+    /// Tells of the worker that hosts for this page.
+    pub fn worker_news(&self, news: WorkerNews) {
+        self.shared.inbox.push(Arrival::Fact(Fact::Worker(news)));
+    }
+
+    /// Takes the lock of the node from whoever holds it.
+    pub fn steal_lock(&self) -> Result<(), Refused> {
+        self.shared.core()?.realm.steal_lock();
+        self.shared.inbox.call();
+        Ok(())
+    }
+
+    /// Lets go of all that is held of the runtime, with no farewell: a crash, as far as others can
+    /// see. Also after a panic, unless that was in the very use of it.
+    pub fn abandon(&self) {
+        if let Ok(mut platform) = self.shared.platform.try_borrow_mut() {
+            *platform = None;
+        }
+        if let Ok(mut timer) = self.shared.timer.try_borrow_mut() {
+            timer.clear();
+        }
+    }
+
     pub fn client_id(&self) -> Result<ClientId, Refused> {
         Ok(self.shared.core()?.realm.client_id())
     }
@@ -229,9 +302,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // Not by counting: a panic in the drain keeps its count for good.
-        if let Ok(mut platform) = self.shared.platform.try_borrow_mut() {
-            *platform = None;
-        }
+        self.abandon();
     }
 }
 
@@ -282,27 +353,40 @@ impl Shared {
     /// Feeds one arrival to the realm. `None` if the bus is closed or broken.
     fn step(&self, arrival: Option<Arrival>) -> Option<Vec<Effect>> {
         let mut core = self.core.try_borrow_mut().ok()?;
+        let now = core.clock.now();
+        // The platform is not borrowed while the realm works: after a panic of that its locks and
+        // channels are let go of, or others would take the client for one that lives.
+        match self.take(&mut core, arrival)? {
+            Taken::Told(notice) => return Some([Effect::Tell(notice)].into()),
+            Taken::Facts(facts) => facts.into_iter().for_each(|fact| core.realm.handle(now, fact)),
+        }
+        Some(core.realm.take_effects(now))
+    }
+
+    fn take(&self, core: &mut Core, arrival: Option<Arrival>) -> Option<Taken> {
         let mut platform = self.platform.borrow_mut();
         let platform = platform.as_mut()?;
-        let now = core.clock.now();
         match arrival {
             None => {}
             Some(Arrival::TimerFired) => {
                 self.timer.borrow_mut().fired();
-                core.realm.handle(now, Fact::Tick);
+                return Some(Taken::Facts([Fact::Tick].into()));
             }
             Some(Arrival::ClientLock(number, news)) if platform.is_current_claim(number) => {
-                core.claimed(platform, now, news);
-            }
-            Some(Arrival::Claims(held)) => core.look_at_claims(platform, &held),
-            Some(Arrival::Persisted(persisted)) => return Some(core.learn(persisted)),
-            Some(arrival) => {
-                for fact in platform.facts_of(arrival) {
-                    core.realm.handle(now, fact);
+                core.claimed(platform, news);
+                if core.phase == Phase::Claimed {
+                    return Some(Taken::Told(Notice::Claimed));
                 }
             }
+            Some(Arrival::Claims(held)) => {
+                if let Some(notice) = core.look_at_claims(platform, &held) {
+                    return Some(Taken::Told(notice));
+                }
+            }
+            Some(Arrival::Persisted(persisted)) => core.learn(persisted),
+            Some(arrival) => return Some(Taken::Facts(platform.facts_of(arrival))),
         }
-        Some(core.realm.take_effects(now))
+        Some(Taken::Facts(Vec::new()))
     }
 
     fn perform(&self, effects: Vec<Effect>, notices: &mut Vec<Notice>) {
@@ -324,14 +408,13 @@ impl Shared {
             let now = core.clock.now();
             self.timer.borrow_mut().set(now, core.realm.wake_at());
             let mut platform = self.platform.borrow_mut();
-            let seen = platform.as_ref().map(|platform| (platform.kind, platform.in_files()));
-            let Some((kind, in_files)) = seen else { return };
+            let Some(in_files) = platform.as_ref().map(Platform::in_files) else { return };
             core.remember_host(&notices);
             if core.realm.is_closed() {
                 *platform = None;
                 self.timer.borrow_mut().set(now, None);
             }
-            Telling { notices, now, kind, in_files, persisted: core.persisted }
+            Telling { notices, now, in_files, persisted: core.persisted }
         };
         if !telling.notices.is_empty() {
             (self.tell)(telling);
@@ -351,52 +434,24 @@ impl Shared {
 }
 
 impl Core {
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         self.phase = Phase::Running;
         let now = self.clock.now();
         self.realm.start(now);
     }
 
-    /// News of the lock that makes the client's identity its own.
-    fn claimed(&mut self, platform: &mut Platform, now: Now, news: LockNews) {
-        match news {
-            LockNews::Granted if self.phase == Phase::Claiming => {
-                platform.start();
-                self.run();
-            }
-            LockNews::Granted => self.realm.handle(now, Fact::Claimed),
-            LockNews::Taken => platform.look_at_claims(),
-            LockNews::Refused if self.phase == Phase::Claiming && self.host == HostChoice::Auto => {
-                platform.fall_back_to_inline();
-                self.run();
-            }
-            LockNews::Refused if self.phase == Phase::Claiming => {
-                self.realm.refuse(Code::Unsupported, "host");
-                self.run();
-            }
-            LockNews::Refused => {}
-            LockNews::Lost => platform.claim(Ask::Wait),
-        }
-    }
-
-    /// The identity was taken: by the tab this one was cloned from, or for a moment by a watcher.
-    fn look_at_claims(&mut self, platform: &mut Platform, held: &[HeldLock]) {
-        if self.phase != Phase::Claiming {
-            return;
-        }
-        if platform.is_claimed_elsewhere(held) {
-            platform.client = new_identity();
-            self.realm.rename(platform.client);
-        }
-        platform.claim(Ask::IfAvailable);
+    /// Whoever asked for no kind of host takes what there is.
+    pub(super) fn may_be_inline(&self) -> bool {
+        matches!(self.host, HostChoice::Auto | HostChoice::BesideWorker { stands_by: true })
     }
 
     /// Says again who hosts: what is said beside it has changed.
-    fn learn(&mut self, persisted: bool) -> Vec<Effect> {
+    fn learn(&mut self, persisted: bool) {
         let changed = self.persisted != persisted;
         self.persisted = persisted;
-        let again = self.last_host.filter(|_| changed);
-        again.map(|host| Effect::Tell(Notice::Host(host))).into_iter().collect()
+        if let Some(host) = self.last_host.filter(|_| changed) {
+            self.realm.tell(Notice::Host(host));
+        }
     }
 
     fn remember_host(&mut self, notices: &[Notice]) {
@@ -408,20 +463,7 @@ impl Core {
     }
 }
 
-fn choose_host(choice: HostChoice) -> Result<Option<LockManager>, Refused> {
-    let has_channels = runtime::global("BroadcastChannel").is_some();
-    let has_database = runtime::global("indexedDB").is_some();
-    let locks = runtime::navigator::<LockManager>("locks");
-    let usable = locks.filter(|_| has_channels && has_database);
-    match choice {
-        HostChoice::Inline => Ok(None),
-        HostChoice::Auto => Ok(usable),
-        HostChoice::Tab if usable.is_none() => Err(Refused::new(Code::Unsupported, "host")),
-        HostChoice::Tab => Ok(usable),
-    }
-}
-
-fn new_identity() -> ClientId {
+pub(super) fn new_identity() -> ClientId {
     ClientId(runtime::random_bytes())
 }
 

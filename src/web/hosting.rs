@@ -4,19 +4,20 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::broker::Broker;
 use crate::broker::io::{Event, Input, Output};
 use crate::cron::Offsets;
 use crate::error::Code;
-use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
+use crate::id::{ClientId, Epoch};
 use crate::node::{Node, NodeConfig};
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::time::{Instant, Now};
+use crate::web::io::{Effect, Fact, Notice};
 use crate::web::links::Links;
 use crate::web::overdue::Overdue;
-use crate::web::realm::{Effect, Fact, Notice, Realm};
+use crate::web::realm::{NodeAt, Realm};
 use crate::web::trace::Way;
-use crate::wire::Message;
 use crate::wire::frame::StorageReport;
 
 /// One attempt to host, so that a late answer is told from a current one.
@@ -36,14 +37,14 @@ const LAST_WORDS_MS: u64 = 100;
 pub struct Hosting {
     state: State,
     tenure: Tenure,
-    links: Links,
+    pub(super) links: Links,
     rng: Rng,
     failures: Vec<Instant>,
     overdue: Overdue,
     /// When a hidden host looks for a visible realm.
     look_at: Option<Instant>,
     /// Clients whose locks are free, and until when their last words may come.
-    departing: Vec<(Instant, ClientId)>,
+    pub(super) departing: Vec<(Instant, ClientId)>,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,8 @@ enum State {
     /// Has the lock; the storage is being opened.
     Opening,
     Running(Running),
+    /// Has the lock; the node is at a hub.
+    Relaying,
     /// Failed too often; tries again then.
     Failed {
         until: Instant,
@@ -63,8 +66,8 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Running {
-    node: Box<Node>,
+pub(super) struct Running {
+    pub(super) node: Box<Node>,
     report: StorageReport,
     drain: Drain,
 }
@@ -77,9 +80,10 @@ enum Drain {
 }
 
 impl Hosting {
-    pub fn new(seed: [u8; 32]) -> Self {
+    /// One that is `excluded` never hosts.
+    pub fn new(seed: [u8; 32], excluded: bool) -> Self {
         Self {
-            state: State::Resting,
+            state: if excluded { State::Excluded } else { State::Resting },
             tenure: Tenure(0),
             links: Links::default(),
             rng: Rng::new(seed),
@@ -92,19 +96,38 @@ impl Hosting {
 
     /// This realm has the lock.
     pub fn is_here(&self) -> bool {
-        matches!(self.state, State::Opening | State::Running(_))
+        matches!(self.state, State::Opening | State::Running(_) | State::Relaying)
+    }
+
+    /// This realm has the socket to the hub.
+    pub fn is_relaying(&self) -> bool {
+        matches!(self.state, State::Relaying)
     }
 
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, State::Waiting)
     }
 
-    /// The epoch of the node here, once it serves.
-    pub fn epoch(&self) -> Option<Epoch> {
+    /// The storage of the node here is open, or it needs none.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(_) | State::Relaying)
+    }
+
+    pub const fn tenure(&self) -> Tenure {
+        self.tenure
+    }
+
+    /// The broker of the node here, once it serves.
+    pub fn broker(&self) -> Option<&Broker> {
         match &self.state {
-            State::Running(running) => running.node.epoch(),
+            State::Running(running) => running.node.broker(),
             _ => None,
         }
+    }
+
+    /// The epoch of the node here, once it serves.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.broker().map(Broker::epoch)
     }
 
     pub fn rest(&mut self) {
@@ -113,7 +136,7 @@ impl Hosting {
         }
     }
 
-    fn running(&mut self) -> Option<&mut Running> {
+    pub(super) fn running(&mut self) -> Option<&mut Running> {
         match &mut self.state {
             State::Running(running) => Some(running),
             _ => None,
@@ -125,33 +148,23 @@ impl Realm {
     /// Takes a place in the line for the lock, or the lock itself.
     pub(super) fn request_lock(&mut self, steal: bool) {
         let excluded = matches!(self.hosting.state, State::Excluded | State::Failed { .. });
-        if excluded || self.hosting.is_here() || !self.page.may_host() {
+        let may = self.page.may_host() && self.stands_in(steal);
+        if excluded || self.hosting.is_here() || !may {
             return;
         }
         self.hosting.state = State::Waiting;
         self.effects.push(Effect::RequestLock { steal });
     }
 
-    /// The client has work and hears nothing of the node.
-    pub(super) fn node_silent(&mut self) {
-        if self.config.persistent {
-            self.request_lock(true);
-        }
-    }
-
     pub(super) fn handle_hosting(&mut self, now: Now, fact: Fact) {
         let current = self.hosting.tenure;
         match fact {
-            Fact::LockGranted if self.hosting.is_waiting() => {
-                self.hosting.tenure.0 += 1;
-                self.hosting.state = State::Opening;
-                self.hosting.overdue.asked(now);
-                self.effects.push(Effect::BeginHosting(self.hosting.tenure));
-            }
+            Fact::LockGranted if self.hosting.is_waiting() => self.begin(now),
             Fact::LockLost => {
                 self.end_hosting();
                 self.hosting.rest();
                 self.request_lock(false);
+                self.waits_again();
             }
             Fact::LockRefused => {
                 self.end_hosting();
@@ -173,7 +186,15 @@ impl Realm {
                 self.trace.record_storage(now, way, op, 0);
                 self.node_input(now, Input::Stored { op, result });
             }
+            Fact::ConnectionLost { tenure } if tenure == current => {
+                if let Some(running) = self.hosting.running() {
+                    running.node.suspect();
+                }
+            }
             Fact::Present { tenure, clients } if tenure == current => {
+                if self.hosting.is_relaying() {
+                    return self.relay_present(now, &clients);
+                }
                 self.node_input(now, Input::Present { clients: &clients });
             }
             Fact::Zone { tenure, zone, offsets, until } if tenure == current => {
@@ -182,7 +203,7 @@ impl Realm {
             }
             Fact::Gone { client } => {
                 self.effects.push(Effect::Unwatch(client));
-                self.hosting.departing.push((now.mono.after_ms(LAST_WORDS_MS), client));
+                self.depart(now, client);
             }
             Fact::VisiblePeer(true) if self.page.hidden_since.is_some() => self.hand_over(now),
             Fact::KillNode if self.hosting.is_here() => {
@@ -195,6 +216,24 @@ impl Realm {
         }
     }
 
+    fn begin(&mut self, now: Now) {
+        self.hosting.tenure.0 += 1;
+        self.effects.push(Effect::BeginHosting(self.hosting.tenure));
+        if self.config.node_at == NodeAt::Hub {
+            self.hosting.state = State::Relaying;
+            self.look_later(now);
+            self.begin_relaying(now);
+            return self.make_room(now);
+        }
+        self.hosting.state = State::Opening;
+        self.hosting.overdue.asked(now);
+    }
+
+    /// The client is gone once its last words may have come.
+    pub(super) fn depart(&mut self, now: Now, client: ClientId) {
+        self.hosting.departing.push((now.mono.after_ms(LAST_WORDS_MS), client));
+    }
+
     fn run(&mut self, now: Now, report: StorageReport) {
         if !matches!(self.hosting.state, State::Opening) {
             return;
@@ -204,55 +243,16 @@ impl Realm {
             limits: self.config.limits.clone(),
             rules: Rules::ON,
             storage: report,
+            host: self.config.kind,
+            // IndexedDB has transactions, and files cut what was torn themselves.
+            tears: false,
             heard: self.heard,
         };
         let node = Box::new(Node::new(config, self.hosting.rng.seed(), now));
         self.config.persistent = report.fenced;
         self.look_later(now);
         self.hosting.state = State::Running(Running { node, report, drain: Drain::No });
-    }
-
-    /// A transport message for the node, from this realm's client or from a channel.
-    pub(super) fn at_node(&mut self, now: Now, bytes: &[u8]) {
-        let Ok(message) = Message::parse(bytes) else { return };
-        let envelope = message.envelope;
-        if envelope.client != self.config.client {
-            self.trace.record(now, Way::NodeGot, bytes);
-        }
-        let known = self.hosting.links.conn(envelope.client, envelope.link);
-        let conn = match known {
-            Some(conn) => conn,
-            // The rest of a link that an earlier node had: its client says Hello again.
-            None if envelope.position != 1 => return,
-            None => match self.accept(now, envelope.client, envelope.link) {
-                Some(conn) => conn,
-                None => return,
-            },
-        };
-        self.node_input(now, Input::Received { conn, bytes });
-    }
-
-    fn accept(&mut self, now: Now, client: ClientId, link: LinkNonce) -> Option<ConnId> {
-        if self.hosting.departing.iter().any(|(_, departing)| *departing == client) {
-            // It came back meanwhile, as a page does that is made anew.
-            self.hosting.departing.retain(|(_, departing)| *departing != client);
-            self.effects.push(Effect::Watch(client));
-        }
-        let full = self.hosting.links.count() >= self.config.limits.sessions_max as usize;
-        let running = self.hosting.running()?;
-        let conn = running.node.accept(now);
-        let before = self.hosting.links.insert(client, link, conn);
-        match before {
-            Some(before) => self.node_input(now, Input::Disconnected { conn: before }),
-            None if full => {
-                // The node would refuse it as well, but it must not cost a channel first.
-                self.hosting.links.remove(conn);
-                return None;
-            }
-            None if client != self.config.client => self.effects.push(Effect::OpenClient(client)),
-            None => {}
-        }
-        Some(conn)
+        self.make_room(now);
     }
 
     pub(super) fn node_input(&mut self, now: Now, input: Input<'_>) {
@@ -263,11 +263,13 @@ impl Realm {
 
     /// Polls the node until it is idle. Returns whether it said anything, and when it must wake.
     pub(super) fn pump_node(&mut self, now: Now) -> (bool, Option<Instant>) {
-        self.let_go(now);
         let mut spoke = false;
         loop {
             let tenure = self.hosting.tenure;
-            let Some(running) = self.hosting.running() else { return (spoke, None) };
+            let Some(running) = self.hosting.running() else {
+                while self.hosting.is_relaying() && self.let_go(now) {}
+                return (spoke, None);
+            };
             match running.node.poll_output() {
                 Output::Transmit { conn, bytes } => self.transmit_of_node(now, conn, bytes),
                 Output::Broadcast { bytes } => self.broadcast_of_node(now, bytes),
@@ -279,9 +281,9 @@ impl Realm {
                 Output::Zone { zone, from, until } => {
                     self.effects.push(Effect::AskZone { tenure, zone, from, until });
                 }
-                Output::Hangup { conn, .. } => {
+                Output::Hangup { conn, code } => {
                     if let Some(client) = self.hosting.links.remove(conn) {
-                        self.effects.push(Effect::CloseClient(client));
+                        self.end_way_to(now, client, code);
                     }
                 }
                 Output::Event(event) => self.on_node_event(now, event),
@@ -290,21 +292,12 @@ impl Realm {
                         self.handed_over();
                         return (true, None);
                     }
-                    return (spoke, wake_at);
+                    if !self.let_go(now) {
+                        return (spoke, wake_at);
+                    }
                 }
             }
             spoke = true;
-        }
-    }
-
-    fn transmit_of_node(&mut self, now: Now, conn: ConnId, bytes: Vec<u8>) {
-        match self.hosting.links.client(conn) {
-            Some(client) if client == self.config.client => self.at_own_client(now, &bytes),
-            Some(client) => {
-                self.trace.record(now, Way::NodeSent, &bytes);
-                self.effects.push(Effect::ToClient(client, bytes));
-            }
-            None => {}
         }
     }
 
@@ -312,14 +305,23 @@ impl Realm {
         match event {
             Event::Ready { epoch, .. } => {
                 self.heard = self.heard.max(epoch);
-                self.effects.push(Effect::ListPresent(self.hosting.tenure));
+                if self.hosting.running().is_some_and(|running| running.report.fenced) {
+                    self.heard = epoch;
+                    if !self.is_for_others() {
+                        self.client.believe_store(epoch);
+                    }
+                }
+                // Who is at a hub shows only when it comes again.
+                if self.config.node_at != NodeAt::Here {
+                    self.effects.push(Effect::ListPresent(self.hosting.tenure));
+                }
             }
             Event::Watch { client } if client != self.config.client => {
                 self.effects.push(Effect::Watch(client));
             }
             Event::Watch { .. } => {}
             Event::Unwatch { client } => {
-                self.close_client(client);
+                self.close_client(now, client);
                 self.effects.push(Effect::Unwatch(client));
             }
             Event::Over { code, reason } => self.node_over(now, code, reason),
@@ -330,24 +332,6 @@ impl Realm {
                     running.drain = Drain::Done;
                 }
             }
-        }
-    }
-
-    /// The clients whose time for last words is over are gone.
-    fn let_go(&mut self, now: Now) {
-        let due = |(until, _): &(Instant, ClientId)| *until <= now.mono;
-        let departing = core::mem::take(&mut self.hosting.departing);
-        let (gone, departing): (Vec<_>, Vec<_>) = departing.into_iter().partition(due);
-        self.hosting.departing = departing;
-        for (_, client) in gone {
-            self.close_client(client);
-            self.node_input(now, Input::Gone { client });
-        }
-    }
-
-    fn close_client(&mut self, client: ClientId) {
-        if self.hosting.links.remove_client(client) {
-            self.effects.push(Effect::CloseClient(client));
         }
     }
 
@@ -397,6 +381,9 @@ impl Realm {
     /// alone has nothing it could hand over, so it stays until the bus is closed.
     pub(super) fn hand_over(&mut self, now: Now) {
         let closing = self.page.closing;
+        if self.hosting.is_relaying() {
+            return self.handed_over();
+        }
         let Some(running) = self.hosting.running() else { return self.stop_waiting() };
         if running.drain != Drain::No || !(running.report.persistent || closing) {
             return;
@@ -426,6 +413,7 @@ impl Realm {
             self.hosting.links.clear();
             self.hosting.departing.clear();
             self.hosting.overdue.clear();
+            self.close_sockets();
             self.effects.push(Effect::EndHosting);
         }
     }
@@ -449,7 +437,7 @@ impl Realm {
             self.handed_over();
         }
         let due = self.hosting.look_at.is_some_and(|at| at <= now.mono);
-        if due && self.hosting.running().is_some() {
+        if due && self.hosting.is_running() {
             self.look_later(now);
             self.effects.push(Effect::LookForVisiblePeer);
         }
@@ -468,6 +456,10 @@ impl Realm {
         match &self.hosting.state {
             State::Failed { until } => Some(*until),
             State::Opening => self.hosting.overdue.look_at(now, pause_ms_max),
+            State::Relaying => {
+                let departing = self.hosting.departing.iter().map(|(until, _)| *until).min();
+                [self.hosting.look_at, departing].into_iter().flatten().min()
+            }
             State::Running(running) => {
                 // A node without ticks would take its own idleness for a pause.
                 let beat = now.mono.after_ms(pause_ms_max / 2);

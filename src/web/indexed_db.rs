@@ -3,8 +3,12 @@
 //! node that was replaced while it slept can't write.
 //!
 //! A connection may break under us at any time (WebKit drops it after a suspend, a user clears the
-//! site's data). What was running is then tried once more on a new connection; a commit that did
-//! go through is recognized by its own claim or changes nothing when it is repeated.
+//! site's data). What has no answer is then performed on a new connection, from memory: a commit
+//! that did go through is recognized by its own claim or changes nothing when it is repeated. The
+//! stores behind a new connection need not be those that were left: they may have been deleted, or
+//! have lost their end. So the first commit, and every look at the fence before it, also looks for
+//! the chunk that was stored last; without it the epoch counts as ended, and its successor
+//! recovers what is there.
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -14,15 +18,19 @@ use alloc::vec::Vec;
 use wasm_bindgen::JsCast;
 use web_sys::{DomException, Event, IdbDatabase, IdbFactory, IdbOpenDbRequest, IdbRequest};
 
-use crate::id::OpId;
+use crate::id::{ChunkNumber, Epoch, OpId};
 use crate::sorted::Map;
-use crate::store::{StorageAction, StorageFault, StorageResult};
+use crate::store::{Key, StorageAction, StorageFault, StorageResult};
 use crate::web::listener::Listener;
 use crate::web::runtime;
 use crate::web::transaction::{Fencing, STORES, Transaction};
 
 /// Changes only with the layout of the stores; the log has a format number of its own.
 const VERSION: u32 = 1;
+
+/// So often an action is begun, and a connection that broke is opened anew, before that counts as
+/// the loss of the storage.
+const TRIES_MAX: u8 = 3;
 
 /// What the browser told. The owner of the database hands it back to `Database::handle`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +51,12 @@ pub enum Done {
     Opened,
     OpenFailed(OpenFault),
     Blocked,
-    Stored { op: OpId, result: StorageResult },
+    /// The connection was lost and there will be another: somebody may have changed the stores.
+    Lost,
+    Stored {
+        op: OpId,
+        result: StorageResult,
+    },
 }
 
 /// Why there is no database.
@@ -62,6 +75,10 @@ pub struct Database {
     connection: Connection,
     /// Told once whether the first opening worked.
     reported: bool,
+    /// How often the connection that broke was opened anew in vain.
+    reopenings: u8,
+    /// The newest chunk that was stored and not deleted.
+    newest: Option<ChunkNumber>,
     /// Actions not begun, in order.
     waiting: VecDeque<Operation>,
     running: Map<OpId, (Operation, Transaction)>,
@@ -70,18 +87,37 @@ pub struct Database {
 
 enum Connection {
     None,
-    Opening { request: IdbOpenDbRequest, _listeners: [Listener; 2] },
-    Open { database: IdbDatabase, fence_read: bool, _listener: Listener },
+    Opening {
+        request: IdbOpenDbRequest,
+        _listeners: [Listener; 2],
+    },
+    Open {
+        database: IdbDatabase,
+        /// The fence as this connection left it; only another claim changes it.
+        held: Option<Epoch>,
+        _listener: Listener,
+    },
 }
 
 struct Operation {
     op: OpId,
     action: Rc<StorageAction>,
-    /// It was begun before, on a connection that broke.
-    again: bool,
+    /// How often it was begun, on connections that broke.
+    tries: u8,
 }
 
 impl Operation {
+    fn is_again(&self) -> bool {
+        self.tries > 0
+    }
+
+    fn expects(&self) -> Option<Epoch> {
+        match *self.action {
+            StorageAction::Commit { expect, .. } => expect,
+            _ => None,
+        }
+    }
+
     fn is_commit(&self) -> bool {
         matches!(*self.action, StorageAction::Commit { .. })
     }
@@ -96,6 +132,8 @@ impl Database {
             arrive: Rc::new(arrive),
             connection: Connection::None,
             reported: false,
+            reopenings: 0,
+            newest: None,
             waiting: VecDeque::new(),
             running: Map::new(),
             done: Vec::new(),
@@ -105,7 +143,7 @@ impl Database {
     }
 
     pub fn perform(&mut self, op: OpId, action: StorageAction) {
-        self.waiting.push_back(Operation { op, action: Rc::new(action), again: false });
+        self.waiting.push_back(Operation { op, action: Rc::new(action), tries: 0 });
         self.advance();
     }
 
@@ -120,9 +158,13 @@ impl Database {
                 self.open_failed(fault);
             }
             Arrival::Blocked => self.done.push(Done::Blocked),
-            Arrival::Closed => self.lose_connection(),
+            Arrival::Closed => {
+                self.done.push(Done::Lost);
+                self.lose_connection();
+            }
             Arrival::Completed(op) => {
-                if let Some((_, transaction)) = self.running.remove(&op) {
+                if let Some((operation, transaction)) = self.running.remove(&op) {
+                    self.remember(&operation.action);
                     self.done.push(Done::Stored { op, result: Ok(transaction.finish()) });
                 }
                 self.advance();
@@ -161,6 +203,7 @@ impl Database {
 
     fn opened(&mut self) {
         let Connection::Opening { request, .. } = &self.connection else { return };
+        self.reopenings = 0;
         let Ok(database) = request.result() else { return };
         let database: IdbDatabase = database.unchecked_into();
         let arrive = self.arrive.clone();
@@ -170,7 +213,7 @@ impl Database {
             closing.close();
             arrive(Arrival::Closed);
         });
-        self.connection = Connection::Open { database, fence_read: false, _listener: listener };
+        self.connection = Connection::Open { database, held: None, _listener: listener };
         if !core::mem::replace(&mut self.reported, true) {
             self.done.push(Done::Opened);
         }
@@ -181,6 +224,9 @@ impl Database {
         self.connection = Connection::None;
         if !core::mem::replace(&mut self.reported, true) {
             self.done.push(Done::OpenFailed(fault));
+        } else if fault == OpenFault::Failed && self.reopenings < TRIES_MAX {
+            self.reopenings += 1;
+            return self.open();
         }
         for Operation { op, .. } in self.waiting.drain(..) {
             self.done.push(Done::Stored { op, result: Err(StorageFault::Lost) });
@@ -191,25 +237,40 @@ impl Database {
     /// those before it.
     fn advance(&mut self) {
         while let Some(operation) = self.waiting.front() {
-            let Connection::Open { database, fence_read, .. } = &mut self.connection else {
+            let Connection::Open { database, held, .. } = &self.connection else {
                 return self.open_if_closed();
             };
             if operation.is_commit() && self.running.values().any(|(o, _)| o.is_commit()) {
                 return;
             }
-            let fencing = match (operation.again, *fence_read) {
-                (true, _) => Fencing::ReadAgain,
-                (false, false) => Fencing::Read,
+            // A commit that is running, or may have been done before, may delete it.
+            let running = self.running.values().any(|(o, _)| o.is_commit());
+            let newest = self
+                .newest
+                .filter(|chunk| held.is_none() && !running && !deletes(&operation.action, *chunk));
+            let holds = held.is_some() && *held == operation.expects();
+            let fencing = match (operation.is_again(), holds) {
+                (true, _) => Fencing::ReadAgain { newest },
+                (false, false) => Fencing::Read { newest },
                 (false, true) => Fencing::ByKey,
             };
-            *fence_read |= operation.is_commit();
-            let Operation { op, action, .. } = operation;
-            match Transaction::begin(database, *op, action, fencing, &self.arrive) {
+            let begun = Transaction::begin(
+                database,
+                operation.op,
+                &operation.action,
+                fencing,
+                &self.arrive,
+            );
+            let Some(mut operation) = self.waiting.pop_front() else { return };
+            match begun {
                 Ok(transaction) => {
-                    let Some(operation) = self.waiting.pop_front() else { return };
                     self.running.insert(operation.op, (operation, transaction));
                 }
-                Err(_) => self.lose_connection(),
+                Err(_) => {
+                    operation.tries += 1;
+                    self.waiting.push_front(operation);
+                    self.lose_connection();
+                }
             }
         }
     }
@@ -224,35 +285,46 @@ impl Database {
         let Some((operation, transaction)) = self.running.remove(&op) else { return };
         let fault = transaction.fault();
         let final_fault = matches!(fault, StorageFault::Fenced | StorageFault::Quota);
-        if final_fault || operation.again {
+        if final_fault || operation.tries + 1 >= TRIES_MAX {
             return self.fail(&operation, fault);
         }
         self.running.insert(op, (operation, transaction));
         self.lose_connection();
     }
 
-    /// What was running begins anew on a new connection; what had its second try has failed.
+    /// What was running begins anew on a new connection; what had its last try has failed.
     fn lose_connection(&mut self) {
         if let Connection::Open { database, .. } = &self.connection {
             database.close();
         }
         self.connection = Connection::None;
         let running = core::mem::take(&mut self.running);
-        for (operation, _) in running.into_iter().map(|(_, value)| value).rev() {
+        for (mut operation, _) in running.into_iter().map(|(_, value)| value).rev() {
+            operation.tries += 1;
             self.waiting.push_front(operation);
         }
         let (failed, waiting): (VecDeque<_>, VecDeque<_>) =
-            core::mem::take(&mut self.waiting).into_iter().partition(|operation| operation.again);
+            core::mem::take(&mut self.waiting).into_iter().partition(|o| o.tries >= TRIES_MAX);
         self.waiting = waiting;
         for operation in failed {
             self.fail(&operation, StorageFault::Lost);
         }
-        for operation in &mut self.waiting {
-            operation.again = true;
-        }
         if !self.waiting.is_empty() {
             self.open_if_closed();
         }
+    }
+
+    fn remember(&mut self, action: &StorageAction) {
+        let StorageAction::Commit { expect, claim, puts, .. } = action else { return };
+        if let Connection::Open { held, .. } = &mut self.connection {
+            *held = claim.or(*expect);
+        }
+        self.newest = self.newest.filter(|newest| !deletes(action, *newest));
+        let chunks = puts.iter().filter_map(|(key, _)| match key {
+            Key::Chunk(number) => Some(*number),
+            Key::Manifest | Key::Page(_) => None,
+        });
+        self.newest = self.newest.max(chunks.max());
     }
 
     fn fail(&mut self, operation: &Operation, fault: StorageFault) {
@@ -276,6 +348,10 @@ impl Drop for Database {
             database.close();
         }
     }
+}
+
+fn deletes(action: &StorageAction, chunk: ChunkNumber) -> bool {
+    matches!(action, StorageAction::Commit { deletes, .. } if deletes.contains(&Key::Chunk(chunk)))
 }
 
 fn create_stores(request: &IdbOpenDbRequest) {

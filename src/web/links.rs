@@ -19,6 +19,15 @@ impl Links {
         self.by_conn.get(&conn).copied()
     }
 
+    /// The connection of the client, on whichever link.
+    pub fn conn_of(&self, client: ClientId) -> Option<ConnId> {
+        self.by_client.get(&client).map(|(_, conn)| *conn)
+    }
+
+    pub fn has_client(&self, client: ClientId) -> bool {
+        self.by_client.contains_key(&client)
+    }
+
     /// How many clients have a link.
     pub fn count(&self) -> usize {
         self.by_client.len()

@@ -11,7 +11,16 @@ pub struct Scope(String);
 
 impl Scope {
     pub fn new(bus: &str, user: Option<&str>) -> Self {
-        let mut scope = String::from("tabmq:");
+        Self::below("tabmq:", bus, user)
+    }
+
+    /// Of a bus that is at a hub. The device may have one of the same name.
+    pub fn at_hub(bus: &str, user: Option<&str>) -> Self {
+        Self::below("tabmq-hub:", bus, user)
+    }
+
+    fn below(prefix: &str, bus: &str, user: Option<&str>) -> Self {
+        let mut scope = String::from(prefix);
         push_escaped(&mut scope, bus);
         if let Some(user) = user {
             scope.push(':');

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Event, EventTarget, PageTransitionEvent, VisibilityState};
 
+use crate::web::io::PageFact;
 use crate::web::listener::Listener;
-use crate::web::realm::PageFact;
 use crate::web::runtime;
 
 /// Listens for as long as it lives.

@@ -8,21 +8,26 @@ use alloc::vec::Vec;
 
 use crate::error::Code;
 use crate::id::{ClientId, OpId};
+use crate::limits::Limits;
 use crate::log::MemoryStore;
-use crate::options::Durability;
+use crate::options::{Durability, HostKind};
 use crate::sorted::Map;
 use crate::store::StorageAction;
 use crate::web::broadcast_channel::Channel;
+use crate::web::choices::{Reach, StorageChoice};
 use crate::web::hosting::Tenure;
 use crate::web::inbox::Inbox;
 use crate::web::indexed_db::{self, Database, Done, OpenFault};
-use crate::web::js_storage::{JsStorage, StorageMaker};
+use crate::web::io::{Effect, Fact};
+use crate::web::js_storage::JsStorage;
 use crate::web::locks::{self, Ask, HeldLock, LockManager, LockNews, LockRequest};
 use crate::web::names::Scope;
 use crate::web::page_lifecycle::PageLifecycle;
-use crate::web::realm::{Effect, Fact};
+use crate::web::runtime;
 use crate::web::session_storage;
+use crate::web::socket::SocketNews;
 use crate::web::storage_batch::News;
+use crate::web::way::Way;
 use crate::web::zones;
 use crate::wire::frame::StorageReport;
 
@@ -48,27 +53,8 @@ pub enum Arrival {
     Answers(Tenure, Vec<u8>),
     /// Whether the browser promised to keep the storage.
     Persisted(bool),
-}
-
-/// Where the node runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HostKind {
-    /// In the realm that holds the lock.
-    Tab,
-    /// In each realm for itself: there are no locks, or no channels, to share one.
-    Inline,
-}
-
-/// Which storage is asked for.
-#[derive(Clone, Debug, Default)]
-pub enum StorageChoice {
-    /// IndexedDB where it is, else memory.
-    #[default]
-    Auto,
-    /// Nothing outlives the host.
-    Memory,
-    /// Files, by this adapter. Then everything stays in this realm.
-    Files(StorageMaker),
+    /// News of the socket to the hub that has this number.
+    Socket(u32, SocketNews),
 }
 
 enum Storage {
@@ -80,12 +66,18 @@ enum Storage {
 
 pub struct Platform {
     pub scope: Scope,
+    /// What this realm is. `Inline`: there are no locks, or no channels, to share a node.
     pub kind: HostKind,
     pub client: ClientId,
+    /// The page is another client's.
+    pub guest: bool,
     inbox: Rc<Inbox<Arrival>>,
+    /// No peer sends a longer transport message.
+    message_bytes_max: u32,
     locks: Option<LockManager>,
     choice: StorageChoice,
     storage: Storage,
+    way: Way,
     tenure: Tenure,
     /// The channel that this realm's client shares with the node, and the one of everybody.
     own: Option<[Channel; 2]>,
@@ -108,14 +100,22 @@ impl Platform {
         scope: Scope,
         client: ClientId,
         choice: StorageChoice,
+        reach: Reach,
+        limits: &Limits,
         locks: Option<LockManager>,
         inbox: Rc<Inbox<Arrival>>,
     ) -> Self {
+        // One to everyone is not cut.
+        let live_bytes_max = limits.body_bytes_max.saturating_add(limits.headers_bytes_max);
+        let message_bytes_max = live_bytes_max.saturating_add(limits.fragment_bytes_max);
         Self {
             scope,
-            kind: if locks.is_some() { HostKind::Tab } else { HostKind::Inline },
+            kind: if locks.is_some() { runtime::kind() } else { HostKind::Inline },
             client,
+            guest: false,
+            way: Way::new(reach, message_bytes_max, inbox.clone()),
             inbox,
+            message_bytes_max,
             locks,
             choice,
             storage: Storage::None,
@@ -136,10 +136,12 @@ impl Platform {
 
     /// Opens what every realm has, once its client's identity is its own.
     pub fn start(&mut self) {
-        if self.kind == HostKind::Tab {
-            let inbox = self.inbox.clone();
-            let report = move |fact| inbox.push(Arrival::Fact(Fact::Page(fact)));
-            self._lifecycle = Some(PageLifecycle::new(report));
+        if self.kind != HostKind::Inline {
+            if !self.guest {
+                let inbox = self.inbox.clone();
+                let report = move |fact| inbox.push(Arrival::Fact(Fact::Page(fact)));
+                self._lifecycle = Some(PageLifecycle::new(report));
+            }
             self.open_own_channels();
         }
     }
@@ -187,12 +189,17 @@ impl Platform {
                 self.storage_facts()
             }
             Arrival::Answers(tenure, batch) if tenure == self.tenure => self.answered(&batch),
+            Arrival::Socket(number, news) => self.way.facts_of(number, news),
             _ => Vec::new(),
         }
     }
 
     pub fn perform(&mut self, effect: Effect) {
         match effect {
+            Effect::ToHub(bytes) => self.way.send(&bytes),
+            Effect::DropSocket => self.way.drop_socket(),
+            Effect::ToSockets { sockets, bytes } => self.way.send_to(&sockets, &bytes),
+            Effect::CloseSocket { socket, code } => self.way.close(socket, code),
             Effect::ToNode(bytes) => self.greet(&bytes),
             Effect::ToNodeDirectly(bytes) => {
                 // While it is open this realm is woken by everyone's greetings.
@@ -250,6 +257,11 @@ impl Platform {
         }
     }
 
+    /// What the next socket to the hub offers as subprotocols.
+    pub fn offer(&mut self, protocols: Vec<String>) {
+        self.way.offer(protocols);
+    }
+
     /// Posts on the channel of the host that kills its node.
     pub fn kill_host(&self) {
         if let Some(channel) = Channel::open(&self.scope.kill()) {
@@ -265,7 +277,9 @@ impl Platform {
 
     fn listen(&self, name: &str, fact: fn(Vec<u8>) -> Fact) -> Option<Channel> {
         let inbox = self.inbox.clone();
-        Channel::listen(name, move |bytes| inbox.push(Arrival::Fact(fact(bytes))))
+        Channel::listen(name, self.message_bytes_max, move |bytes| {
+            inbox.push(Arrival::Fact(fact(bytes)))
+        })
     }
 
     fn greet(&mut self, bytes: &[u8]) {
@@ -326,10 +340,13 @@ impl Platform {
 
     fn begin_hosting(&mut self, tenure: Tenure) {
         self.tenure = tenure;
-        if self.kind == HostKind::Tab {
+        if self.kind != HostKind::Inline {
             let node = self.listen(&self.scope.node(), Fact::AtNode);
             let kill = self.listen(&self.scope.kill(), |_| Fact::KillNode);
             self.host = node.zip(kill).map(|(node, kill)| [node, kill]);
+        }
+        if matches!(self.way, Way::ToHub(_)) {
+            return;
         }
         let inbox = self.inbox.clone();
         if let StorageChoice::Files(maker) = &self.choice {
@@ -355,6 +372,7 @@ impl Platform {
 
     fn end_hosting(&mut self) {
         self.storage = Storage::None;
+        self.way.drop_socket();
         self.host = None;
         self.clients.clear();
         self.watched.clear();
@@ -408,6 +426,7 @@ impl Platform {
             facts.push(match done {
                 Done::Opened => Fact::StorageOpened { tenure, report: IN_INDEXED_DB },
                 Done::Blocked => Fact::StorageBlocked,
+                Done::Lost => Fact::ConnectionLost { tenure },
                 Done::Stored { op, result } => Fact::Stored { tenure, op, result },
                 Done::OpenFailed(OpenFault::Newer) => {
                     let code = Code::UpgradeRequired;

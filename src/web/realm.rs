@@ -9,162 +9,33 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::broker;
+use crate::broker::{self, Broker};
 use crate::client::Client;
-use crate::client::io::{Event, Input, Keepsake, Output};
-use crate::cron::Offset;
+use crate::client::io::{Event, Input, Output};
 use crate::error::Code;
-use crate::id::{ClientId, Epoch, LinkNonce, OpId};
+use crate::id::{ClientId, Epoch, LinkNonce};
 use crate::limits::Limits;
-use crate::store::{StorageAction, StorageResult};
-use crate::time::{Instant, Now, UnixMillis};
-use crate::web::hosting::{Hosting, Tenure};
+use crate::options::HostKind;
+use crate::time::{Instant, Now};
+use crate::web::hosting::Hosting;
+use crate::web::io::{Effect, Fact, HostNews, Notice, PageFact};
+use crate::web::relay::Relay;
+use crate::web::sockets::Sockets;
+use crate::web::to_hub::ToHub;
 use crate::web::trace::{Trace, Way};
-use crate::wire::frame::StorageReport;
+use crate::web::worker::{Part, Worker};
 use crate::wire::{Envelope, Message};
 
-/// What happened to a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PageFact {
-    Shown,
-    Hidden,
-    /// Nothing runs from here on until `Thawed`, which may never come.
-    Frozen,
-    Thawed,
-    /// The page goes. If it is cached it may come back as it is, with `Restored`.
-    Left {
-        cached: bool,
-    },
-    Restored,
-}
-
-/// One fact for the realm. A tenure names the attempt to host that an answer belongs to; an answer
-/// for an earlier one changes nothing.
-#[derive(Debug)]
-pub enum Fact {
-    /// Time passed, or a verb was called.
-    Tick,
-    /// On the channel of this realm's client.
-    AtClient(Vec<u8>),
-    /// On the channel of the node or on one it shares with a client; only while hosting.
-    AtNode(Vec<u8>),
-    AtAll(Vec<u8>),
-    Page(PageFact),
-    /// The client's lock is held: again, after the page was restored.
-    Claimed,
-    LockGranted,
-    LockLost,
-    /// This context may not host.
-    LockRefused,
-    StorageOpened {
-        tenure: Tenure,
-        report: StorageReport,
-    },
-    StorageFailed {
-        tenure: Tenure,
-        code: Code,
-        reason: &'static str,
-    },
-    StorageBlocked,
-    Stored {
-        tenure: Tenure,
-        op: OpId,
-        result: StorageResult,
-    },
-    Present {
-        tenure: Tenure,
-        clients: Vec<ClientId>,
-    },
-    /// The offsets of a time zone; none if it is not known.
-    Zone {
-        tenure: Tenure,
-        zone: String,
-        offsets: Vec<Offset>,
-        until: UnixMillis,
-    },
-    Gone {
-        client: ClientId,
-    },
-    VisiblePeer(bool),
-    /// Drop the node with no farewell, as a crash would.
-    KillNode,
-}
-
-/// One thing for the driver to do, in order.
-#[derive(Debug)]
-pub enum Effect {
-    /// Post on the channel of the node.
-    ToNode(Vec<u8>),
-    /// Post on the channel of this realm's client, which the node has opened by now.
-    ToNodeDirectly(Vec<u8>),
-    /// Post on the channel of another client.
-    ToClient(ClientId, Vec<u8>),
-    ToAll(Vec<u8>),
-    /// Ask for the node's lock, as the last in line or by force. An earlier request is taken back.
-    RequestLock {
-        steal: bool,
-    },
-    /// Give the lock back, or take the request back.
-    ReleaseLock,
-    /// Hold the lock that tells that this realm is visible.
-    HoldVisible(bool),
-    LookForVisiblePeer,
-    /// Open the storage and listen as the node.
-    BeginHosting(Tenure),
-    /// Close the storage and all that `BeginHosting` and what followed opened.
-    EndHosting,
-    Perform {
-        tenure: Tenure,
-        op: OpId,
-        action: StorageAction,
-    },
-    /// Listen on the channel shared with this client.
-    OpenClient(ClientId),
-    CloseClient(ClientId),
-    /// Wait for the client's lock and tell `Gone`.
-    Watch(ClientId),
-    Unwatch(ClientId),
-    ListPresent(Tenure),
-    /// Tell the offsets of a time zone. Answer: `Zone`.
-    AskZone {
-        tenure: Tenure,
-        zone: String,
-        from: UnixMillis,
-        until: UnixMillis,
-    },
-    /// Leave this for the next page of this tab.
-    Keep(Keepsake),
-    /// Close channels and give every lock back: the page goes into the cache.
-    Suspend,
-    /// Undo `Suspend`. Answer: `Claimed`.
-    Resume,
-    Tell(Notice),
-}
-
-/// What the user must know.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Notice {
-    Client(Event),
-    /// Comes before the client's `Ready`.
-    Host(HostNews),
-    /// The storage is full (`true`) or has room again.
-    StorageFull(bool),
-    /// Another connection keeps the storage from being opened.
-    StorageBlocked,
-    /// This realm can't host; the bus may have another host.
-    Error {
-        code: Code,
-        reason: &'static str,
-    },
-}
-
-/// The node that a realm follows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HostNews {
-    pub epoch: Epoch,
-    /// This realm hosts it.
-    pub here: bool,
-    pub storage: StorageReport,
+/// Where the node is that a realm belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum NodeAt {
+    /// In one of the realms of the device, which share channels and a lock.
+    #[default]
+    Device,
+    /// At a hub. The realm that holds the lock relays for the others of the device.
+    Hub,
+    /// In this realm, which is a hub: others reach it through sockets.
+    Here,
 }
 
 /// What a realm is made with.
@@ -173,11 +44,17 @@ pub struct RealmConfig {
     pub client: ClientId,
     pub limits: Limits,
     pub visible: bool,
+    pub part: Part,
+    pub node_at: NodeAt,
+    /// What a node of this realm says of where it runs.
+    pub kind: HostKind,
     /// Storage that outlives the realm will be tried. Without it the lock is never stolen, because
     /// nothing would stop the old host.
     pub persistent: bool,
     /// No other realm can host: when this one can't, the bus is over.
     pub alone: bool,
+    /// It goes on with what a dead client left behind: it never hosts.
+    pub guest: bool,
 }
 
 #[derive(Debug)]
@@ -186,6 +63,10 @@ pub struct Realm {
     pub client: Client,
     pub(super) hosting: Hosting,
     pub(super) page: Page,
+    pub(super) worker: Worker,
+    pub(super) sockets: Sockets,
+    pub(super) relay: Relay,
+    pub(super) to_hub: ToHub,
     pub(super) effects: Vec<Effect>,
     link: LinkNonce,
     /// The node has answered on this link, so it listens on the client's channel.
@@ -219,8 +100,12 @@ impl Realm {
     pub fn new(config: RealmConfig, client: Client, seed: [u8; 32]) -> Self {
         Self {
             client,
-            hosting: Hosting::new(seed),
+            hosting: Hosting::new(seed, config.guest),
             page: Page::default(),
+            worker: Worker::default(),
+            sockets: Sockets::default(),
+            relay: Relay::default(),
+            to_hub: ToHub::default(),
             effects: Vec::new(),
             link: LinkNonce(0),
             direct: false,
@@ -236,7 +121,9 @@ impl Realm {
     /// Starts to work: asks for the node's lock.
     pub fn start(&mut self, now: Now) {
         self.started = true;
-        if self.config.visible {
+        if self.is_for_others() {
+            // It has neither a page that could be hidden nor a client.
+        } else if self.config.visible {
             self.effects.push(Effect::HoldVisible(true));
         } else {
             self.page.hidden_since = Some(now.mono);
@@ -248,7 +135,10 @@ impl Realm {
     pub fn handle(&mut self, now: Now, fact: Fact) {
         match fact {
             Fact::Tick => {
-                self.client.handle_input(now, Input::Tick);
+                if !self.is_for_others() {
+                    self.client.handle_input(now, Input::Tick);
+                    self.tick_hub(now);
+                }
                 self.tick_hosting(now);
             }
             Fact::AtClient(bytes) => {
@@ -257,12 +147,23 @@ impl Realm {
                 self.at_own_client(now, &bytes);
             }
             Fact::AtNode(bytes) => self.at_node(now, &bytes),
+            Fact::AtAll(bytes) if self.take_signal(now, &bytes) => {}
             Fact::AtAll(bytes) => {
                 self.trace.record(now, Way::AllGot, &bytes);
-                self.client.handle_input(now, Input::Heard { bytes: &bytes });
+                self.client_hears(now, &bytes);
                 self.node_input(now, broker::io::Input::Heard { bytes: &bytes });
+                if self.hosting.is_relaying() {
+                    self.effects.push(Effect::ToHub(bytes));
+                }
             }
+            Fact::SocketOpened => self.socket_opened(now),
+            Fact::FromHub(bytes) => self.relay_down(now, bytes),
+            Fact::SocketClosed { code } => self.socket_closed(now, code),
+            Fact::SocketGranted { socket, grant } => self.socket_granted(now, socket, grant),
+            Fact::AtSocket { socket, bytes } => self.at_socket(now, socket, &bytes),
+            Fact::SocketGone { socket } => self.socket_gone(now, socket),
             Fact::Page(fact) => self.page_changed(now, fact),
+            Fact::Worker(news) => self.worker_news(now, news),
             Fact::Claimed => {
                 self.page.away = false;
                 self.client.unpark(now);
@@ -297,7 +198,23 @@ impl Realm {
 
     /// Closes the client, then hands over what this realm hosts. `Closed` comes last.
     pub fn close(&mut self, now: Now, drain: bool) {
+        if self.is_for_others() {
+            return self.end(now, Code::Closed);
+        }
         self.client.close(now, drain);
+    }
+
+    /// Takes the lock from whoever holds it.
+    pub fn steal_lock(&mut self) {
+        if self.config.persistent {
+            self.request_lock(true);
+        }
+    }
+
+    /// There are no locks: this realm is alone with its node.
+    pub fn host_inline(&mut self) {
+        self.config.kind = HostKind::Inline;
+        self.config.part = Part::Whole;
     }
 
     /// The identity was another's: this realm takes a new one. Only before `start`.
@@ -320,6 +237,16 @@ impl Realm {
         self.hosting.is_here()
     }
 
+    /// The broker of the node here, once it serves.
+    pub fn broker(&self) -> Option<&Broker> {
+        self.hosting.broker()
+    }
+
+    /// How many clients have a socket and a link here, each.
+    pub fn reached_by(&self) -> (usize, usize) {
+        (self.sockets.count(), self.hosting.links.count())
+    }
+
     /// Everything is over: the driver may be dropped.
     pub fn is_closed(&self) -> bool {
         self.page.closing && self.closed.is_none()
@@ -334,23 +261,37 @@ impl Realm {
         self.effects.push(Effect::Tell(notice));
     }
 
+    /// It has no client.
+    pub(super) fn is_for_others(&self) -> bool {
+        self.config.part == Part::Worker
+    }
+
     fn pump_client(&mut self, now: Now) -> Option<Instant> {
+        if self.is_for_others() {
+            return None;
+        }
         loop {
             match self.client.poll_output() {
                 Output::Transmit { bytes } => self.transmit(now, bytes),
                 Output::Broadcast { bytes } => {
                     self.trace.record(now, Way::AllSent, &bytes);
                     self.node_input(now, broker::io::Input::Heard { bytes: &bytes });
-                    self.effects.push(Effect::ToAll(bytes));
+                    self.send_to_everyone(bytes);
                 }
                 Output::Event(event) => self.on_client_event(now, event),
-                Output::Idle { wake_at } => return wake_at,
+                Output::Idle { wake_at } => {
+                    self.tell_of_hub();
+                    return [wake_at, self.hub_check_at()].into_iter().flatten().min();
+                }
             }
         }
     }
 
     fn transmit(&mut self, now: Now, bytes: Vec<u8>) {
         self.trace.record(now, Way::ClientSent, &bytes);
+        if self.hosting.is_relaying() {
+            return self.relay_up(self.config.client, bytes);
+        }
         if self.hosting.is_here() {
             return self.at_node(now, &bytes);
         }
@@ -368,20 +309,26 @@ impl Realm {
 
     fn on_client_event(&mut self, now: Now, event: Event) {
         match event {
+            Event::NodeSilent { .. } if self.config.node_at == NodeAt::Hub => self.hub_silent(now),
             Event::NodeSilent { .. } => self.node_silent(),
-            Event::Ready { epoch, storage, .. } => {
+            Event::Ready { epoch, storage, host: kind, .. } => {
                 self.heard = self.heard.max(epoch);
+                self.node_answered();
+                self.hub_answered();
                 let here = self.hosting.epoch() == Some(epoch);
-                self.tell(Notice::Host(HostNews { epoch, here, storage }));
+                self.tell(Notice::Host(HostNews { epoch, here, kind, storage }));
                 self.tell(Notice::Client(event));
             }
-            Event::Closed { code } => {
-                self.page.closing = true;
-                self.closed = Some(code);
-                self.hand_over(now);
-            }
+            Event::Closed { code } => self.end(now, code),
             event => self.tell(Notice::Client(event)),
         }
+    }
+
+    /// The bus is over here as soon as what this realm hosts is handed over.
+    fn end(&mut self, now: Now, code: Code) {
+        self.page.closing = true;
+        self.closed = Some(code);
+        self.hand_over(now);
     }
 
     /// The last word, once this realm hosts no more.
@@ -394,14 +341,24 @@ impl Realm {
     /// Gives a message of the node to this realm's client.
     pub(super) fn at_own_client(&mut self, now: Now, bytes: &[u8]) {
         self.trace.record(now, Way::ClientGot, bytes);
+        self.heard_of_hub(now);
         self.client.handle_input(now, Input::Received { bytes });
+    }
+
+    pub(super) fn client_hears(&mut self, now: Now, bytes: &[u8]) {
+        self.heard_of_hub(now);
+        if !self.is_for_others() {
+            self.client.handle_input(now, Input::Heard { bytes });
+        } else if let Ok(message) = Message::parse(bytes) {
+            self.heard = self.heard.max(message.envelope.epoch);
+        }
     }
 
     /// The node's message to everyone.
     pub(super) fn broadcast_of_node(&mut self, now: Now, bytes: Vec<u8>) {
         self.trace.record(now, Way::AllSent, &bytes);
-        self.client.handle_input(now, Input::Heard { bytes: &bytes });
-        self.effects.push(Effect::ToAll(bytes));
+        self.client_hears(now, &bytes);
+        self.send_to_everyone(bytes);
     }
 
     fn page_changed(&mut self, now: Now, fact: PageFact) {

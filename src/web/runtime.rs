@@ -5,6 +5,7 @@ use js_sys::{Function, Reflect};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 
+use crate::options::HostKind;
 use crate::time::{Instant, Now, UnixMillis};
 
 #[wasm_bindgen]
@@ -49,11 +50,28 @@ pub fn global(name: &str) -> Option<JsValue> {
     property(&js_sys::global(), name)
 }
 
+/// What kind of realm this is, among those that share a node.
+pub fn kind() -> HostKind {
+    if global("document").is_some() {
+        HostKind::Tab
+    } else if global("SharedWorkerGlobalScope").is_some() {
+        HostKind::SharedWorker
+    } else {
+        HostKind::Worker
+    }
+}
+
 /// A property that may be absent, null or refuse to be read.
 pub fn property(object: &JsValue, name: &str) -> Option<JsValue> {
     Reflect::get(object, &JsValue::from_str(name))
         .ok()
         .filter(|value| !value.is_null() && !value.is_undefined())
+}
+
+/// Whether this is the engine of Firefox, which alone says so: others are "like Gecko".
+pub fn is_gecko() -> bool {
+    let name = navigator::<JsValue>("userAgent").and_then(|name| name.as_string());
+    name.is_some_and(|name| name.contains(" Gecko/"))
 }
 
 /// A property of `navigator`, which Node 20 does not have.

@@ -47,7 +47,7 @@ impl Timer {
         self.armed = None;
     }
 
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         if let Some((_, id)) = self.armed.take() {
             runtime::clear_timeout(&id);
         }

@@ -4,7 +4,8 @@
 //! or busy between the two would keep the stores locked, and its successor with them. Each claim
 //! leaves a record under the key of the epoch it ends, for good, and each commit adds a record
 //! under the key of its own epoch and deletes it again. So the commit of an ended epoch fails, and
-//! all of a commit is handed to the browser at once.
+//! all of a commit is handed to the browser at once; in Gecko, which commits in part what it is
+//! told to commit, the page has to hear that each request went well.
 
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -22,6 +23,7 @@ use crate::store::{Key, StorageAction, StorageFault, Stored, Sync};
 use crate::web::indexed_db::Arrival;
 use crate::web::listener::Listener;
 use crate::web::names::to_hex;
+use crate::web::runtime;
 
 const META: &str = "meta";
 const CHUNKS: &str = "chunks";
@@ -71,7 +73,7 @@ enum Answer {
     Committed,
     Values(Vec<IdbRequest>),
     Chunks(IdbRequest),
-    Fence(IdbRequest),
+    Fence { fence: IdbRequest, newest: Option<IdbRequest> },
 }
 
 impl Transaction {
@@ -100,15 +102,20 @@ impl Transaction {
             StorageAction::List => {
                 Answer::Chunks(transaction.object_store(CHUNKS)?.get_all_keys()?)
             }
-            StorageAction::ReadFence => Answer::Fence(get(&transaction, META, &FENCE_KEY.into())?),
+            StorageAction::ReadFence => Answer::Fence {
+                fence: get(&transaction, META, &FENCE_KEY.into())?,
+                newest: look_for(&transaction, fencing)?,
+            },
             StorageAction::Commit { .. } => {
                 let writes = Writes { transaction: transaction.clone(), action: action.clone() };
                 if fencing == Fencing::ByKey {
                     writes.write();
                 } else {
+                    // Before the fence, so that both are there when that is.
+                    let newest = look_for(&transaction, fencing)?;
                     let fence = get(&transaction, META, &FENCE_KEY.into())?;
-                    let again = fencing == Fencing::ReadAgain;
-                    let commit = Commit { writes, fence, again, fenced: fenced.clone() };
+                    let again = matches!(fencing, Fencing::ReadAgain { .. });
+                    let commit = Commit { writes, fence, newest, again, fenced: fenced.clone() };
                     let fence = commit.fence.clone();
                     let read = move |_: Event| commit.write();
                     listeners.push(Listener::new(&fence, &["success"], read));
@@ -134,7 +141,9 @@ impl Transaction {
             Answer::Committed => Stored::Committed,
             Answer::Values(requests) => Stored::Values(requests.iter().map(bytes_of).collect()),
             Answer::Chunks(request) => Stored::Chunks(numbers_of(&request)),
-            Answer::Fence(request) => Stored::Fence(epoch_of(&request)),
+            Answer::Fence { fence, newest } => {
+                Stored::Fence(epoch_of(&fence).filter(|_| !is_missing(newest.as_ref())))
+            }
         }
     }
 
@@ -154,16 +163,17 @@ impl Transaction {
     }
 }
 
-/// How a commit is kept from writing once another epoch has begun.
+/// How a commit is kept from writing once another epoch has begun. `newest` is a chunk that has to
+/// be there, or the stores are not those that were left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fencing {
     /// By the key of its epoch alone.
     ByKey,
     /// The fence is read first, because the stores may not be those of the last commit: the
     /// connection is new.
-    Read,
+    Read { newest: Option<ChunkNumber> },
     /// The fence is read first, and this commit was begun before, on a connection that broke.
-    ReadAgain,
+    ReadAgain { newest: Option<ChunkNumber> },
 }
 
 /// A commit whose fence is being read. It runs inside its own transaction and touches nothing
@@ -171,6 +181,7 @@ pub enum Fencing {
 struct Commit {
     writes: Writes,
     fence: IdbRequest,
+    newest: Option<IdbRequest>,
     again: bool,
     fenced: Rc<Cell<bool>>,
 }
@@ -183,11 +194,12 @@ impl Commit {
             // The first try did go through: nobody else makes this incarnation.
             return;
         }
-        self.fenced.set(stored != *expect);
-        if stored == *expect {
-            self.writes.write();
-        } else {
+        let fenced = stored != *expect || is_missing(self.newest.as_ref());
+        self.fenced.set(fenced);
+        if fenced {
             self.writes.abort();
+        } else {
+            self.writes.write();
         }
     }
 }
@@ -229,6 +241,11 @@ impl Writes {
         for key in deletes {
             self.store(*key)?.delete(&key_of(*key))?;
         }
+        // Gecko commits what is left when it was told to and a request failed, unless that was the
+        // last one: then neither would the commit be all or nothing, nor an ended epoch kept out.
+        if runtime::is_gecko() {
+            return Ok(());
+        }
         // Without it the browser waits a turn for more requests.
         self.transaction.unchecked_ref::<OpenTransaction>().commit()
     }
@@ -266,6 +283,19 @@ fn open(database: &IdbDatabase, action: &StorageAction) -> Result<IdbTransaction
 
 fn get(transaction: &IdbTransaction, store: &str, key: &JsValue) -> Result<IdbRequest, JsValue> {
     transaction.object_store(store)?.get(key)
+}
+
+/// Asks whether the chunk is there that has to be.
+fn look_for(transaction: &IdbTransaction, fencing: Fencing) -> Result<Option<IdbRequest>, JsValue> {
+    let (Fencing::Read { newest } | Fencing::ReadAgain { newest }) = fencing else {
+        return Ok(None);
+    };
+    let Some(number) = newest else { return Ok(None) };
+    transaction.object_store(CHUNKS)?.get_key(&key_of(Key::Chunk(number))).map(Some)
+}
+
+fn is_missing(newest: Option<&IdbRequest>) -> bool {
+    newest.is_some_and(|asked| !asked.result().is_ok_and(|key| key.as_f64().is_some()))
 }
 
 fn store_of(key: Key) -> &'static str {

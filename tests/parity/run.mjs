@@ -1,8 +1,10 @@
-// Runs the same seeds of the simulator natively and in wasm under Node.js and compares what they
-// count and put out. Prints `N passed, N failed` last.
+// Runs the same seeds of the simulator natively, in wasm under Node.js and by the npm package, and
+// compares what they count and put out. Prints `N passed, N failed` last.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+
+import { simulate } from "tabmq/sim";
 
 const CASES = 24;
 const WASM = "wasm32-unknown-unknown";
@@ -45,11 +47,13 @@ for (const line of native) {
   const seed = line.split(" ")[0];
   const inputs = BigInt.asUintN(64, run_one_case(BigInt(seed)));
   const hash = BigInt.asUintN(64, last_hash()).toString(16).padStart(16, "0");
-  const same = line === `${seed} ${inputs} ${hash}` && inputs > 0n;
+  const [packaged] = (await simulate({ seed: Number(seed) })).reports;
+  const by_package = `${seed} ${packaged.inputs} ${packaged.hash}`;
+  const same = line === `${seed} ${inputs} ${hash}` && line === by_package && inputs > 0n;
   total += inputs;
   if (same) passed += 1;
   else failed += 1;
-  if (!same) console.log(`native ${line}, wasm ${seed} ${inputs} ${hash}`);
+  if (!same) console.log(`native ${line}, wasm ${seed} ${inputs} ${hash}, package ${by_package}`);
 }
 console.log(`${native.length} cases, ${total} inputs, last hash ${native.at(-1).split(" ")[2]}`);
 console.log(`${passed} passed, ${failed} failed`);

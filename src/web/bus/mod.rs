@@ -32,6 +32,7 @@ use crate::web::bus::queue::receipts;
 pub use crate::web::bus::queue::{Consumer, Delivery, Page, Queue, Receipt};
 use crate::web::bus::routes::{Answer, Routes};
 pub use crate::web::bus::service::{Request, Service};
+use crate::web::choices::Reach;
 use crate::web::driver::{Driver, DriverOptions, HostChoice, StorageChoice, Telling};
 use crate::wire::frame::{Acked, Staged};
 
@@ -119,6 +120,9 @@ pub async fn connect(name: &str, options: Options) -> Result<Bus, Error> {
         durability: Durability::Relaxed,
         limits: options.limits,
         peer: options.peer,
+        guest: None,
+        takes_up: false,
+        reach: Reach::Device,
     };
     let driver = Driver::new(name, driver_options, tell)?;
     driver.start()?;

@@ -18,7 +18,7 @@ use crate::web::bus::Error;
 use crate::web::bus::live::{Heard, Message};
 use crate::web::bus::queue::Leased;
 use crate::web::bus::service::Dispatched;
-use crate::web::realm::Notice;
+use crate::web::io::Notice;
 use crate::wire::frame::{Duplicate, QueueCounts, QueueStats};
 
 /// What a request is answered with.
@@ -69,7 +69,13 @@ impl Routes {
             Notice::Error { code, reason } => {
                 self.fail_ready(&Error { code, reason: reason.into(), maybe_executed: false });
             }
-            Notice::Host(_) | Notice::StorageFull(_) | Notice::StorageBlocked => {}
+            Notice::Host(_)
+            | Notice::StorageFull(_)
+            | Notice::StorageBlocked
+            | Notice::WorkerMustHost
+            | Notice::WaitsAgain
+            | Notice::Claimed
+            | Notice::Unreachable => {}
         }
     }
 

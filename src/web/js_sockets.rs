@@ -1,0 +1,33 @@
+//! Sockets of a hub that JavaScript holds, for every server has its own. They are told by number
+//! what to send; what comes on them arrives through `Driver::at_socket`.
+
+use alloc::vec::Vec;
+
+use js_sys::{Uint8Array, Uint32Array};
+use wasm_bindgen::prelude::*;
+
+use crate::error::Code;
+use crate::web::sockets::SocketId;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `RawSockets` of pkg/src/raw.ts.
+    #[derive(Clone, Debug)]
+    pub type SocketHost;
+    #[wasm_bindgen(method, catch)]
+    fn send(this: &SocketHost, sockets: &Uint32Array, bytes: &Uint8Array) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn close(this: &SocketHost, socket: u32, code: u32) -> Result<(), JsValue>;
+}
+
+impl SocketHost {
+    /// Sends one message on several sockets. One that can't take it tells by being gone.
+    pub fn send_to(&self, sockets: &[SocketId], bytes: &[u8]) {
+        let numbers: Vec<u32> = sockets.iter().map(|socket| socket.0).collect();
+        let _ = self.send(&Uint32Array::from(&numbers[..]), &Uint8Array::from(bytes));
+    }
+
+    pub fn close_one(&self, socket: SocketId, code: Code) {
+        let _ = self.close(socket.0, u32::from(code.number()));
+    }
+}

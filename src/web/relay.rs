@@ -1,0 +1,223 @@
+//! The realms of a device that share one socket to a hub. The one that holds the lock relays: what
+//! clients say on its channels goes out on the socket, and what comes on it goes to the client that
+//! it is for, or to everyone. The hub is who decides, so nothing breaks while two realms relay.
+//!
+//! Signals on the channel of everyone say what clients can't see. They begin with a small byte, as
+//! no transport message does, and never leave the device.
+
+use alloc::vec::Vec;
+
+use crate::error::Code;
+use crate::id::{ClientId, LinkNonce};
+use crate::sorted::Set;
+use crate::time::{Instant, Now};
+use crate::web::io::Effect;
+use crate::web::realm::{NodeAt, Realm};
+use crate::web::trace::Way;
+use crate::wire::envelope::encode_envelope;
+use crate::wire::{Envelope, Message};
+
+/// The way to the hub is lost.
+const LOST: u8 = 0;
+/// There is a way to the hub, or there may be: say Hello.
+const DIAL: u8 = 1;
+/// A client hears nothing of the hub: who relays?
+const ASK: u8 = 2;
+/// I do.
+const ANSWER: u8 = 3;
+/// For these clients, whose ids follow.
+const CLIENTS: u8 = 4;
+/// For whom was it relayed before? Answered with `CLIENTS`.
+const ASK_CLIENTS: u8 = 5;
+/// First bytes of signals are below this.
+const SIGNALS_END: u8 = 6;
+const ID_BYTES: usize = 16;
+
+/// What a realm knows of whoever relays, and what it does itself while it does.
+#[derive(Debug, Default)]
+pub(super) struct Relay {
+    /// Other clients that it relays for.
+    clients: Set<ClientId>,
+    /// Clients of this device that the hub may believe to be there. So that the next one to relay
+    /// can tell the hub who is gone, all realms know them.
+    known: Set<ClientId>,
+    /// The socket is open.
+    is_open: bool,
+    /// When something came from the hub last.
+    heard_at: Option<Instant>,
+    /// It asked who relays, and nobody answered so far.
+    asked: bool,
+}
+
+impl Realm {
+    /// This realm relays from now on.
+    pub(super) fn begin_relaying(&mut self, now: Now) {
+        let known = core::mem::take(&mut self.relay.known);
+        self.relay = Relay { known, ..Relay::default() };
+        self.effects.push(Effect::ToAll([ASK_CLIENTS].into()));
+        self.signal(now, DIAL);
+    }
+
+    /// A message of a client of this device, for the hub.
+    pub(super) fn relay_up(&mut self, client: ClientId, bytes: Vec<u8>) {
+        if client != self.config.client && self.relay.clients.insert(client) {
+            self.effects.push(Effect::OpenClient(client));
+            self.effects.push(Effect::Watch(client));
+        }
+        if self.relay.known.insert(client) {
+            self.tell_known();
+        }
+        self.effects.push(Effect::ToHub(bytes));
+    }
+
+    /// A message of the hub.
+    pub(super) fn relay_down(&mut self, now: Now, bytes: Vec<u8>) {
+        self.relay.heard_at = Some(now.mono);
+        let Ok(message) = Message::parse(&bytes) else { return };
+        let Envelope { client, link, .. } = message.envelope;
+        if link == LinkNonce(0) {
+            self.client_hears(now, &bytes);
+            self.effects.push(Effect::ToAll(bytes));
+        } else if client == self.config.client {
+            self.at_own_client(now, &bytes);
+        } else if self.relay.clients.contains(&client) {
+            self.trace.record(now, Way::NodeSent, &bytes);
+            self.effects.push(Effect::ToClient(client, bytes));
+        }
+    }
+
+    /// The socket to the hub is open.
+    pub(super) fn socket_opened(&mut self, now: Now) {
+        self.relay.heard_at = Some(now.mono);
+        self.relay.is_open = true;
+        self.effects.push(Effect::ListPresent(self.hosting.tenure()));
+        self.signal(now, DIAL);
+    }
+
+    /// Who of this device is there. Others that the hub may believe to be are gone; and one that
+    /// died just now may be listed all the same.
+    pub(super) fn relay_present(&mut self, now: Now, clients: &[ClientId]) {
+        let own = self.config.client;
+        let others = self.relay.known.iter().copied().filter(|client| *client != own);
+        for client in others.collect::<Vec<_>>() {
+            if clients.contains(&client) {
+                self.effects.push(Effect::Watch(client));
+            } else {
+                self.depart(now, client);
+            }
+        }
+    }
+
+    /// It is closed, and the hub may have told why.
+    pub(super) fn socket_closed(&mut self, now: Now, code: Option<Code>) {
+        self.relay.is_open = false;
+        self.signal(now, LOST);
+        if let Some(code) = code {
+            self.hub_refuses(code);
+        }
+    }
+
+    /// A client is gone without a word: only a realm of its device can tell.
+    pub(super) fn relay_gone(&mut self, client: ClientId) {
+        if self.relay.clients.remove(&client) {
+            self.effects.push(Effect::CloseClient(client));
+        }
+        // Else the hub is told once there is a way to it.
+        if self.relay.is_open && self.relay.known.remove(&client) {
+            self.effects.push(Effect::ToHub(farewell_for(client)));
+            self.tell_known();
+        }
+    }
+
+    /// The client of this realm awaits something of a hub that is silent. Whoever relays is asked
+    /// first: if it answers it is the hub that is away, and not the relay.
+    pub(super) fn hub_silent(&mut self, now: Now) {
+        if self.hosting.is_relaying() {
+            self.doubt_socket(now);
+        } else if self.relay.asked {
+            self.relay.asked = false;
+            self.node_silent();
+        } else {
+            self.relay.asked = true;
+            self.effects.push(Effect::ToAll([ASK].into()));
+        }
+    }
+
+    /// Something on the channel of everyone. False if it is no signal.
+    pub(super) fn take_signal(&mut self, now: Now, bytes: &[u8]) -> bool {
+        let ([signal @ ..SIGNALS_END, rest @ ..], NodeAt::Hub) = (bytes, self.config.node_at)
+        else {
+            return false;
+        };
+        match *signal {
+            CLIENTS => self.learn_clients(rest.as_chunks::<ID_BYTES>().0),
+            ASK_CLIENTS if !self.relay.known.is_empty() => self.tell_known(),
+            ASK if self.hosting.is_relaying() => {
+                self.effects.push(Effect::ToAll([ANSWER].into()));
+                self.doubt_socket(now);
+            }
+            ANSWER => self.relay.asked = false,
+            LOST | DIAL => self.follow_signal(now, *signal),
+            _ => {}
+        }
+        true
+    }
+
+    /// Whoever relays says for whom; when it does not know, the others say what they heard last.
+    fn learn_clients(&mut self, ids: &[[u8; ID_BYTES]]) {
+        let told = ids.iter().map(|id| ClientId(*id));
+        if !self.hosting.is_relaying() {
+            self.relay.known = told.collect();
+            return;
+        }
+        let before = self.relay.known.len();
+        self.relay.known.extend(told);
+        if self.relay.known.len() > before {
+            self.tell_known();
+        }
+        if self.relay.is_open {
+            self.effects.push(Effect::ListPresent(self.hosting.tenure()));
+        }
+    }
+
+    fn tell_known(&mut self) {
+        let mut bytes = Vec::with_capacity(1 + self.relay.known.len() * ID_BYTES);
+        bytes.push(CLIENTS);
+        for client in self.relay.known.iter() {
+            bytes.extend_from_slice(&client.0);
+        }
+        self.effects.push(Effect::ToAll(bytes));
+    }
+
+    fn signal(&mut self, now: Now, signal: u8) {
+        self.follow_signal(now, signal);
+        self.effects.push(Effect::ToAll([signal].into()));
+    }
+
+    fn follow_signal(&mut self, now: Now, signal: u8) {
+        self.relay.asked = false;
+        if self.is_for_others() {
+            return;
+        }
+        match signal {
+            DIAL => self.hub_may_answer(now),
+            _ => self.hub_is_lost(now),
+        }
+    }
+
+    /// A socket that brings nothing although something is awaited may be half open.
+    fn doubt_socket(&mut self, now: Now) {
+        let silence_ms = self.config.limits.node_silence_ms;
+        if self.relay.heard_at.is_some_and(|at| now.mono.ms_since(at) >= silence_ms) {
+            self.relay.heard_at = Some(now.mono);
+            self.relay.is_open = false;
+            self.effects.push(Effect::DropSocket);
+            self.signal(now, LOST);
+        }
+    }
+}
+
+/// What tells a hub that a client is gone: a message to everyone without a frame.
+fn farewell_for(client: ClientId) -> Vec<u8> {
+    encode_envelope(&Envelope { client, ..Envelope::default() })
+}

@@ -1,0 +1,273 @@
+//! The sockets of a hub: which clients speak on which. A socket is that of a device, or of one
+//! process. A client has one: the newest, for the one before may be dead without anybody knowing.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::broker::Grant;
+use crate::broker::io::Input;
+use crate::error::Code;
+use crate::id::{ClientId, LinkNonce};
+use crate::sorted::{Map, Set};
+use crate::time::Now;
+use crate::web::io::Effect;
+use crate::web::realm::{NodeAt, Realm};
+use crate::web::trace::Way;
+use crate::wire::envelope::{encode_envelope, encode_frame};
+use crate::wire::{Envelope, Frame, Message};
+
+/// A socket of a hub, as its host sees it. Never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SocketId(pub u32);
+
+#[derive(Debug, Default)]
+pub struct Sockets {
+    clients: Map<SocketId, Set<ClientId>>,
+    by_client: Map<ClientId, SocketId>,
+    /// Clients that are said to be gone, while the socket they spoke on seems to be open.
+    departed: Set<ClientId>,
+    /// What sockets may do, where that is not everything.
+    grants: Map<SocketId, Grant>,
+    /// The host grants: a socket without one may do nothing, whatever became of its grant.
+    is_guarded: bool,
+}
+
+impl Sockets {
+    /// How many clients have a socket.
+    pub fn count(&self) -> usize {
+        self.clients.values().map(Set::len).sum::<usize>().max(self.by_client.len())
+    }
+
+    pub fn of(&self, client: ClientId) -> Option<SocketId> {
+        self.by_client.get(&client).copied()
+    }
+
+    /// What the client may do on its socket.
+    pub fn grant_of(&self, client: ClientId) -> Grant {
+        let granted = self.of(client).and_then(|socket| self.grants.get(&socket));
+        granted.cloned().unwrap_or(Grant::ALL)
+    }
+
+    fn user_of(&self, socket: SocketId) -> Option<&str> {
+        self.grants.get(&socket).and_then(Grant::user)
+    }
+
+    /// The client speaks on this socket from now on, and on no other.
+    fn bind(&mut self, socket: SocketId, client: ClientId) {
+        self.unbind(client);
+        self.by_client.insert(client, socket);
+        self.clients.get_or_default(socket).insert(client);
+    }
+
+    fn unbind(&mut self, client: ClientId) -> bool {
+        let Some(socket) = self.by_client.remove(&client) else { return false };
+        self.departed.remove(&client);
+        if let Some(clients) = self.clients.get_mut(&socket) {
+            clients.remove(&client);
+            if clients.is_empty() {
+                self.clients.remove(&socket);
+            }
+        }
+        true
+    }
+
+    /// The clients that spoke on the socket, which is no more.
+    fn remove(&mut self, socket: SocketId) -> Set<ClientId> {
+        self.grants.remove(&socket);
+        let clients = self.clients.remove(&socket).unwrap_or_default();
+        for client in clients.iter() {
+            self.by_client.remove(client);
+        }
+        clients
+    }
+
+    /// Those on which somebody has said Hello.
+    fn others(&self, than: Option<SocketId>) -> Vec<SocketId> {
+        self.clients.keys().copied().filter(|socket| Some(*socket) != than).collect()
+    }
+}
+
+impl Realm {
+    /// What a socket of this hub may do from now on; before its first message, and whenever that
+    /// changes.
+    pub(super) fn socket_granted(&mut self, now: Now, socket: SocketId, grant: Grant) {
+        let clients = self.sockets.clients.get(&socket).cloned().unwrap_or_default();
+        for client in clients {
+            if let Some(conn) = self.hosting.links.conn_of(client) {
+                self.node_input(now, Input::Renewed { conn, grant: grant.clone() });
+            }
+        }
+        self.sockets.grants.insert(socket, grant);
+        self.sockets.is_guarded = true;
+    }
+
+    /// A transport message on a socket of this hub.
+    pub(super) fn at_socket(&mut self, now: Now, socket: SocketId, bytes: &[u8]) {
+        if self.sockets.is_guarded && !self.sockets.grants.contains_key(&socket) {
+            return self.close_socket(now, socket, Code::NotAuthorized);
+        }
+        let Ok(message) = Message::parse(bytes) else {
+            return self.close_socket(now, socket, Code::Protocol);
+        };
+        let Envelope { client, link, position, .. } = message.envelope;
+        if client == self.config.client {
+            return self.close_socket(now, socket, Code::Protocol);
+        }
+        let is_here = self.sockets.of(client) == Some(socket);
+        if link == LinkNonce(0) && message.is_empty() {
+            return self.client_gone(now, socket, client);
+        }
+        if link == LinkNonce(0) {
+            // Of one that has gone on elsewhere it means nothing.
+            if is_here {
+                self.pass_on(now, socket, bytes, message);
+            }
+            return;
+        }
+        if !is_here && position == 1 {
+            // Whoever claims to be another's client must not even end its link.
+            let user = self.sockets.user_of(socket);
+            if self.user_of_session(client).is_some_and(|of| of != user) {
+                return self.close_socket(now, socket, Code::NotAuthorized);
+            }
+            self.sockets.bind(socket, client);
+        }
+        self.sockets.departed.remove(&client);
+        if is_here || position == 1 {
+            self.at_node(now, bytes);
+        }
+        if !self.hosting.links.has_client(client) {
+            // It was not let in. One socket must not name clients without end.
+            self.sockets.unbind(client);
+        }
+    }
+
+    /// There is no room for a client. Its socket stays: others may speak on it.
+    pub(super) fn refuse_on_socket(&mut self, client: ClientId, link: LinkNonce) {
+        let Some((socket, epoch)) = self.sockets.of(client).zip(self.hosting.epoch()) else {
+            return;
+        };
+        let mut bytes = encode_envelope(&Envelope { epoch, client, link, position: 1 });
+        encode_frame(&Frame::Hangup { code: Code::Full }, &mut bytes);
+        self.effects.push(Effect::ToSockets { sockets: [socket].into(), bytes });
+    }
+
+    /// A device knows which of those that shared its socket are gone: it says so in a message to
+    /// everyone without a frame. One that speaks on another socket may have died with it, and that
+    /// end is on its way; or it is another's.
+    fn client_gone(&mut self, now: Now, socket: SocketId, client: ClientId) {
+        if self.user_of_session(client) != Some(self.sockets.user_of(socket)) {
+            return;
+        }
+        if self.sockets.of(client).is_some_and(|of| of != socket) {
+            self.sockets.departed.insert(client);
+            return;
+        }
+        self.sockets.unbind(client);
+        self.close_client(now, client);
+        self.node_input(now, Input::Gone { client });
+    }
+
+    /// On a channel of a device everyone says what they like, and is judged by each that hears it;
+    /// a hub passes on nothing but what its sender published.
+    fn pass_on(&mut self, now: Now, socket: SocketId, bytes: &[u8], message: Message<'_>) {
+        let client = message.envelope.client;
+        let published = |frame| matches!(frame, Ok(Frame::Publish(l)) if l.publisher == client);
+        if !message.frames().all(published) {
+            return self.close_socket(now, socket, Code::Protocol);
+        }
+        let conn = self.hosting.links.conn_of(client);
+        let may = conn.and_then(|conn| self.hosting.broker()?.publishable(conn, bytes));
+        let Some(bytes) = may.map(Cow::into_owned) else { return };
+        self.trace.record(now, Way::AllGot, &bytes);
+        self.client_hears(now, &bytes);
+        self.node_input(now, Input::Heard { bytes: &bytes });
+        self.send_to_sockets(Some(socket), bytes);
+    }
+
+    /// A message of this realm to everyone goes to the channel of a device, or to the sockets.
+    pub(super) fn send_to_everyone(&mut self, bytes: Vec<u8>) {
+        if self.config.node_at == NodeAt::Here {
+            return self.send_to_sockets(None, bytes);
+        }
+        if self.hosting.is_relaying() {
+            self.effects.push(Effect::ToHub(bytes.clone()));
+        }
+        self.effects.push(Effect::ToAll(bytes));
+    }
+
+    /// Each socket gets what it may hear.
+    fn send_to_sockets(&mut self, except: Option<SocketId>, bytes: Vec<u8>) {
+        let mut sockets = self.sockets.others(except);
+        let mut veiled = Vec::new();
+        sockets.retain(|socket| match self.heard_on(*socket, &bytes) {
+            Some(Cow::Borrowed(_)) => true,
+            Some(Cow::Owned(bytes)) => {
+                veiled.push(Effect::ToSockets { sockets: [*socket].into(), bytes });
+                false
+            }
+            None => false,
+        });
+        self.effects.extend(veiled);
+        if !sockets.is_empty() {
+            self.effects.push(Effect::ToSockets { sockets, bytes });
+        }
+    }
+
+    /// What of a message to everyone may go out on the socket. All of its clients may the same.
+    fn heard_on<'a>(&self, socket: SocketId, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        if !self.sockets.grants.contains_key(&socket) {
+            return Some(Cow::Borrowed(bytes));
+        }
+        let broker = self.hosting.broker()?;
+        let mut conns = self.sockets.clients.get(&socket)?.iter();
+        conns.find_map(|client| broker.audible(self.hosting.links.conn_of(*client)?, bytes))
+    }
+
+    /// The socket is gone, with whatever was not sent on it.
+    pub(super) fn socket_gone(&mut self, now: Now, socket: SocketId) {
+        for client in self.sockets.remove(socket) {
+            if self.sockets.departed.remove(&client) {
+                self.close_client(now, client);
+                self.node_input(now, Input::Gone { client });
+                continue;
+            }
+            let conn = self.hosting.links.conn_of(client);
+            self.hosting.links.remove_client(client);
+            if let Some(conn) = conn {
+                self.node_input(now, Input::Disconnected { conn });
+            }
+        }
+    }
+
+    /// The client speaks on no socket any more. False if it spoke on none. A socket without a grant
+    /// is closed: the same holds for all that speak on it.
+    pub(super) fn leave_socket(&mut self, now: Now, client: ClientId, code: Code) -> bool {
+        let socket = self.sockets.of(client);
+        if let Some(socket) = socket.filter(|_| code == Code::NotAuthorized) {
+            self.close_socket(now, socket, code);
+        }
+        self.sockets.unbind(client);
+        socket.is_some()
+    }
+
+    /// No node is here any more: whoever comes again may find the next one.
+    pub(super) fn close_sockets(&mut self) {
+        let granted = self.sockets.grants.keys().copied();
+        let all: Set<SocketId> = self.sockets.clients.keys().copied().chain(granted).collect();
+        for socket in all {
+            self.effects.push(Effect::CloseSocket { socket, code: Code::Unavailable });
+        }
+        let is_guarded = self.sockets.is_guarded;
+        self.sockets = Sockets { is_guarded, ..Sockets::default() };
+    }
+
+    fn user_of_session(&self, client: ClientId) -> Option<Option<&str>> {
+        self.hosting.broker().and_then(|broker| broker.user_of_session(client))
+    }
+
+    fn close_socket(&mut self, now: Now, socket: SocketId, code: Code) {
+        self.socket_gone(now, socket);
+        self.effects.push(Effect::CloseSocket { socket, code });
+    }
+}
