@@ -1,6 +1,6 @@
-interface Alarm {
-  readonly due: number;
-  readonly run: () => void;
+/** Who is woken. */
+export interface Sleeper {
+  ring(): void;
 }
 
 interface Line {
@@ -13,18 +13,34 @@ interface Line {
 const lines = new Map<number, Line>();
 
 /**
- * Runs after so long, unless the answer is called before. A timer for each of thousands of waits
- * that end early would cost more than all else that a message does in JavaScript.
+ * Wakes one sleeper after so long, unless it is cancelled before. A timer for each of thousands of
+ * waits that end early would cost more than all else that a message does in JavaScript.
  */
+export class Alarm {
+  readonly due: number;
+  readonly sleeper: Sleeper;
+  readonly #line: Line;
+
+  /** `due` is `wait_ms` from now, on the running clock. */
+  constructor(wait_ms: number, sleeper: Sleeper, due = performance.now() + wait_ms) {
+    let line = lines.get(wait_ms);
+    if (!line) lines.set(wait_ms, (line = open(wait_ms)));
+    this.due = due;
+    this.sleeper = sleeper;
+    this.#line = line;
+    line.alarms.add(this);
+  }
+
+  cancel(): void {
+    const { alarms } = this.#line;
+    if (alarms.delete(this) && !alarms.size) close(this.#line);
+  }
+}
+
+/** Runs after so long, unless the answer is called before. */
 export function setAlarm(wait_ms: number, run: () => void): () => void {
-  let line = lines.get(wait_ms);
-  if (!line) lines.set(wait_ms, (line = open(wait_ms)));
-  const { alarms } = line,
-    alarm = { due: performance.now() + wait_ms, run };
-  alarms.add(alarm);
-  return () => {
-    if (alarms.delete(alarm) && !alarms.size) close(line);
-  };
+  const alarm = new Alarm(wait_ms, { ring: run });
+  return () => alarm.cancel();
 }
 
 function open(wait_ms: number): Line {
@@ -51,7 +67,7 @@ function ring(line: Line): void {
       return;
     }
     line.alarms.delete(alarm);
-    alarm.run();
+    alarm.sleeper.ring();
   }
   close(line);
 }

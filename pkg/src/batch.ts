@@ -31,27 +31,46 @@ export function part(
   checked: CheckedItem,
   at: string,
 ): Part {
+  const { id, track = false } = checked;
+  return { item: itemOf(context, queue, body, checked, track, at), track, id };
+}
+
+/** The item of a part. */
+export function itemOf(
+  context: Context,
+  queue: string,
+  body: unknown,
+  checked: CheckedItem,
+  track: boolean,
+  at: string,
+): Item | Promise<Item> {
   const { body_bytes_max, headers_bytes_max } = context.engine.limits;
-  const { headers = {}, id, track = false, ttl: ttl_ms = null, priority = null } = checked;
+  const { headers = {}, id, ttl: ttl_ms = null, priority = null } = checked;
   const delay_ms = delayOf(checked) ?? null;
   const letter = { kind: "send" as const, queue, id, body, headers };
-  const item = context.interceptors.outgoing(letter, (message) => {
+  return context.interceptors.outgoing(letter, (message) => {
     const properties = encodeProperties(checked, message.headers) ?? null;
     const make = (bytes: Uint8Array): Item => {
-      checkLength(`${at}body`, bytes, "body_bytes_max", body_bytes_max);
+      checkLength(at, "body", bytes, "body_bytes_max", body_bytes_max);
       if (properties)
-        checkLength(`${at}headers`, properties, "headers_bytes_max", headers_bytes_max);
+        checkLength(at, "headers", properties, "headers_bytes_max", headers_bytes_max);
       return [bytes, properties, delay_ms, track, null, ttl_ms, priority];
     };
     const encoded = context.encode(message.body, `${at}body`);
     return encoded instanceof Promise ? encoded.then(make) : make(encoded);
   });
-  return { item, track, id };
 }
 
 /** Names what is too long. */
-function checkLength(path: string, bytes: Uint8Array, reason: string, bytes_max: number): void {
+function checkLength(
+  at: string,
+  what: string,
+  bytes: Uint8Array,
+  reason: string,
+  bytes_max: number,
+): void {
   if (bytes.length <= bytes_max) return;
+  const path = at + what;
   const text = `${path} has ${bytes.length} bytes, more than ${reason} (${bytes_max})`;
   throw new TabmqError("TOO_LARGE", text, { data: { reason, path } });
 }

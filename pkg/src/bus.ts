@@ -7,6 +7,7 @@ import type { Definition } from "./define.js";
 import { later } from "./later.js";
 import { type Engine, NOTHING } from "./engine.js";
 import { closed, invalid } from "./errors.js";
+import { askToKeep } from "./keeping.js";
 import { LiveLeadership } from "./leadership.js";
 import { Interceptors } from "./interceptors.js";
 import type { LiveHandle } from "./live.js";
@@ -23,6 +24,10 @@ import { attempt, ignoreFailure, Pending } from "./pending.js";
 import { QueueClient } from "./queue.js";
 import { call, remoteClient } from "./remote.js";
 import { LiveService } from "./service.js";
+import { courierOf } from "./outbox/hook.js";
+import { SOCKETS } from "./hub/symbol.js";
+import { COURIER } from "./outbox/symbol.js";
+import { outboxOf } from "./outbox/verbs.js";
 import { publish, subscribe, TopicClient } from "./topic.js";
 import { StagedTransaction } from "./transaction.js";
 import type {
@@ -56,6 +61,7 @@ export class BusClient extends EventTarget implements Context {
   readonly peers: Bus["peers"];
   readonly status: Bus["status"];
   readonly host: Bus["host"];
+  readonly outbox: Bus["outbox"];
   readonly interceptors = new Interceptors();
   readonly #status: Source<Status>;
   readonly #definition: Definition;
@@ -75,6 +81,7 @@ export class BusClient extends EventTarget implements Context {
     this.status = this.#status.watch(start);
     this.peers = events.peers.watch(start);
     this.host = events.host.watch(start);
+    this.outbox = outboxOf(this);
     events.listeners.add(this.#tell);
     this.#definition = definition;
     this.#release = release;
@@ -96,9 +103,20 @@ export class BusClient extends EventTarget implements Context {
       const pending = new Pending<void>(
         this.#patience("ready", checkWait("ready", options)),
         () => false,
+        this.engine.why,
       );
       this.engine.start();
       this.engine.events.waitReady(pending);
+      return pending.promise;
+    });
+  }
+
+  persist(options?: Wait): Promise<boolean> {
+    return attempt(() => {
+      const wait = checkWait("persist", options);
+      this.check();
+      const pending = new Pending<boolean>(this.#patience("persist", wait), () => false);
+      void this.#persist(pending);
       return pending.promise;
     });
   }
@@ -192,11 +210,27 @@ export class BusClient extends EventTarget implements Context {
     return this.close();
   }
 
-  readonly ask: Context["ask"] = (wait, kind, encoded, begin, read, progress) => {
+  readonly ask: Context["ask"] = (wait, kind, encoded, begin, read, sooner) => {
     if (encoded instanceof Promise) ignoreFailure(encoded);
     this.check();
-    return this.engine.ask(wait, kind, encoded, begin, read, progress);
+    return this.engine.ask(wait, kind, encoded, begin, read, sooner);
   };
+
+  /** For `tabmq/idb`. */
+  get [COURIER]() {
+    return courierOf(this);
+  }
+
+  /** For the entries of servers. */
+  get [SOCKETS]() {
+    const { engine } = this;
+    return {
+      at: (socket: number, bytes: Uint8Array) => engine.tell((raw) => raw.atSocket(socket, bytes)),
+      granted: (socket: number, grant: object) =>
+        engine.direct((raw) => raw.socketGranted(socket, grant), "authorize"),
+      gone: (socket: number) => engine.tell((raw) => raw.socketGone(socket)),
+    };
+  }
 
   encode(value: unknown, root: string) {
     return this.engine.options.codec ? this.codec.encode(value) : encode(value, root);
@@ -236,6 +270,16 @@ export class BusClient extends EventTarget implements Context {
     }
   }
 
+  async #persist(pending: Pending<boolean>): Promise<void> {
+    try {
+      const kept = await askToKeep();
+      if (kept) this.engine.events.keep();
+      pending.resolve(kept);
+    } catch (error) {
+      pending.reject(error);
+    }
+  }
+
   #updatePeer(info: PeerInfo): void {
     this.check();
     const { events } = this.engine;
@@ -257,7 +301,7 @@ export class BusClient extends EventTarget implements Context {
 }
 
 later(BusClient.prototype, "bus", {
-  rejects: "persist",
+  rejects: "",
   throws: "stream kv exchange gather attach",
-  absent: "outbox",
+  absent: "",
 });

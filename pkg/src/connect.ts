@@ -3,6 +3,7 @@ import type { Definition } from "./define.js";
 import { Engine } from "./engine.js";
 import { invalid } from "./errors.js";
 import { type CheckedConnect, checkConnect } from "./options.js";
+import { SOCKETS } from "./hub/symbol.js";
 import { attempt } from "./pending.js";
 import type { Schema } from "./schema.js";
 import type { Bus, ConnectOptions } from "./types.js";
@@ -29,14 +30,19 @@ export function createBus<S extends Schema = Schema>(
   if (typeof name !== "string" || !name)
     throw invalid("the name of a bus must be a string that is not empty", "name");
   const checked = checkConnect(options);
-  const key = JSON.stringify([name, checked.user]);
+  // Each hub of a process has buses of its own.
+  const place = checked.hub ? "hub" : (checked[SOCKETS]?.hub ?? "device");
+  const key = JSON.stringify([name, checked.user, place]);
   let entry = entries.get(key);
   if (entry && !entry.engine.over) same(entry.engine.options, checked, name);
   else entries.set(key, (entry = { engine: new Engine(name, checked, ending.get(key)), users: 0 }));
   return new BusClient(entry.engine, definition, share(key, entry)) as unknown as Bus<S>;
 }
 
-/** `createBus`, and `ready` of it. A bus that can't be reached is closed again. */
+/**
+ * `createBus`, and `ready` of it. A bus that can't be reached is closed again. One whose hub is
+ * away is no such bus: it works on this device meanwhile, and its status is `offline`.
+ */
 export function connect<S extends Schema = Schema>(
   name: string,
   options?: ConnectOptions,
@@ -45,12 +51,23 @@ export function connect<S extends Schema = Schema>(
   return attempt(async () => {
     const bus = createBus<S>(name, options, definition);
     try {
-      await bus.ready();
+      await (options?.hub === undefined ? bus.ready() : untilUsable(bus));
       return bus;
     } catch (error) {
       void bus.close();
       throw error;
     }
+  });
+}
+
+/** Resolves once a node answers, or once it is known that the hub is away. */
+function untilUsable(bus: Pick<Bus, "ready" | "status">): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = bus.status.subscribe((status) => {
+      // Later than a refusal that is told along with it.
+      if (status === "offline") setTimeout(resolve);
+    });
+    bus.ready().then(resolve, reject).finally(leave);
   });
 }
 
@@ -75,7 +92,7 @@ async function forget(key: string, ended: Promise<void>): Promise<void> {
 
 /** A second user may leave options out, but not ask for others. */
 function same(has: CheckedConnect, wants: CheckedConnect, name: string): void {
-  for (const option of ["storage", "durability", "host", "limits"] as const) {
+  for (const option of ["storage", "durability", "host", "hub", "limits"] as const) {
     if (
       wants[option] !== undefined
       && JSON.stringify(wants[option]) !== JSON.stringify(has[option])

@@ -1,20 +1,26 @@
-import { closed, failed, isTabmqError, TabmqError } from "./errors.js";
+import { doorsOf, tellingDoors } from "./hub/doors.js";
+import { SOCKETS } from "./hub/symbol.js";
+import { borderError, closed, TabmqError } from "./errors.js";
 import { Events } from "./events.js";
 import { OWN_LIMITS, type OwnLimits } from "./limits.js";
 import type { CheckedConnect } from "./options.js";
+import { SendOutbox } from "./outbox/outbox.js";
 import { type Patience, Pending } from "./pending.js";
-import type { RawBus } from "./raw.js";
+import { type Begin, Question, type Sooner } from "./question.js";
+import type { RawBus, RawDoors } from "./raw.js";
 import { type FolderStorage, storageOf } from "./storage.js";
 import type { QueueInfo } from "./types.js";
 import { instance } from "./wasm.js";
+import { PageWorker } from "./worker/page.js";
+import { type HostPlan, openingOf, planHost } from "./worker/plan.js";
 import { encodeNow } from "./codec/encode.js";
 
 type Job = (raw: RawBus) => void;
 type Fail = (error: unknown) => void;
 /** A verb that is not given to the wasm side yet. */
 interface Waiting {
-  readonly job: Job;
-  readonly fail: Fail;
+  job(raw: RawBus): void;
+  fail(error: unknown): void;
 }
 export type Encoded = Uint8Array | Promise<Uint8Array>;
 
@@ -44,8 +50,11 @@ export class Engine {
   /** Where it keeps its files, if it has any. */
   readonly storage: FolderStorage | undefined;
   readonly events: Events;
+  readonly outbox: SendOutbox;
   /** By queue and options. Another node may not know them. */
   readonly declared = new Map<string, Declared>();
+  /** The worker that hosts for this page, if it has one. */
+  worker: PageWorker | undefined;
   #raw: RawBus | undefined;
   #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -60,7 +69,11 @@ export class Engine {
   /** Listens for traps no more. */
   #forget: () => unknown = () => {};
   #restarts: number[] = [];
+  #renewed = false;
+  /** Why the hub does not answer, as far as is known. */
+  readonly why = (): string | undefined => this.events.trouble;
   readonly #after: Promise<void> | undefined;
+  #resolveClaimed: () => void = () => {};
   #resolveEnded!: () => void;
   /** Resolves when nothing of it is left. */
   readonly ended = new Promise<void>((resolve) => {
@@ -74,6 +87,7 @@ export class Engine {
     this.limits = { ...OWN_LIMITS, ...options.limits };
     this.storage = storageOf(options.storage ?? "auto", name, options.user);
     this.events = new Events(this);
+    this.outbox = new SendOutbox(this);
     this.#after = after;
   }
 
@@ -88,34 +102,49 @@ export class Engine {
 
   /** Runs `job` in order: now, or once the wasm module is there and takes more. */
   run(job: Job, fail: Fail): void {
-    this.#runIn(this.#backlog, job, fail);
+    this.#runIn(this.#backlog, { job, fail });
   }
 
   /** As `run`, ahead of all verbs that wait. For settlements and replies. */
   settle(job: Job, fail: Fail): void {
-    this.#runIn(this.#settlements, job, fail);
+    this.#runIn(this.#settlements, { job, fail });
   }
 
-  #runIn(backlog: Waiting[], job: Job, fail: Fail): void {
-    if (this.#over) return fail(this.#over);
+  #runIn(backlog: Waiting[], entry: Waiting): void {
+    if (this.#over) return entry.fail(this.#over);
     const raw = this.#raw;
     // No verb passes a settlement: a flush covers what came before it.
     const first = !backlog.length && !this.#settlements.length;
     if (raw && !this.#starting && first) {
-      return this.#attempt(raw, { job, fail }, backlog);
+      return this.#attempt(raw, entry, backlog);
     }
     if (backlog.length >= this.limits.requests_max) {
-      return fail(
+      return entry.fail(
         new TabmqError("FULL", "too many verbs wait", { data: { reason: "requests_max" } }),
       );
     }
-    backlog.push({ job, fail });
+    backlog.push(entry);
     this.start();
   }
 
   /** Tells the wasm side, if it is there, out of order. Nobody waits for what comes of it. */
   tell(job: Job): void {
     if (this.#raw && !this.#starting) this.#attempt(this.#raw, { job, fail: () => {} });
+  }
+
+  /** Gives something to the wasm side at once and out of order. Throws what it throws. */
+  direct(step: (raw: RawBus) => void, what: string): void {
+    const raw = this.#raw;
+    if (!raw) throw this.#over ?? closed(`bus "${this.name}"`);
+    this.#try(() => step(raw), what);
+  }
+
+  /** The identity is this client's: what is written down for it is taken up. */
+  claimed(): void {
+    const raw = this.#raw;
+    if (!raw) return;
+    // It fails with a poisoned instance alone, which another one replaces.
+    void this.outbox.claimed(raw).catch(() => {}).finally(this.#resolveClaimed);
   }
 
   /** Runs what waits, as far as the wasm side takes it. Called after each batch of events. */
@@ -145,36 +174,20 @@ export class Engine {
     patience: Patience,
     kind: "request" | "call" | "settlement",
     encoded: Encoded,
-    begin: (raw: RawBus, bytes: Uint8Array, left_ms: number) => number,
+    begin: Begin,
     read: (event: never) => T,
-    progress?: (value: Uint8Array) => void,
+    sooner: Sooner<T> = {},
   ): Pending<T> {
     const settles = kind === "settlement";
-    const answers = this.events.answers(kind === "call" ? "call" : "request");
-    let id: number | undefined;
-    const pending = new Pending<T>(patience, () => {
-      if (id === undefined) return false;
-      const issued = id;
-      answers.delete(issued);
-      this.tell((raw) => (kind === "call" ? raw.cancelCall(issued) : raw.cancelRequest(issued)));
-      // It may have held what others wait for.
-      this.flushBacklog();
-      return true;
-    });
-    const fail = (error: unknown) => pending.reject(error);
-    const give = (bytes: Uint8Array) =>
-      this.#runIn(
-        settles ? this.#settlements : this.#backlog,
-        (raw) => {
-          if (pending.settled) return;
-          id = this.#try(() => begin(raw, bytes, pending.left_ms), patience.verb);
-          answers.set(id, { pending: pending as Pending<unknown>, read, progress });
-        },
-        fail,
-      );
-    if (!settles) this.#inOrder(encoded, give, fail);
-    else if (encoded instanceof Uint8Array) give(encoded);
-    else encoded.then(give).catch(fail);
+    const question = new Question<T>(this, patience, kind === "call", begin, read, sooner);
+    const { pending } = question;
+    const give = (bytes: Uint8Array) => {
+      question.bytes = bytes;
+      this.#runIn(settles ? this.#settlements : this.#backlog, question);
+    };
+    if (encoded instanceof Uint8Array && (settles || !this.#turns)) give(encoded);
+    else if (settles) Promise.resolve(encoded).then(give).catch((error) => question.fail(error));
+    else this.#inOrder(encoded, give, (error) => question.fail(error));
     return pending;
   }
 
@@ -184,6 +197,28 @@ export class Engine {
       const [name] = JSON.parse(key) as [string];
       if (name === queue) this.declared.delete(key);
     }
+  }
+
+  /**
+   * The hub does not take the token, or no more. Asks for another one, once between two answers of
+   * the hub. False if there is none to ask for; else `fail` is told if that fails.
+   */
+  renewToken(fail: () => void): boolean {
+    const { hub } = this.options;
+    if (typeof hub?.token !== "function" || this.#renewed) return false;
+    this.#renewed = true;
+    doorsOf(hub, this.name).then(({ protocols }) => this.#offer(protocols), fail);
+    return true;
+  }
+
+  #offer(protocols: readonly string[]): void {
+    this.#raw?.offer(protocols);
+    this.worker?.offer(protocols);
+  }
+
+  /** The hub has answered: its next refusal is about another token. */
+  hubAnswered(): void {
+    this.#renewed = false;
   }
 
   start(): void {
@@ -212,6 +247,7 @@ export class Engine {
   end(error: TabmqError): void {
     if (this.#over) return;
     this.#over = error;
+    this.outbox.end();
     this.events.endAll(error, true);
     this.#failBacklog(error);
     this.#drop();
@@ -237,12 +273,14 @@ export class Engine {
 
   #failBacklog(error: unknown): void {
     const waiting = [...this.#settlements.splice(0), ...this.#backlog.splice(0)];
-    for (const { fail } of waiting) fail(error);
+    for (const entry of waiting) entry.fail(error);
   }
 
   async #start(): Promise<void> {
     await this.#after;
     const { options } = this;
+    const plan = planHost(options, this.storage !== undefined);
+    const hub = options.hub && (await doorsOf(options.hub, this.name));
     const { RawBus, trapped } = await instance(options.assets?.wasm);
     if (this.#over) throw this.#over;
     const raw = this.#try(
@@ -252,10 +290,12 @@ export class Engine {
           {
             storage: this.storage ?? options.storage ?? "auto",
             durability: options.durability ?? "relaxed",
-            host: options.host ?? "auto",
+            host: plan.host,
             user: options.user,
             peer: encodeNow(this.events.ownInfo),
             limits: options.limits,
+            hub: hub && tellingDoors(hub, (why) => (this.events.trouble = why)),
+            sockets: options[SOCKETS],
           } as ConstructorParameters<typeof RawBus>[1],
           (batch) => this.events.take(batch),
         ),
@@ -264,7 +304,37 @@ export class Engine {
     trapped.add(hear);
     this.#forget = () => trapped.delete(hear);
     this.#raw = raw;
-    this.#try(() => raw.start());
+    this.outbox.begin(raw);
+    const claimed = new Promise<void>((resolve) => {
+      this.#resolveClaimed = resolve;
+    });
+    const waits = this.#try(() => raw.start());
+    this.#startWorker(raw, plan, hub);
+    // What the page before left goes before all that this one asks for.
+    if (waits) await claimed;
+  }
+
+  /** It outlives instances of the module in this page. */
+  #startWorker(raw: RawBus, { make, strict }: HostPlan, hub: RawDoors | undefined): void {
+    if (!make) return;
+    const { worker } = this;
+    if (worker?.up !== undefined) raw.workerNews(worker.up);
+    this.worker ??= new PageWorker(make, openingOf(this.name, this.options, hub), {
+      news: (up) => this.#raw?.workerNews(up),
+      failed: (why, ran) => this.#lackWorker(why, ran, strict),
+      events: (batch) => this.events.take(batch),
+    });
+  }
+
+  /**
+   * Where nothing else may host, a bus that was never ready ends; others may have a host yet. Where
+   * pages may, a worker that can't be had is none of their users' business, one that broke is.
+   */
+  #lackWorker(why: string, ran: boolean, strict = false): void {
+    if (!strict && !ran) return;
+    const error = new TabmqError("UNAVAILABLE", `the worker can't host: ${why}`);
+    if (this.events.id || !strict) return this.events.emit("error", error);
+    this.end(error);
   }
 
   async #close(patience: Patience, drain: boolean): Promise<void> {
@@ -311,12 +381,13 @@ export class Engine {
       return this.end(error);
     }
     this.events.endAll(error, false);
+    // The next instance knows neither their clients nor what they may do.
+    this.options[SOCKETS]?.closeAll();
     this.start();
     this.events.reopen();
   }
 
   #inOrder(encoded: Encoded, next: (bytes: Uint8Array) => void, fail: Fail): void {
-    if (!this.#turns && encoded instanceof Uint8Array) return next(encoded);
     this.#turns += 1;
     this.#turn = this.#takeTurn(this.#turn, encoded, next).catch(fail);
   }
@@ -336,10 +407,11 @@ export class Engine {
 
   #attempt(raw: RawBus, entry: Waiting, backlog = this.#backlog): void {
     try {
-      this.#try(() => entry.job(raw));
-    } catch (error) {
+      entry.job(raw);
+    } catch (thrown) {
+      const error = this.#errorOf(thrown);
       // The client holds as much as it may: this waits until one of the others is answered.
-      if (isTabmqError(error, "FULL") && CREDIT.has(error.data.reason) && !this.events.idle) {
+      if (error.code === "FULL" && CREDIT.has(error.data.reason) && !this.events.idle) {
         backlog.unshift(entry);
       } else {
         entry.fail(error);
@@ -348,24 +420,23 @@ export class Engine {
   }
 
   /** What the border throws becomes one of our errors. */
-  #try<T>(step: () => T, what = `bus "${this.name}"`): T {
+  #try<T>(step: () => T, what?: string): T {
     try {
       return step();
     } catch (error) {
-      if (isTabmqError(error)) throw error;
-      const { code, reason } = Object(error) as { code?: unknown; reason?: unknown };
-      if (typeof code === "number") throw failed(what, code, reason);
-      throw new TabmqError("INTERNAL", "the wasm module failed", {
-        cause: error,
-        maybeExecuted: true,
-      });
+      throw this.#errorOf(error, what);
     }
+  }
+
+  #errorOf(error: unknown, what = `bus "${this.name}"`): TabmqError {
+    return borderError(error, what);
   }
 
   #drop(): void {
     const raw = this.#raw;
     this.#raw = undefined;
     this.#forget();
+    this.worker?.stop();
     // Not now: the module may be in the middle of telling us that it is over. But no later: buses
     // that open and close within one task would all keep their memory until its end.
     queueMicrotask(() => raw?.free());

@@ -156,6 +156,17 @@ export function failed(
   });
 }
 
+/** What the wasm side throws, as one of our errors. */
+export function borderError(error: unknown, what: string): TabmqError {
+  if (isTabmqError(error)) return error;
+  const { code, reason } = Object(error) as { code?: unknown; reason?: unknown };
+  if (typeof code === "number") return failed(what, code, reason);
+  return new TabmqError("INTERNAL", "the wasm module failed", {
+    cause: error,
+    maybeExecuted: true,
+  });
+}
+
 /** A queue that bounds what it keeps of each key names the one for which there is no room. */
 const PER_KEY = "messages_per_key_max:";
 

@@ -1,20 +1,26 @@
-import { CODES } from "./codes.generated.js";
+import { type Code, CODES } from "./codes.generated.js";
 import { decode } from "./codec/decode.js";
 import type { Engine } from "./engine.js";
 import { closed, codeOf, failed, TabmqError } from "./errors.js";
+import { isPartitioned, keepingOf } from "./keeping.js";
 import type { LiveHandle } from "./live.js";
 import { hex } from "./message.js";
-import type { Pending } from "./pending.js";
+import { ignoreFailure, type Pending } from "./pending.js";
 import { EVENT, OUTCOME, type RawEvent, type RawEventOf, SETTLE } from "./raw.js";
 import type { BusEvents, Host, OwnPeer, Peer, PeerInfo, Status } from "./types.js";
 import { Source } from "./watch.js";
 
 /** Who waits for one answer, and how it is read. */
 export interface Answer {
-  readonly pending: Pending<unknown>;
-  read(event: never): unknown;
+  readonly pending: Pick<Pending<unknown>, "patience" | "reject">;
+  take(event: never): void;
   /** Told before the answer how far it is. */
   readonly progress?: ((value: Uint8Array) => void) | undefined;
+  /**
+   * Takes note that it is written down on this device. True if its caller waits for no more;
+   * `reached` gives what resolves once it is where it was to go.
+   */
+  keep?(reached: () => Promise<void>): boolean;
 }
 
 type AnswerKind =
@@ -37,11 +43,21 @@ type BusEventKind =
   | "rolledBack"
   | "queueDeleted"
   | "window"
+  | "keep"
+  | "letGo"
+  | "claimed"
   | "storage"
-  | "error";
+  | "error"
+  | "workerMustHost"
+  | "unreachable"
+  // A worker's own, which pages have no use for.
+  | "waitsAgain";
 
 /** As the node begins with. */
 const WINDOW_FIRST = 256;
+
+/** Refusals of a hub that stay until somebody changes something. */
+const LASTING = new Set<Code>(["NOT_AUTHORIZED", "UPGRADE_REQUIRED", "INVALID", "UNSUPPORTED"]);
 
 const UNKNOWN_HOST: Host = {
   epoch: 0,
@@ -70,8 +86,12 @@ export class Events {
   readonly dispatches = new Map<number, () => void>();
   /** How many items the node would like to be under way. */
   readonly window = new Source(WINDOW_FIRST);
+  /** The browser has promised this page to keep what is stored. */
+  #kept = false;
   #following = 0;
   onClosed: (() => unknown) | undefined;
+  /** What came last of dialing the hub, since it last answered. */
+  trouble: string | undefined;
   /** What was told last of why this realm can't host. */
   #failure: TabmqError | undefined;
   id = "";
@@ -88,8 +108,8 @@ export class Events {
     this.ownInfo = { ...engine.options.peer };
   }
 
-  answers(kind: "request" | "call"): Map<number, Answer> {
-    return kind === "call" ? this.#calls : this.#requests;
+  answers(areCalls: boolean): Map<number, Answer> {
+    return areCalls ? this.#calls : this.#requests;
   }
 
   /** Nothing waits for an answer. */
@@ -118,6 +138,14 @@ export class Events {
 
   failWaiting(error: unknown): void {
     for (const pending of this.#waiting) pending.reject(error);
+  }
+
+  /** A send is written down: whoever waits for no more than that has its answer. */
+  kept(request: number): void {
+    const reached = () => this.#engine.outbox.reached(request);
+    if (!this.#requests.get(request)?.keep?.(reached)) return;
+    this.#requests.delete(request);
+    this.#engine.tell((raw) => raw.cancelRequest(request));
   }
 
   /** Has the node tell its window. The answer ends it. */
@@ -210,7 +238,7 @@ export class Events {
     answers.delete(event[1]);
     const { pending } = answer;
     try {
-      if (event[0] !== EVENT.failed) return pending.resolve(answer.read(event as never));
+      if (event[0] !== EVENT.failed) return answer.take(event as never);
       const [, , code, reason, maybeExecuted] = event;
       pending.reject(failed(pending.patience.verb, code, reason, maybeExecuted));
     } catch (error) {
@@ -285,25 +313,35 @@ export class Events {
         return this.window.set(event[1]);
       case EVENT.queueDeleted:
         return this.#engine.forgetQueue(event[1]);
+      case EVENT.keep:
+        return ignoreFailure(this.#engine.outbox.keep(event));
+      case EVENT.letGo:
+        return ignoreFailure(this.#engine.outbox.letGo(event));
+      case EVENT.claimed:
+        return this.#engine.claimed();
       case EVENT.rolledBack: {
         const [, confirmed, position] = event;
-        return this.emit("storage", {
-          code: "STORAGE",
-          reason: "rolled-back",
-          number: confirmed - position,
-        });
+        return this.#tellStorage("STORAGE", "rolled-back", confirmed - position);
       }
       case EVENT.storage: {
         const [, code, reason, number] = event;
-        return this.emit("storage", { code: codeOf(code), reason, number });
+        return this.#tellStorage(codeOf(code), reason, number);
       }
       case EVENT.error:
         return this.#cannotHost(event[1], event[2]);
+      case EVENT.workerMustHost:
+        return this.#engine.worker?.steal();
+      case EVENT.unreachable:
+        return this.setStatus("offline");
     }
   }
 
   #ready(): void {
-    this.id = hex(this.#engine.raw?.clientId() ?? new Uint8Array());
+    const { raw, outbox } = this.#engine;
+    this.id = hex(raw?.clientId() ?? new Uint8Array());
+    if (raw) outbox.ready(raw);
+    this.trouble = undefined;
+    this.#engine.hubAnswered();
     this.setStatus("ready");
     for (const pending of this.#waiting) pending.resolve();
   }
@@ -337,6 +375,7 @@ export class Events {
   /** Over files no other realm can host either: the bus ends, and says the same. */
   #cannotHost(number: number, reason: string): void {
     const { name, storage } = this.#engine;
+    if (reason === "hub") return this.#refused(codeOf(number));
     const error = failed(`bus "${name}"`, number, reason);
     if (!storage) return this.emit("error", error);
     const { folder, cause } = storage;
@@ -345,6 +384,20 @@ export class Events {
     this.#failure = new TabmqError(code, text, { data: { ...data, folder }, cause });
     // Whoever waits for the bus to be ready hears of it by that.
     if (!this.#waiting.size) this.emit("error", this.#failure);
+  }
+
+  /** Another token may help; and who waits hears now of what does not change by waiting. */
+  #refused(code: Code): void {
+    if (code === "NOT_AUTHORIZED" && this.#engine.renewToken(() => this.#refusal(code))) return;
+    this.#refusal(code);
+  }
+
+  #refusal(code: Code): void {
+    this.trouble ??= code;
+    const text = `bus "${this.#engine.name}": the hub refuses: ${this.trouble}`;
+    const error = new TabmqError(code, text, { data: { reason: "hub" } });
+    if (!LASTING.has(code) || !this.#waiting.size) this.emit("error", error);
+    if (LASTING.has(code)) this.failWaiting(error);
   }
 
   #setHost([
@@ -358,6 +411,7 @@ export class Events {
     persisted,
     evictable,
   ]: RawEventOf<"host">): void {
+    const kept = persisted || (this.#kept && storage === "indexeddb");
     const host: Host = {
       epoch,
       here,
@@ -365,22 +419,42 @@ export class Events {
       storage,
       durability,
       fenced,
-      persisted,
-      evictable,
-      partitioned: undefined,
+      persisted: kept,
+      evictable: evictable && !kept,
+      partitioned: isPartitioned(),
       private: undefined,
     };
     this.host.set(host);
     this.emit("host", host);
   }
 
+  /** Whether it has. */
+  get persisted(): boolean {
+    return this.#kept;
+  }
+
+  /** The browser has promised to keep what this origin stores. */
+  keep(): void {
+    this.#kept = true;
+    const host = this.host.get();
+    if (host.storage !== "indexeddb" || host.persisted) return;
+    const kept = { ...host, persisted: true, evictable: false };
+    this.host.set(kept);
+    this.emit("host", kept);
+  }
+
+  #tellStorage(code: Code, reason: string, number: number): void {
+    this.emit("storage", { code, reason, number, ...keepingOf(this.host.get()) });
+  }
+
   #setPeers(entries: readonly (readonly [Uint8Array, Uint8Array])[]): void {
     const before = new Map(this.peers.get().map((peer) => [peer.id, peer]));
     const changes: BusEvents["peer"][] = [];
-    const peers = entries.map(([client, info]): Peer => {
-      const id = hex(client),
-        known = before.get(id),
-        { name, tags } = peerInfo(info);
+    // Some tab is gone, or has sent what another left.
+    this.#engine.outbox.look();
+    const others = entries.map(([client, info]) => [hex(client), peerInfo(info)] as const);
+    const peers = others.filter(([, { guest }]) => !guest).map(([id, { name, tags }]): Peer => {
+      const known = before.get(id);
       before.delete(id);
       if (known && known.name === name && JSON.stringify(known.tags) === JSON.stringify(tags))
         return known;
@@ -396,11 +470,17 @@ export class Events {
 }
 
 /** What a peer says of itself; nothing, if it says it in a way that we do not know. */
-function peerInfo(bytes: Uint8Array): Pick<OwnPeer, "name" | "tags"> {
+function peerInfo(bytes: Uint8Array): Pick<OwnPeer, "name" | "tags"> & { guest: boolean } {
   try {
-    const { name, tags } = decode(bytes) as PeerInfo;
-    return { name: name === undefined ? undefined : String(name), tags: { ...tags } };
+    const { name, tags, guest } = decode(bytes) as Record<string, unknown>;
+    // Nothing is converted: a few bytes can name lists in lists that are endless as a text.
+    const texts = Object.entries(tags ?? {}).filter(([, tag]) => typeof tag === "string");
+    return {
+      name: typeof name === "string" ? name : undefined,
+      tags: Object.fromEntries(texts) as Record<string, string>,
+      guest: guest === true,
+    };
   } catch {
-    return { name: undefined, tags: {} };
+    return { name: undefined, tags: {}, guest: false };
   }
 }

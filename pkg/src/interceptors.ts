@@ -39,9 +39,11 @@ export class Interceptors {
     message: M,
     make: (message: M) => T | Promise<T>,
   ): T | Promise<T> {
+    // Most buses have none.
+    if (!this.#all.length) return make(message);
     const passed = pass(this.#all, "outgoing", message);
     const checked = () => {
-      if ("headers" in message && this.#all.length) checkHeaders(message.headers);
+      if ("headers" in message) checkHeaders(message.headers);
       return make(message);
     };
     return passed ? passed.then(checked) : checked();

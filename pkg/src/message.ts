@@ -12,10 +12,16 @@ export function encodeProperties(
   headers: MessageHeaders,
 ): Uint8Array | undefined {
   const { id, key, replyTo, correlationId, traceparent } = options;
-  const some = Object.keys(headers).length ? encodeNow(headers) : undefined;
+  const some = isEmpty(headers) ? undefined : encodeNow(headers);
+  if ((id ?? some ?? key ?? replyTo ?? correlationId ?? traceparent) === undefined)
+    return undefined;
   const fields = [id, some, key, replyTo, correlationId, traceparent];
-  if (fields.every((field) => field === undefined)) return undefined;
   return encodeNow(fields.map((field) => field ?? null));
+}
+
+function isEmpty(headers: MessageHeaders): boolean {
+  for (const name in headers) if (Object.hasOwn(headers, name)) return false;
+  return true;
 }
 
 type Fields = [
@@ -37,12 +43,12 @@ export function message<Body>(
   properties: Uint8Array | null,
   sender: string | undefined,
 ): Message<Body> {
-  const fields = properties ? (decode(properties) as Fields) : [];
+  const fields = readFields(properties);
   return {
     topic,
     body: (body ? decodeBody(codec, body) : undefined) as Body,
     id: fields[0] ?? id,
-    headers: fields[1] ? (decode(fields[1]) as MessageHeaders) : {},
+    headers: readHeaders(fields[1]),
     key: fields[2] ?? undefined,
     replyTo: fields[3] ?? undefined,
     correlationId: fields[4] ?? undefined,
@@ -52,8 +58,42 @@ export function message<Body>(
 }
 
 /** The key of a message, before all of it is decoded. */
-export function keyOf(properties: Uint8Array | null): string | undefined {
-  return properties ? ((decode(properties) as Fields)[2] ?? undefined) : undefined;
+export function messageKeyOf(properties: Uint8Array | null): string | undefined {
+  return readFields(properties)[2] ?? undefined;
+}
+
+/** Whoever sent them may have sent anything. */
+function readFields(properties: Uint8Array | null): Partial<Fields> {
+  if (!properties) return [];
+  const fields = decodePart(properties, "properties");
+  const isText = (field: unknown) => field === null || typeof field === "string";
+  const are = (list: unknown[]) => list.every((field, index) => index === 1 || isText(field));
+  if (!Array.isArray(fields) || !are(fields)) throw unreadable("properties");
+  return fields as Fields;
+}
+
+function readHeaders(bytes: unknown): MessageHeaders {
+  if (bytes === null || bytes === undefined) return {};
+  if (!(bytes instanceof Uint8Array)) throw unreadable("headers");
+  const headers = decodePart(bytes, "headers");
+  const isObject = typeof headers === "object" && headers !== null;
+  if (!isObject || Object.getPrototypeOf(headers) !== Object.prototype) throw unreadable("headers");
+  return headers as MessageHeaders;
+}
+
+function decodePart(bytes: Uint8Array, what: string): unknown {
+  try {
+    return decode(bytes);
+  } catch (cause) {
+    throw unreadable(what, cause);
+  }
+}
+
+function unreadable(what: string, cause?: unknown): TabmqError {
+  return new TabmqError("PROTOCOL", `the ${what} can't be decoded`, {
+    cause,
+    data: { reason: what },
+  });
 }
 
 const STATES = ["ready", "delayed", "leased"] as const;
@@ -87,10 +127,7 @@ export function decodeBody(codec: Codec, body: Uint8Array): unknown {
   try {
     return codec.decode(body);
   } catch (cause) {
-    throw new TabmqError("PROTOCOL", "a body that can't be decoded", {
-      cause,
-      data: { reason: "body" },
-    });
+    throw unreadable("body", cause);
   }
 }
 

@@ -1,9 +1,11 @@
 import { REASONS } from "./deaths.js";
 import { type Duration, milliseconds } from "./duration.js";
 import { invalid, unsupported } from "./errors.js";
+import { checkHub } from "./hub/doors.js";
+import { SOCKETS } from "./hub/symbol.js";
 import type { Limits } from "./limits.js";
 import type { Patience } from "./pending.js";
-import type { RawWhen } from "./raw.js";
+import type { RawSockets, RawWhen } from "./raw.js";
 import { hasFolders } from "./storage.js";
 import type * as T from "./types.js";
 
@@ -154,15 +156,14 @@ const SEND = {
     throw invalid(`${name} must be below ${PRIORITIES_MAX}`, name);
   }) as Rule<number>,
   track: flag,
-  confirm: ((value, name) => {
-    if (value === "hub") throw invalid(`${name}: this bus has no hub`, name);
-    return oneOf("device", "processed")(value, name);
-  }) as Rule<"device" | "processed">,
+  supersede: text,
+  confirm: oneOf("device", "hub", "processed"),
 };
 export type CheckedSend = Checked<typeof SEND>;
 export const checkSend = (options: unknown): CheckedSend => check("send", options, SEND);
 
-const PREPARE = { ...SEND, checkAfter: lasting };
+const { supersede: _later, ...PREPARED } = SEND;
+const PREPARE = { ...PREPARED, checkAfter: lasting };
 export const checkPrepare = (options: unknown) => check("prepare", options, PREPARE);
 export const checkOnCheck = (options: unknown) =>
   check("onCheck", options, { signal: abortSignal });
@@ -196,18 +197,18 @@ function checkTimes({ cron, timeZone, every, at }: Omit<Checked<typeof WHEN>, "l
 
 const ITEM = { ...SEND, body: (value: unknown) => value };
 export const checkItem = (item: unknown, name: string) => {
-  const { signal, timeout, durability, confirm, ...checked } = check(
+  const { signal, timeout, durability, confirm, supersede, ...checked } = check(
     name,
     object(item, name),
     ITEM,
   );
-  if (signal ?? timeout ?? durability ?? confirm)
+  if (signal ?? timeout ?? durability ?? confirm ?? supersede)
     throw invalid(`${name}: an option of the whole batch is given with an item`, name);
   return checked;
 };
 export type CheckedItem = Omit<ReturnType<typeof checkItem>, "body">;
 
-const { signal: _, timeout: __, durability: ___, confirm: ____, ...STAGED } = SEND;
+const { signal: _, timeout: __, durability: ___, confirm: ____, ...STAGED } = PREPARED;
 const STAGED_ITEM = { ...STAGED, body: ITEM.body };
 export const checkStaged = (options: unknown): CheckedItem =>
   check("tx.send", options, STAGED);
@@ -437,6 +438,11 @@ export const checkLead = (options: unknown) => check("lead", options, { signal: 
 const STOP = { drain: flag, timeout: WAIT.timeout };
 export const checkStop = (verb: string, options: unknown) => check(verb, options, STOP, "forget");
 
+const workerSource: Rule<string | URL | (() => SharedWorker | Worker)> = (value, name) => {
+  if (typeof value === "function" || value instanceof URL) return value as URL;
+  return text(value, name);
+};
+
 const PEER = { name: text, tags: texts };
 export const checkPeer = (info: unknown): T.PeerInfo => check("peer", info, PEER);
 const CONNECT = {
@@ -448,15 +454,13 @@ const CONNECT = {
     throw unsupported(`${name}: ${String(value)}`);
   }) as Rule<string>,
   durability: level,
-  host: ((value, name) => {
-    if (value === "shared-worker" || value === "worker") throw unsupported(`${name}: ${value}`);
-    return oneOf("auto", "tab", "inline")(value, name);
-  }) as Rule<"auto" | "tab" | "inline">,
+  host: oneOf("auto", "shared-worker", "worker", "tab", "inline"),
   peer: ((value, name) => check(name, value, PEER)) as Rule<T.PeerInfo>,
   assets: ((value, name) =>
-    check(name, value, { wasm: (source: unknown) => source }, "worker")) as Rule<{
-    wasm?: T.WasmSource;
-  }>,
+    check(name, value, { wasm: (source: unknown) => source, worker: workerSource })) as Rule<
+    NonNullable<T.ConnectOptions["assets"]>
+  >,
+  hub: checkHub,
   codec: ((value, name) => {
     const { encode, decode } = object(value, name) as T.Codec;
     return { encode: action(encode, `${name}.encode`), decode: action(decode, `${name}.decode`) };
@@ -467,8 +471,13 @@ const CONNECT = {
     return { ...(value as Partial<Limits>) };
   }) as Rule<Partial<Limits>>,
 };
-export type CheckedConnect = Checked<typeof CONNECT>;
-export const checkConnect = (options: unknown): CheckedConnect =>
-  check("connect", options, CONNECT, "hub");
+export type CheckedConnect = Checked<typeof CONNECT> & { readonly [SOCKETS]?: RawSockets };
+export function checkConnect(options: unknown): CheckedConnect {
+  const checked = check("connect", options, CONNECT);
+  const { hub, storage = "auto" } = checked;
+  if (hub && storage !== "auto") throw invalid("connect: a hub has its own storage", "storage");
+  const sockets = (options as { [SOCKETS]?: RawSockets } | undefined)?.[SOCKETS];
+  return sockets ? { ...checked, [SOCKETS]: sockets } : checked;
+}
 
 export type { Duration };

@@ -2,6 +2,7 @@ import { encodeAll, type Item, part } from "./batch.js";
 import { encodeNow } from "./codec/encode.js";
 import type { Context } from "./context.js";
 import { type Encoded, NOTHING } from "./engine.js";
+import { requireHub } from "./keeping.js";
 import { invalid, isTabmqError, type TabmqError } from "./errors.js";
 import { LiveHandle } from "./live.js";
 import { queuedMessage } from "./message.js";
@@ -14,6 +15,7 @@ import {
   type RawEventOf,
   type RawQueueMessage,
 } from "./raw.js";
+import type { Receipts } from "./receipt.js";
 import type {
   CheckedMessage,
   Checker,
@@ -21,7 +23,6 @@ import type {
   Prepared,
   PrepareOptions,
   Queue,
-  Receipt,
   SendOptions,
 } from "./types.js";
 
@@ -38,14 +39,7 @@ export interface Asking {
     begin: Parameters<Context["ask"]>[3],
     read: (event: never) => T,
   ) => Promise<T>;
-  readonly receipts: (
-    durability: Durability | undefined,
-  ) => (
-    event: RawEventOf<"sent">,
-    index: number,
-    own: string | undefined,
-    track: boolean,
-  ) => Receipt;
+  readonly receipts: Receipts;
 }
 
 export function prepare(
@@ -55,6 +49,7 @@ export function prepare(
 ): Promise<Prepared> {
   const { checkAfter = null, ...checked } = checkPrepare(options),
     { durability, confirm, id } = checked;
+  requireHub(queue.context, "prepare", confirm);
   const track = checked.track ?? confirm === "processed";
   const { item } = part(queue.context, queue.name, body, { ...checked, track }, "");
   const items = encodeAll([item], ([made]) => encodeNow([[...(made as Item), [checkAfter]]]));
@@ -90,9 +85,10 @@ function handle(
   track: boolean,
   confirm: SendOptions["confirm"],
 ): Prepared {
-  const receipt = queue.receipts(durability);
-  const receiptOf = (original: number) =>
-    receipt([EVENT.sent, 0, 0, 0, original ? [[0, original]] : []], 0, id, track);
+  const receiptOf = (original: number) => {
+    const repeats = original ? ([[0, original]] as const) : [];
+    return queue.receipts.make(durability, [EVENT.sent, 0, 0, 0, repeats], 0, id, track);
+  };
   return {
     id,
     commit: (options) =>

@@ -1,14 +1,14 @@
-import { encodeAll, type Item, part } from "./batch.js";
+import { encodeAll, type Item, itemOf, part } from "./batch.js";
 import { type Handler, LiveConsumer } from "./consumer.js";
 import type { Context } from "./context.js";
 import { ID, NEWEST, readCounts } from "./counts.js";
-import { declaration, LEVELS } from "./declaration.js";
+import { declaration } from "./declaration.js";
 import { type Declared, type Encoded, NOTHING } from "./engine.js";
 import { encodeNow } from "./codec/encode.js";
 import { invalid, isTabmqError } from "./errors.js";
 import { sendAll, writable } from "./ingest.js";
 import { type Asking, type CheckHandler, onCheck, prepare, prepared } from "./prepared.js";
-import { SendReceipt, TrackedMessage } from "./receipt.js";
+import { Receipts, TrackedMessage } from "./receipt.js";
 import { queuedMessage } from "./message.js";
 import type { Duration } from "./duration.js";
 import {
@@ -25,11 +25,14 @@ import {
   checkRedrive,
   checkSampling,
   checkSchedule,
+  type CheckedSend,
   checkSend,
   checkWait,
   checkWhen,
   patience,
 } from "./options.js";
+import { receiptsOfDevice } from "./hub/receipts.js";
+import { requireHub } from "./keeping.js";
 import { listed, pages } from "./pages.js";
 import { attempt, type Patience, Pending } from "./pending.js";
 import { encodePick, encodeRedrive, TASK } from "./redrive.js";
@@ -44,7 +47,6 @@ import type {
   Consumer,
   ConsumeOptions,
   Delivery,
-  Durability,
   Ingested,
   IngestOptions,
   IngestStream,
@@ -77,6 +79,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   readonly #wire: object;
   readonly #isDeadLetters: boolean;
   #stats: Watch<QueueStats> | undefined;
+  readonly receipts: Receipts;
   /** For the verbs of prepared messages. */
   readonly #asking: Asking;
 
@@ -91,11 +94,12 @@ export class QueueClient implements Queue<unknown, unknown> {
     this.#context = context;
     this.#options = checkQueue(options);
     this.#wire = declaration(this.#options);
+    this.receipts = new Receipts(context, name, this.#options.durability);
     this.#asking = {
       context,
       name,
       ask: (...question) => this.#ask(...question),
-      receipts: (durability) => this.receipts(durability),
+      receipts: this.receipts,
     };
   }
 
@@ -108,36 +112,37 @@ export class QueueClient implements Queue<unknown, unknown> {
 
   send(body: unknown, options?: SendOptions): Promise<Receipt> {
     return attempt(() => {
-      const checked = checkSend(options),
-        { durability, confirm, id } = checked;
+      const checked = checkSend(options);
+      requireHub(this.#context, "send", checked.confirm);
+      if (checked.confirm !== "processed") return this.#send(body, checked, checked.track);
       const rest = this.#rest(checked);
-      const track = checked.track ?? confirm === "processed";
-      const receipt = this.receipts(durability);
-      const { item } = part(this.#context, this.name, body, { ...checked, track }, "");
-      let made: Item;
-      const keep = (ready: Item) => (made = ready)[0];
-      const sent = this.#ask(
-        "send",
-        checked,
-        item instanceof Promise ? item.then(keep) : keep(item),
-        (raw, bytes) => {
-          const [, properties, delay_ms, , , ttl_ms, priority] = made;
-          if (ttl_ms !== null || priority !== null)
-            return raw.sendBatch(this.name, encodeNow([made]), durability);
-          return raw.send(
-            this.name,
-            bytes,
-            properties ?? undefined,
-            delay_ms ?? undefined,
-            durability,
-            track,
-          );
-        },
-        (event: RawEventOf<"sent">) => receipt(event, 0, id, track),
-      );
-      if (confirm !== "processed") return sent;
+      const sent = this.#send(body, checked, checked.track ?? true);
       return sent.then((stored) => stored.processed(rest()).then(() => stored));
     });
+  }
+
+  #send(body: unknown, checked: CheckedSend, track = false): Promise<Receipt> {
+    const { durability, supersede, confirm } = checked;
+    const early = receiptsOfDevice(this.#context, this.name, durability, confirm);
+    const id = checked.id ?? early?.newId();
+    const named = early ? { ...checked, id } : checked;
+    const item = itemOf(this.#context, this.name, body, named, track, "");
+    let made: Item;
+    const keep = (ready: Item) => (made = ready)[0];
+    const give = (raw: RawBus, bytes: Uint8Array) => {
+      const [, properties, delay_ms, , , ttl_ms, priority] = made;
+      if (ttl_ms !== null || priority !== null || supersede !== undefined)
+        return raw.sendBatch(this.name, encodeNow([made]), durability, supersede);
+      return raw.send(this.name, bytes, properties, delay_ms, durability, track);
+    };
+    const encoded = item instanceof Promise ? item.then(keep) : keep(item);
+    const kept = early?.one(id as string, track);
+    return this.#ask("send", checked, encoded, give, this.#readSent(named, track), kept);
+  }
+
+  /** Apart from `#send`, so that who waits for the answer does not hold the message. */
+  #readSent({ durability, id }: CheckedSend, track: boolean) {
+    return (event: RawEventOf<"sent">) => this.receipts.make(durability, event, 0, id, track);
   }
 
   sendBatch(items: readonly BatchItem<unknown>[], options?: BatchOptions): Promise<Receipt[]> {
@@ -145,22 +150,26 @@ export class QueueClient implements Queue<unknown, unknown> {
       const wait = checkBatch(options);
       if (!Array.isArray(items) || !items.length)
         throw invalid("sendBatch: items must be an array that is not empty");
+      const early = receiptsOfDevice(this.#context, this.name, wait.durability, undefined);
       const parts = items.map((item, index) => {
         const { body, ...checked } = checkItem(item, `items[${index}]`);
-        return part(this.#context, this.name, body, checked, `items[${index}].`);
+        const id = checked.id ?? early?.newId();
+        return part(this.#context, this.name, body, { ...checked, id }, `items[${index}].`);
       });
       const bytes = encodeAll(
         parts.map(({ item }) => item),
         encodeNow,
       );
-      const receipt = this.receipts(wait.durability);
       return this.#ask(
         "sendBatch",
         wait,
         bytes,
         (raw, batch) => raw.sendBatch(this.name, batch, wait.durability),
         (event: RawEventOf<"sent">) =>
-          parts.map(({ id, track }, index) => receipt(event, index, id, track)),
+          parts.map(({ id, track }, index) =>
+            this.receipts.make(wait.durability, event, index, id, track),
+          ),
+        early?.many(parts),
       );
     });
   }
@@ -416,9 +425,15 @@ export class QueueClient implements Queue<unknown, unknown> {
     encoded: Encoded,
     begin: Parameters<Context["ask"]>[3],
     read: (event: never) => T,
+    kept?: (reached: Promise<void>) => T,
   ): Promise<T> {
-    const ready = this.declared()?.then(() => encoded) ?? encoded;
-    return this.#context.ask(this.#patience(verb, wait), "request", ready, begin, read).promise;
+    const declared = this.declared();
+    // What is written down on this device waits for nobody. The declaration follows it then, which
+    // makes no difference: a queue that a send made is declared by whoever comes first.
+    const waits = !kept || this.#context.engine.events.status.get() === "ready";
+    const ready = (waits ? declared?.then(() => encoded) : undefined) ?? encoded;
+    const how = [this.#patience(verb, wait), "request", ready, begin, read, { kept }] as const;
+    return this.#context.ask(...how).promise;
   }
 
   /**
@@ -466,27 +481,6 @@ export class QueueClient implements Queue<unknown, unknown> {
       wait,
       this.#context.engine.limits.verb_timeout_ms,
     );
-  }
-
-  /** How receipts are made of the event that answers a send. */
-  receipts(asked: Durability | undefined) {
-    return (
-      [, , lane, sequence, duplicates]: RawEventOf<"sent">,
-      index: number,
-      own: string | undefined,
-      track: boolean,
-    ): Receipt => {
-      const { events, options } = this.#context.engine,
-        host = events.host.get();
-      const wanted = asked ?? this.#options.durability ?? options.durability ?? "relaxed";
-      const durability = LEVELS[
-        Math.min(LEVELS.indexOf(wanted), LEVELS.indexOf(host.durability))
-      ] as Durability;
-      const stored = { at: "device", durability, evictable: host.evictable } as const;
-      const id = own ?? `${lane}-${sequence}-${index}`;
-      const repeats = duplicates.find(([repeated]) => repeated === index);
-      return new SendReceipt(this.#context, this.name, id, track, stored, repeats?.[1]);
-    };
   }
 }
 

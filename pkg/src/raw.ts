@@ -7,10 +7,35 @@ import type { Durability, HostKind, StorageKind } from "./types.js";
 export interface RawOptions {
   storage: "auto" | "memory" | RawStorage;
   durability: "memory" | "relaxed" | "strict";
-  host: "auto" | "tab" | "inline";
+  host: "auto" | "tab" | "inline" | "worker-or-tab" | "worker" | "for-pages";
   user?: string;
   peer: Uint8Array;
   limits?: Record<string, number>;
+  /** Goes on as this client, which is dead. */
+  guest?: Uint8Array;
+  /** The node is at a hub. */
+  hub?: RawDoors;
+  /** The node here is a hub, which is reached through these. */
+  sockets?: RawSockets;
+}
+
+/** How a hub is reached. */
+export interface RawDoors {
+  readonly urls: readonly string[];
+  readonly protocols: readonly string[];
+  /** In place of the WebSocket of the realm. */
+  readonly socket?: new (url: string, protocols: string[]) => WebSocket;
+}
+
+/** The sockets of a hub, by numbers that are not used again. None may call back at once. */
+export interface RawSockets {
+  /** Tells the hubs of one process apart. Not read by the wasm side. */
+  readonly hub: number;
+  send(sockets: Uint32Array, bytes: Uint8Array): void;
+  /** What was sent before is to arrive. `code` is the number of one of our codes. */
+  close(socket: number, code: number): void;
+  /** The node that knew them is no more. Not called by the wasm side. */
+  closeAll(): void;
 }
 
 /** A storage that JavaScript performs; src/web/storage_batch.rs says what the bytes are. */
@@ -19,7 +44,14 @@ export interface RawStorage {
 }
 
 export interface RawBus {
-  start(): void;
+  /** True if the event `claimed` comes first, and waits for `goOn`. */
+  start(): boolean;
+  keepSends(): void;
+  kept(request: number): void;
+  takeUp(send: Uint8Array, anew: boolean): number;
+  discardSend(request: number): void;
+  giveUpSends(): void;
+  goOn(): void;
   publish(topic: string, body: Uint8Array, properties?: Uint8Array): number;
   subscribe(filter: string, group?: string): number;
   unsubscribe(subscription: number): void;
@@ -34,7 +66,12 @@ export interface RawBus {
     track?: boolean,
   ): number;
   setIngest(on: boolean): void;
-  sendBatch(queue: string, items: Uint8Array, durability?: string): number;
+  atSocket(socket: number, bytes: Uint8Array): void;
+  /** As `RawGrant` of hub/authorize.ts. */
+  socketGranted(socket: number, grant: object): void;
+  socketGone(socket: number): void;
+  offer(protocols: readonly string[]): void;
+  sendBatch(queue: string, items: Uint8Array, durability?: string, supersede?: string): number;
   commit(writes: Uint8Array, acks: Uint8Array, durability?: string): number;
   consume(queue: string, options: Uint8Array): number;
   changeConsumer(consumer: number, options: Uint8Array): void;
@@ -83,6 +120,8 @@ export interface RawBus {
   setPeer(info: Uint8Array): void;
   close(drain: boolean): void;
   kill(): void;
+  workerNews(up: boolean): void;
+  stealLock(): void;
   killHost(): void;
   clientId(): Uint8Array;
   frames(): string[];
@@ -137,6 +176,12 @@ export const EVENT = {
   queueStats: 34,
   window: 35,
   check: 36,
+  workerMustHost: 37,
+  waitsAgain: 38,
+  keep: 39,
+  letGo: 40,
+  claimed: 41,
+  unreachable: 42,
 } as const;
 
 type Bytes = Uint8Array;
@@ -234,6 +279,9 @@ interface Fields {
     duplicates: readonly (readonly [index: number, original: number])[],
   ];
   window: [items: number];
+  keep: [request: number, send: Bytes];
+  letGo: [request: number, code: number, reason: string, inDoubt: boolean, heard: boolean];
+  claimed: [];
   failed: [request: number, code: number, reason: string, maybeExecuted: boolean];
   consuming: [consumer: number, singleActive: boolean];
   consumerActive: [consumer: number, active: boolean];
@@ -288,6 +336,9 @@ interface Fields {
   ];
   storage: [code: number, reason: string, number: number];
   error: [code: number, reason: string];
+  workerMustHost: [];
+  waitsAgain: [];
+  unreachable: [];
 }
 
 /** 1 subscription, 2 consumer, 3 service, 4 candidate, 5 watch of a queue, 6 checker. */

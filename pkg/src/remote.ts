@@ -32,7 +32,7 @@ export function call(
       wait,
       "call",
       encoded,
-      (raw, bytes, left_ms) =>
+      (raw, bytes, { left_ms }) =>
         raw.call(service, method, bytes, Math.min(left_ms, TIMEOUT_MS_MAX), traceparent),
       ([, , kind, outcome, maybeExecuted]: RawEventOf<"callEnded">) => {
         if (typeof outcome === "number") throw failed(verb, outcome, "", maybeExecuted);

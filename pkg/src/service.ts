@@ -4,7 +4,7 @@ import { isTabmqError } from "./errors.js";
 import { invalid } from "./errors.js";
 import { LiveHandle } from "./live.js";
 import type { checkServe } from "./options.js";
-import { hex } from "./message.js";
+import { decodeBody, hex } from "./message.js";
 import { EVENT, OUTCOME, type RawBus, type RawEventOf, type HandleEvent } from "./raw.js";
 import type { CallContext, Service } from "./types.js";
 
@@ -85,13 +85,15 @@ export class LiveService extends LiveHandle implements Service {
     try {
       const method = methodOf(this.#implementation, name);
       if (!method) return reply(OUTCOME.failed, undefined, CODES.NOT_FOUND);
-      const parameters = this.context.codec.decode(bytes) as unknown[];
+      const parameters = decodeBody(this.context.codec, bytes);
+      // A list is as long as it says; what only has a length would be made into one.
+      if (!Array.isArray(parameters)) return reply(OUTCOME.failed, undefined, CODES.PROTOCOL);
       const context = { method: name, sender: hex(caller), traceparent: trace ?? undefined };
       const seen = { kind: "call" as const, service: this.name, ...context, parameters };
       const passed = this.context.interceptors.incoming(seen);
       if (passed) await passed;
       const result = await this.#start(context, () =>
-        method.apply(this.#implementation, seen.parameters) as unknown);
+        method.apply(this.#implementation, seen.parameters as unknown[]) as unknown);
       reply(OUTCOME.value, await this.context.encode(result, "result"));
     } catch (error) {
       reply(OUTCOME.threw, await this.#encodeThrown(error));

@@ -4,7 +4,7 @@ import { Conflation, type Slot } from "./conflation.js";
 import { TabmqError } from "./errors.js";
 import { Inbox } from "./inbox.js";
 import { LiveHandle } from "./live.js";
-import { hex, keyOf, message } from "./message.js";
+import { hex, messageKeyOf, message } from "./message.js";
 import type { checkSubscribe } from "./options.js";
 import { EVENT, type HandleEvent, type RawBus, type RawEventOf } from "./raw.js";
 import type { Gap, Subscription, SubscriptionStats, TopicMessage } from "./types.js";
@@ -114,7 +114,7 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
     const [, , , , topic, , properties] = event;
     let key: string | undefined;
     try {
-      if (this.#options.conflate?.by !== "topic") key = keyOf(properties);
+      if (this.#options.conflate?.by !== "topic") key = messageKeyOf(properties);
     } catch (error) {
       return this.context.report(error);
     }

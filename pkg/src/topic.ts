@@ -1,4 +1,5 @@
 import type { Context } from "./context.js";
+import { whereOf } from "./keeping.js";
 import { invalid } from "./errors.js";
 import { encodeProperties } from "./message.js";
 import { checkPublish, checkSubscribe, patience } from "./options.js";
@@ -35,7 +36,7 @@ export function publish(
       "request",
       encoded,
       (raw, bytes) => raw.publish(topic, bytes, properties),
-      (): Published => ({ at: "device" }),
+      (): Published => ({ at: whereOf(context.engine.events.host.get()) }),
     ).promise;
   });
 }

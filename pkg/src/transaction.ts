@@ -35,7 +35,7 @@ class StagedMessage implements Staged {
 
   stored(event: SentEvent, index: number, durability: Durability | undefined): void {
     const { id, track } = this.part;
-    this.#receipt = this.queue.receipts(durability)(event, index, id, track);
+    this.#receipt = this.queue.receipts.make(durability, event, index, id, track);
   }
 }
 

@@ -5,6 +5,7 @@ export type * from "./types/common.js";
 export type * from "./types/ingest.js";
 export type * from "./types/interceptors.js";
 export type * from "./types/messages.js";
+export type * from "./types/outbox.js";
 export type * from "./types/prepared.js";
 export type * from "./types/queue-options.js";
 export type * from "./types/queues.js";

@@ -1,4 +1,5 @@
 import { makeGlue } from "virtual:glue";
+import { compile } from "./compile.js";
 import { TabmqError } from "./errors.js";
 import type { RawBusConstructor } from "./raw.js";
 import type { WasmSource } from "./types.js";
@@ -48,25 +49,6 @@ async function instantiate(source: WasmSource | undefined): Promise<Instance> {
   return { RawBus: glue.RawBus, trapped };
 }
 
-async function compile(from: WasmSource | undefined): Promise<WebAssembly.Module> {
-  let source = await from;
-  if (source instanceof WebAssembly.Module) return source;
-  if (
-    typeof source === "string"
-    || source instanceof URL
-    || (globalThis.Request && source instanceof Request)
-  ) {
-    source = await fetch(source);
-  }
-  if (source instanceof Response) {
-    if (!source.ok) throw new Error(`${source.status} for ${source.url}`);
-    if (source.headers.get("content-type") === "application/wasm")
-      return WebAssembly.compileStreaming(source);
-    source = await source.arrayBuffer();
-  }
-  return WebAssembly.compile(source as BufferSource);
-}
-
 /**
  * Calls into the module, and callbacks of the platform too, all go through its exports. After a
  * trap a caller of ours hears of it; the platform, which could only end the process, does not, and
@@ -84,7 +66,7 @@ function guarded(
       try {
         return run(...parameters);
       } catch (error) {
-        const isTrap = error instanceof WebAssembly.RuntimeError;
+        const isTrap = poisons(error);
         if (isTrap && !dead) {
           dead = true;
           trap(error);
@@ -100,6 +82,14 @@ function guarded(
     guards[name] = typeof value === "function" ? guard(value as Callable, isOurs) : value;
   }
   return guards;
+}
+
+/**
+ * A trap, or anything else that was thrown through the module, such as the end of the stack: what
+ * was borrowed stays so. A plain `Error` comes from the checks at its door; nothing is begun then.
+ */
+function poisons(error: unknown): boolean {
+  return Object(error).constructor !== Error;
 }
 
 type Callable = (...parameters: unknown[]) => unknown;

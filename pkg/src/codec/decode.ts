@@ -42,7 +42,7 @@ class Reader {
   readonly #view: DataView;
   readonly #views: boolean;
   #at = 0;
-  #blobs: readonly Uint8Array<ArrayBuffer>[] = [];
+  #blobs: (Uint8Array | undefined)[] = [];
   /** Values marked as shared, in the order of their marks. */
   readonly #shared: unknown[] = [];
   /** The place in `#shared` of the value that comes next, or -1. */
@@ -81,7 +81,7 @@ class Reader {
   #record<T extends object>(record: T, length: number, depth: number): T {
     const into = this.#enter(record) as Record<string, unknown>;
     for (let index = 0; index < length; index++) {
-      const key = String(this.value(depth));
+      const key = textOf(this.value(depth));
       const value = this.value(depth);
       // A plain assignment would reach the prototype.
       if (key === "__proto__") define(into, key, value, true);
@@ -181,7 +181,7 @@ class Reader {
     switch (tag) {
       case TAG_DATE:
         return this.#made(
-          () => Number(this.value(depth)),
+          () => numberOf(this.value(depth)),
           (seconds) => new Date(Math.round(seconds * 1000)),
         );
       case TAG_BIG_POSITIVE:
@@ -242,43 +242,55 @@ class Reader {
   #object(length: number, kind: string, depth: number): unknown {
     if (kind === "Error") return this.#error(depth);
     if (kind === "Blobs") {
-      this.#blobs = this.value(depth) as Uint8Array<ArrayBuffer>[];
+      const blobs = this.value(depth);
+      if (!Array.isArray(blobs)) throw new Error("blobs that are no list");
+      this.#blobs = blobs.map(bytesOf);
       return this.value(depth);
     }
     return this.#made(
-      () => Array.from({ length: length - 1 }, () => this.value(depth)),
+      // The length is not believed: each part takes a byte at least.
+      () => this.#parts(length - 1, depth),
       (parts) => this.#make(kind, parts),
     );
+  }
+
+  #parts(length: number, depth: number): unknown[] {
+    const parts: unknown[] = [];
+    for (let index = 0; index < length; index++) parts.push(this.value(depth));
+    return parts;
   }
 
   #make(kind: string, [first, second, name, lastModified]: readonly unknown[]): unknown {
     switch (kind) {
       case "Date":
-        return new Date(Number(first));
+        return new Date(numberOf(first));
       case "RegExp":
-        return new RegExp(String(first), String(second));
+        return new RegExp(textOf(first), textOf(second));
       case "URL":
-        return new URL(String(first));
+        return new URL(textOf(first));
       case "ArrayBuffer":
-        return new Uint8Array(first as Uint8Array).buffer;
+        return new Uint8Array(bytesOf(first)).buffer;
       case "DataView":
-        return new DataView(new Uint8Array(first as Uint8Array).buffer);
+        return new DataView(new Uint8Array(bytesOf(first)).buffer);
       case "Blob":
-        return new Blob(this.#blob(first), { type: String(second) });
+        return new Blob(this.#blob(first), { type: textOf(second) });
       case "File":
-        return new File(this.#blob(first), String(name), {
-          type: String(second),
-          lastModified: Number(lastModified),
+        return new File(this.#blob(first), textOf(name), {
+          type: textOf(second),
+          lastModified: numberOf(lastModified),
         });
       case "FormData":
-        return formData(first as readonly (readonly [string, string | Blob])[]);
+        return formData(first);
     }
     throw new Error(`unknown type ${kind}`);
   }
 
   #blob(index: unknown): BlobPart[] {
-    const bytes = this.#blobs[index as number];
+    const at = numberOf(index);
+    const bytes = this.#blobs[at];
     if (!bytes) throw new Error("a blob without bytes");
+    // Once each, or a few bytes that name them again and again would take memory without end.
+    this.#blobs[at] = undefined;
     return [new Uint8Array(bytes)];
   }
 
@@ -286,13 +298,13 @@ class Reader {
   #error(depth: number): Error {
     const slot = this.#slot;
     this.#slot = -1;
-    const name = String(this.value(depth));
-    const message = String(this.value(depth));
+    const name = textOf(this.value(depth));
+    const message = textOf(this.value(depth));
     const stack = this.value(depth);
     const error = new (ERRORS[name] ?? Error)(message);
     this.#slot = slot;
     if (error.name !== name) define(error, "name", name);
-    if (stack) define(error, "stack", String(stack));
+    if (typeof stack === "string" && stack) define(error, "stack", stack);
     this.#record(error, this.#length(5), depth);
     const own = error as { cause?: unknown; errors?: unknown };
     if (Object.hasOwn(own, "cause")) define(own, "cause", own.cause);
@@ -305,11 +317,35 @@ function define(into: object, key: string, value: unknown, enumerable = false): 
   Object.defineProperty(into, key, { value, enumerable, configurable: true, writable: true });
 }
 
-function formData(entries: readonly (readonly [string, string | Blob])[]): FormData {
+function formData(entries: unknown): FormData {
   const form = new FormData();
-  // The form takes a string and a file by different signatures.
-  for (const [key, value] of entries) form.append(key, value as string);
+  if (!Array.isArray(entries)) throw new Error("entries that are no list");
+  for (const [key, value] of entries as [unknown, unknown][]) {
+    if (value instanceof Blob) form.append(textOf(key), value);
+    else form.append(textOf(key), textOf(value));
+  }
   return form;
+}
+
+// Nothing is converted. A list that holds another one twice, and that one the next, is short as
+// bytes and endless as a text; and an array of bytes is made as long as a number says.
+
+/** A key of an object may be a number, from other encoders. */
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value === "number") return String(value);
+  throw new Error("not a text");
+}
+
+function numberOf(value: unknown): number {
+  if (typeof value === "number") return value;
+  if (typeof value === "bigint") return Number(value);
+  throw new Error("not a number");
+}
+
+function bytesOf(value: unknown): Uint8Array<ArrayBuffer> {
+  if (value instanceof Uint8Array) return value as Uint8Array<ArrayBuffer>;
+  throw new Error("not bytes");
 }
 
 /** A number of 16 bits, which other encoders may write. */

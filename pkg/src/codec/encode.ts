@@ -64,7 +64,7 @@ interface Repeat {
 class Encoder extends Writer {
   readonly blobs: Blob[] = [];
   /** Where each object begins. */
-  #seen = new Map<object, number>();
+  #seen: Map<object, number> | undefined;
   readonly #repeats: Repeat[] = [];
 
   value(value: unknown, depth: number): void {
@@ -87,7 +87,7 @@ class Encoder extends Writer {
 
   /** The bytes, with marks on what is referred to and references to them. */
   finish(): Uint8Array {
-    if (!this.#repeats.length) return this.written.slice();
+    if (!this.#repeats.length) return this.copy();
     const shared = [...new Set(this.#repeats.map(({ first }) => first))].sort((a, b) => a - b);
     const marks = [
       ...shared.map((at) => ({ at, tag: TAG_SHARED, index: -1 })),
@@ -110,6 +110,9 @@ class Encoder extends Writer {
   }
 
   #object(value: object, depth: number): void {
+    // Nothing inside of it could be it again, and it is most of what is sent by itself.
+    if (!depth && ArrayBuffer.isView(value)) return this.#bytes(value, kindOf(value), depth);
+    this.#seen ??= new Map();
     const first = this.#seen.get(value);
     if (first !== undefined) {
       this.#repeats.push({ at: this.at, first });
@@ -253,7 +256,7 @@ class Encoder extends Writer {
       this.at = at;
       this.#repeats.length = repeats;
       this.blobs.length = blobs;
-      for (const [object, begin] of this.#seen) if (begin >= at) this.#seen.delete(object);
+      for (const [object, begin] of this.#seen ?? []) if (begin >= at) this.#seen?.delete(object);
       return false;
     }
   }
@@ -282,7 +285,9 @@ class Encoder extends Writer {
 }
 
 function kindOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1);
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  // Bun calls both so.
+  return kind === "Blob" && value instanceof globalThis.File ? "File" : kind;
 }
 
 /** The bytes of all blobs come first, so that a reader has them when it meets the value. */

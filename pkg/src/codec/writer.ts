@@ -4,17 +4,28 @@ const BYTES_MIN = 4096;
 const BYTES_KEPT_MAX = 1 << 20;
 
 /** The buffer of the last encoder; absent while one is at work, as a getter may encode as well. */
-let spare: Uint8Array | undefined;
+let spare: Buffer | undefined;
+
+interface Buffer {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+function bufferOf(length: number): Buffer {
+  const bytes = new Uint8Array(length);
+  return { bytes, view: new DataView(bytes.buffer) };
+}
 
 /** Writes the items of CBOR that have no content of their own. */
 export class Writer {
   at = 0;
+  #buffer: Buffer;
   #bytes: Uint8Array;
   #view: DataView;
 
   constructor() {
-    this.#bytes = spare ?? new Uint8Array(BYTES_MIN);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#buffer = spare ?? bufferOf(BYTES_MIN);
+    ({ bytes: this.#bytes, view: this.#view } = this.#buffer);
     spare = undefined;
   }
 
@@ -23,9 +34,14 @@ export class Writer {
     return this.#bytes.subarray(0, this.at);
   }
 
+  /** What was written, for good. */
+  copy(): Uint8Array {
+    return this.#bytes.slice(0, this.at);
+  }
+
   /** Gives the buffer to the next writer; views of it end here. */
   release(): void {
-    if (this.#bytes.length <= BYTES_KEPT_MAX) spare = this.#bytes;
+    if (this.#bytes.length <= BYTES_KEPT_MAX) spare = this.#buffer;
   }
 
   byte(byte: number): void {
@@ -107,9 +123,9 @@ export class Writer {
   #room(bytes: number): void {
     const needed = this.at + bytes;
     if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, needed));
-    grown.set(this.written);
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
+    const grown = bufferOf(Math.max(this.#bytes.length * 2, needed));
+    grown.bytes.set(this.written);
+    this.#buffer = grown;
+    ({ bytes: this.#bytes, view: this.#view } = grown);
   }
 }

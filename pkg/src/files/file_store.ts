@@ -67,7 +67,7 @@ export class FileStore implements Store {
     try {
       await system.makeFolder(this.#folder);
       await system.checkWritable(this.#folder);
-      this.#unlock = await lock(await system.identity(this.#folder));
+      this.#unlock = await lock(this.#folder);
     } catch (error) {
       const reason = system.isFull(error) ? "quota" : "open";
       throw new Unusable(reason, `${this.#folder} can't be used`, error);

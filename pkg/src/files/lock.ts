@@ -4,15 +4,41 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { platform } from "node:process";
 
-import { codeOf, remove } from "./system.js";
+import { codeOf, identity, remove } from "./system.js";
+
+const LOCK_FILE = "lock";
+
+type Unlock = () => Promise<void>;
+
+/** What is needed of Deno. */
+interface LockingRuntime {
+  open(path: string, options: { write: true; create: true }): Promise<{
+    tryLock?(exclusive: boolean): Promise<boolean>;
+    close(): void;
+  }>;
+}
 
 /**
- * Node has no lock that ends with its process, but a socket that listens does. It is a courtesy:
- * what keeps two writers apart is the claim, which also holds where sockets do not reach.
- * Resolves with what gives it back, or with nothing while another process has it.
+ * Keeps other processes out of a folder until this one ends. It is a courtesy: what keeps two
+ * writers apart is the claim, which also holds where locks do not reach. Resolves with what gives
+ * it back, or with nothing while another process has it.
  */
-export async function lock(identity: string): Promise<(() => Promise<void>) | undefined> {
-  const address = addressOf(createHash("sha256").update(identity).digest("hex").slice(0, 32));
+export async function lock(folder: string): Promise<Unlock | undefined> {
+  const { Deno } = globalThis as { Deno?: LockingRuntime };
+  return Deno ? lockFile(Deno, join(folder, LOCK_FILE)) : lockSocket(await identity(folder));
+}
+
+/** Deno has locks on files; for a socket it wants a permission that nothing else here needs. */
+async function lockFile(deno: LockingRuntime, path: string): Promise<Unlock | undefined> {
+  const file = await deno.open(path, { write: true, create: true });
+  if (await (file.tryLock?.(true) ?? true)) return async () => file.close();
+  file.close();
+  return undefined;
+}
+
+/** Node and Bun have no lock that ends with its process, but a socket that listens does. */
+async function lockSocket(name: string): Promise<Unlock | undefined> {
+  const address = addressOf(createHash("sha256").update(name).digest("hex").slice(0, 32));
   const isFile = platform !== "linux" && platform !== "win32";
   try {
     return await listen(address);
@@ -21,7 +47,6 @@ export async function lock(identity: string): Promise<(() => Promise<void>) | un
   }
   if (!isFile || (await answers(address))) return undefined;
   // The file of a socket outlives its process.
-
   await remove(address);
   return listen(address).catch((): undefined => undefined);
 }
@@ -31,7 +56,7 @@ function addressOf(name: string): string {
   return platform === "win32" ? `\\\\?\\pipe\\tabmq-${name}` : join(tmpdir(), `tabmq-${name}`);
 }
 
-function listen(path: string): Promise<() => Promise<void>> {
+function listen(path: string): Promise<Unlock> {
   return new Promise((resolve, reject) => {
     const server = net.createServer((socket) => socket.destroy());
     server.on("error", reject);

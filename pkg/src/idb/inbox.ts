@@ -7,7 +7,7 @@ import { runTransaction } from "./transaction.js";
 /** The object store of the marks, unless another is named. */
 const STORE = "tabmq-inbox";
 const MARKED_AT = "at";
-/** A mark whose acknowledgement nobody confirmed goes after so long. */
+/** A mark that does not go with its acknowledgement goes after so long. */
 const KEEP_MS = 90 * 24 * 3600 * 1000;
 /** Old marks are looked for this often, and so many are taken at a time. */
 const CLEAN_EVERY_MS = 3_600_000;
@@ -20,7 +20,10 @@ export interface InboxOptions {
   store?: string;
   /** Tells handlers apart that get the same messages, such as those of two buses. Default "". */
   scope?: string;
-  /** How long a mark lasts whose acknowledgement was never confirmed. Default 90 days. */
+  /**
+   * How long a mark lasts of a message that came more than once, or whose acknowledgement was never
+   * confirmed. Default 90 days.
+   */
   keep?: Duration;
 }
 
@@ -110,7 +113,10 @@ class MarkedInbox implements Inbox {
     return ran;
   }
 
+  /** The mark of a message that only this page ever had goes once its acknowledgement is stored. */
   #hold(delivery: Delivery<unknown>, mark: Mark): void {
+    // A page that had the message before may stand still, and go on with it at any time.
+    if (delivery.attempt > 1 || delivery.deaths.length) return;
     for (const [held] of this.#held) {
       if (this.#held.size < HELD_MAX && !held.signal.aborted) break;
       this.#held.delete(held);

@@ -13,7 +13,7 @@ import type {
 } from "../schema.js";
 import type { Watch } from "../watch.js";
 import type { Admin } from "./admin.js";
-import type { Host, OwnPeer, Peer, Status, Wait } from "./common.js";
+import type { Host, Keeping, OwnPeer, Peer, Status, Wait } from "./common.js";
 import type {
   MessageOf,
   Published,
@@ -23,6 +23,7 @@ import type {
   Topic,
   TopicMessage,
 } from "./messages.js";
+import type { Outbox, OutboxEntry } from "./outbox.js";
 import type { Interceptor } from "./interceptors.js";
 import type { QueueOptions } from "./queue-options.js";
 import type { Queue } from "./queues.js";
@@ -52,9 +53,13 @@ export interface BusEvents {
   /**
    * The storage failed or is full, or lost what it had confirmed. By `reason`: `quota` (`number` is
    * 1 while it is full, and 0 when there is room again), `blocked` (another tab keeps it from being
-   * opened) or `rolled-back` (`number` of the confirmed sends of this client are gone).
+   * opened), `rolled-back` (`number` of the confirmed sends of this client are gone) or `cleared`
+   * (somebody deleted all that was stored; this client had `number` sends confirmed). The rest is
+   * what the host last said of its storage.
    */
-  storage: { readonly code: Code; readonly reason: string; readonly number: number };
+  storage: Keeping & { readonly code: Code; readonly reason: string; readonly number: number };
+  /** A send that nobody waits for any more was refused, or is in doubt: see `bus.outbox`. */
+  returned: OutboxEntry;
   /** What no promise could tell: a handler threw, messages are lost, a live handle was refused. */
   error: TabmqError | Error;
 }
@@ -69,6 +74,12 @@ export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTa
   readonly peers: Watch<readonly Peer[]>;
   readonly status: Watch<Status>;
   readonly host: Watch<Host>;
+  /**
+   * Asks the browser not to clear what this origin stores when it needs room; some ask the user.
+   * Tells whether it promised that, as `host` does from then on. Only a page may ask: elsewhere,
+   * and where the browser has no such promise, it rejects with `UNSUPPORTED`.
+   */
+  persist(options?: Wait): Promise<boolean>;
   /** Starts the bus, if nothing did, and resolves when a node is reached. */
   ready(options?: Wait): Promise<void>;
 
@@ -152,6 +163,8 @@ export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTa
    */
   use(interceptor: Interceptor): Disposable;
 
+  /** What has no confirmation yet, of this tab and of those that died. */
+  readonly outbox: Outbox;
   /** Lists, inspects and runs the queues. */
   readonly admin: Admin;
   /** Resolves when everything asked before is answered. */

@@ -22,7 +22,7 @@ export interface Live extends Disposable, AsyncDisposable {
 }
 
 export type Durability = "memory" | "relaxed" | "strict";
-export type HostKind = "tab" | "inline";
+export type HostKind = "shared-worker" | "worker" | "tab" | "inline" | "hub";
 export type StorageKind = "indexeddb" | "files" | "memory";
 export type Status = "idle" | "connecting" | "ready" | "offline" | "closed";
 export type MessageHeaders = Readonly<Record<string, string | number | boolean>>;
@@ -48,22 +48,51 @@ export interface PeerInfo {
   tags?: Record<string, string>;
 }
 
+/** A string, or what gives one when it is needed. */
+export type TokenSource = string | (() => string | Promise<string>);
+
+/** How a hub is reached. */
+export interface HubOptions {
+  /** Begins with `wss://` or `ws://`. Several are doors to one hub, tried in this order. */
+  url: string | readonly string[];
+  /** Proves to the hub who this is. */
+  token?: TokenSource;
+  /** Filters of the names that live at the hub. Only `["#"]`, the default, is supported so far. */
+  share?: readonly string[];
+}
+
 export interface ConnectOptions {
   /** Keys the local database; one user's messages are never seen by another. */
   user?: string;
   /**
    * `auto`: IndexedDB in browsers, memory elsewhere. Anything else is the path of a folder, for
-   * files in Node.js; other runtimes refuse it with `UNSUPPORTED`. Each bus and user has a folder
-   * of its own in it, which one process uses at a time: others are refused with `UNAVAILABLE`.
+   * files in Node.js, Deno and Bun; other runtimes refuse it with `UNSUPPORTED`. Each bus and user
+   * has a folder of its own in it, which one process uses at a time: others are refused with
+   * `UNAVAILABLE`.
    */
   storage?: "auto" | "memory" | (string & {});
   /** What a send that says nothing asks for. Default `relaxed`. */
   durability?: Durability;
-  /** Where the node may run. `auto`: in the page that holds the lock, or inline elsewhere. */
-  host?: "auto" | "tab" | "inline";
+  /**
+   * Where the node may run. `auto`: in a shared worker, else in a worker of one page, else in a
+   * page; pages stand by and take over when the worker dies. `shared-worker`, `worker`: there; a
+   * page hosts only if nobody else answers. `tab`: in the page that holds the lock. `inline`: in
+   * this realm, shared with nobody. Outside of pages `auto` is the realm itself, in Node.js inline.
+   * Rejects with `UNSUPPORTED` where there is none of the kind, with `UNAVAILABLE` if the script of
+   * the worker can't be loaded.
+   */
+  host?: "auto" | Exclude<HostKind, "hub">;
+  /**
+   * The address of a hub: everything of this bus lives there, and whoever names the same hub and
+   * bus shares it. Storage and durability are then the hub's. See docs/guide/hub.md.
+   */
+  hub?: string | HubOptions;
   peer?: PeerInfo;
-  /** Where the wasm module is; that of the first bus of a realm counts for all. */
-  assets?: { wasm?: WasmSource };
+  /**
+   * Where the wasm module is; that of the first bus of a realm counts for all. And where the script
+   * of the worker is, or how it is started, which is the way under Trusted Types.
+   */
+  assets?: { wasm?: WasmSource; worker?: string | URL | (() => SharedWorker | Worker) };
   /** In place of the built-in codec; the same for everyone on the bus. */
   codec?: Codec;
   limits?: Partial<Limits>;
@@ -83,8 +112,27 @@ export interface OwnPeer extends Peer {
   update(info: PeerInfo): void;
 }
 
+/** How safe what is stored is. */
+export interface Keeping {
+  /** What it survives at least. */
+  readonly durability: Durability;
+  /** The storage is kept: files are, and IndexedDB if the browser has promised it. */
+  readonly persisted: boolean;
+  /** The browser may clear the storage when it needs room; `bus.persist` asks it not to. */
+  readonly evictable: boolean;
+  /** An outdated node can't write. */
+  readonly fenced: boolean;
+  /**
+   * This page is embedded and has a storage of its own below the site around it. `false` at the top
+   * of a window and below pages of its own origin; `undefined`: the engine does not tell.
+   */
+  readonly partitioned: boolean | undefined;
+  /** The window is a private one. No engine tells, so it is `undefined`. */
+  readonly private: boolean | undefined;
+}
+
 /** Where the node runs and what its storage promises. */
-export interface Host {
+export interface Host extends Keeping {
   /** Rises with every node. 0 until one is known. */
   readonly epoch: number;
   /** The node runs in this realm. */
@@ -93,13 +141,4 @@ export interface Host {
   readonly storage: StorageKind;
   /** The strongest level a send may ask for. */
   readonly durability: Durability;
-  /** An outdated node can't write. */
-  readonly fenced: boolean;
-  /** The storage is kept: files are, and IndexedDB if the browser has promised it. */
-  readonly persisted: boolean;
-  /** The browser may clear the storage when it needs room. */
-  readonly evictable: boolean;
-  /** `undefined`: this engine does not tell. */
-  readonly partitioned: boolean | undefined;
-  readonly private: boolean | undefined;
 }

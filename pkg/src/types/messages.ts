@@ -17,7 +17,7 @@ export interface PublishOptions extends MessageOptions, Wait {}
 
 /** The node has heard the message; subscribers of this device have it or are getting it. */
 export interface Published {
-  readonly at: "device";
+  readonly at: "device" | "hub";
 }
 
 /**

@@ -6,7 +6,7 @@ import type { QueuedMessage, Receipt, SendOptions } from "./queues.js";
  * As for `send`. `delay`, `at` and `ttl` run from here; `confirm: "processed"` is waited for by
  * `commit`.
  */
-export interface PrepareOptions extends SendOptions {
+export interface PrepareOptions extends Omit<SendOptions, "supersede"> {
   /**
    * Somebody is asked about the message (`onCheck`) when nobody decided for so long, and again
    * after as long, at least 1 ms. Default: the limit `prepared_check_after_ms` (one minute).

@@ -1,6 +1,6 @@
 import type { Duration } from "../duration.js";
 import type { Watch } from "../watch.js";
-import type { Durability, Live, MessageHeaders, Wait } from "./common.js";
+import type { Durability, Keeping, Live, MessageHeaders, Wait } from "./common.js";
 import type { Ingested, IngestOptions, IngestStream } from "./ingest.js";
 import type { Message, MessageOptions } from "./messages.js";
 import type {
@@ -42,10 +42,16 @@ export interface SendOptions extends MessageOptions, Wait {
    * delivered first. Kept through retries, dead letters and moves.
    */
   priority?: number;
+  /**
+   * This message makes an earlier one of this tab worthless that was sent to the queue with the
+   * same `supersede`. If no host can have that one yet it is dropped, and rejects with `DISCARDED`
+   * (`superseded`). At most `limits.name_bytes_max` bytes.
+   */
+  supersede?: string;
   /** The receipt can be asked for the delivery and for what the handler returns. */
   track?: boolean;
   /** `processed`: resolves only when the message was processed. Default `device`: when written. */
-  confirm?: "device" | "processed";
+  confirm?: "device" | "hub" | "processed";
 }
 
 export type BatchItem<Body> = { body: Body } & MessageOptions
@@ -78,13 +84,8 @@ export interface Receipt<Result = unknown> extends Tracking<Result> {
   readonly duplicate: boolean;
   /** The `number` of the first message, if this one is a duplicate. */
   readonly duplicateOf: number | undefined;
-  readonly stored: {
-    readonly at: "device";
-    /** What it survives at least: see `SendOptions.durability`. */
-    readonly durability: Durability;
-    /** The browser may clear it when it needs room; `bus.persist` asks it not to. */
-    readonly evictable: boolean;
-  };
+  /** Where, and how safe it is there. The `durability` is that of this message. */
+  readonly stored: Keeping & { readonly at: "device" | "hub" };
 }
 
 export interface ConsumeOptions {

@@ -2,7 +2,7 @@ import type { Name, QueueBody, QueueResult, Queues, Schema } from "../schema.js"
 import type { Wait } from "./common.js";
 import type { BatchItem, BatchOptions, Delivery, Receipt, SendOptions } from "./queues.js";
 
-export type StageOptions = Omit<SendOptions, keyof Wait | "durability" | "confirm">;
+export type StageOptions = Omit<SendOptions, keyof Wait | "durability" | "confirm" | "supersede">;
 export type TransactionOptions = BatchOptions;
 
 /** A message that is stored with its transaction. */

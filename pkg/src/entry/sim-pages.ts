@@ -1,0 +1,1 @@
+export { runScenario } from "../sim/world/run.js";

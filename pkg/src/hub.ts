@@ -1,0 +1,4 @@
+export { createHub } from "./hub/node.js";
+export { HUB_LIMITS } from "./hub/options.js";
+export { serveHub } from "./hub/serve.js";
+export type * from "./hub/types.js";

@@ -1,0 +1,170 @@
+import { closed, invalid, isTabmqError, TabmqError } from "../errors.js";
+import { LIMITS } from "../limits.js";
+import type { Bus } from "../types.js";
+import { refusalOf, type Visitor } from "./admission.js";
+import { allows, granted, tokenOf } from "./authorize.js";
+import { readBody } from "./http_body.js";
+import { failure, HttpError, json } from "./http_failure.js";
+import { messageOptions } from "./http_options.js";
+import type { Log } from "./log.js";
+import { metricsOf, type OpenBus } from "./metrics.js";
+import { OPEN_METRICS } from "./openmetrics.js";
+import type { CheckedServer } from "./options.js";
+import { METHODS, routeOf, type Target } from "./routes.js";
+
+/** What the routes need of a hub. */
+export interface HttpHub {
+  readonly options: CheckedServer;
+  readonly log: Log;
+  /** Aborts when the hub begins to close. */
+  readonly closing: AbortSignal;
+  /** Of all buses. */
+  sockets(): number;
+  open(name: string): Promise<Bus>;
+  buses(): readonly OpenBus[];
+}
+
+/** The routes of a hub. */
+export class Http {
+  readonly #hub: HttpHub;
+  /** Requests that change something and are under way. */
+  readonly #under_way = new Set<Promise<unknown>>();
+
+  constructor(hub: HttpHub) {
+    this.#hub = hub;
+  }
+
+  /** Answers every request, also those that fail. */
+  async answer(request: Request, env: object | undefined): Promise<Response> {
+    const origin = request.headers.get("origin") ?? undefined;
+    const response = await this.#admit(request, origin, env).catch((error: unknown) => {
+      // What is no error of ours is told to nobody else.
+      if (!isTabmqError(error)) console.error(error);
+      return failure(error);
+    });
+    // A page of another origin that was let in may read the answer.
+    if (origin !== undefined && response.status !== 403)
+      response.headers.set("access-control-allow-origin", origin);
+    response.headers.append("vary", "origin");
+    return response;
+  }
+
+  /** Resolves once no request is under way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#under_way);
+  }
+
+  async #admit(
+    request: Request,
+    origin: string | undefined,
+    env: object | undefined,
+  ): Promise<Response> {
+    const url = new URL(request.url);
+    const { hostname } = url;
+    const visitor: Visitor = { origin, hostname, localAddress: addressOf(env, "localAddress") };
+    const refusal = refusalOf(visitor, this.#hub.options);
+    if (refusal) {
+      const { why, reason } = refusal;
+      this.#hub.log("warn", { event: "refused", why, address: addressOf(env, "remoteAddress") });
+      throw new TabmqError("NOT_AUTHORIZED", why, { data: { reason } });
+    }
+    const route = routeOf(url.pathname);
+    if (!route || (route.kind === "metrics" && !this.#hub.options.metrics))
+      throw new TabmqError("NOT_FOUND", `there is nothing at ${url.pathname}`);
+    const methods = METHODS[route.kind];
+    if (request.method === "OPTIONS") return preflight(methods, request.headers);
+    if (!methods.includes(request.method)) {
+      const error = invalid(`${request.method} is no method of ${url.pathname}`, "method");
+      throw new HttpError(405, error, { allow: methods.join(", ") });
+    }
+    if (route.kind === "health") return this.#health(request.method);
+    const bus = route.kind === "metrics" ? "" : route.bus;
+    const token = tokenOf([], request.headers.get("authorization"));
+    const grant = await granted(this.#hub.options.authorize, bare(request), { bus, token });
+    if (route.kind === "metrics") {
+      if (grant && !grant.admin) throw notGranted("admin");
+      return this.#metrics(request.method);
+    }
+    if (grant && !allows(grant.publish, route.name)) throw notGranted("publish");
+    return this.#bounded(() => this.#store(route, request, url.searchParams));
+  }
+
+  #health(method: string): Response {
+    const { closing } = this.#hub;
+    const status = closing.aborted ? "closing" : "ok";
+    const response = json(closing.aborted ? 503 : 200, {
+      status,
+      buses: this.#hub.buses().length,
+      sockets: this.#hub.sockets(),
+    });
+    return method === "HEAD" ? new Response(null, response) : response;
+  }
+
+  async #metrics(method: string): Promise<Response> {
+    const text = await metricsOf(this.#hub.buses(), this.#hub.sockets());
+    return new Response(method === "HEAD" ? null : text, {
+      headers: { "content-type": OPEN_METRICS, "cache-control": "no-store" },
+    });
+  }
+
+  async #bounded(run: () => Promise<Response>): Promise<Response> {
+    if (this.#hub.closing.aborted) throw closed("the hub");
+    if (this.#under_way.size >= this.#hub.options.own.http_requests_max) {
+      const data = { reason: "http_requests_max" };
+      throw new TabmqError("FULL", "the hub answers too many requests", { data });
+    }
+    const running = run();
+    this.#under_way.add(running);
+    return running.finally(() => this.#under_way.delete(running));
+  }
+
+  async #store(
+    { kind, bus: name, name: target }: Target,
+    request: Request,
+    query: URLSearchParams,
+  ): Promise<Response> {
+    const options = messageOptions(query, request.headers);
+    const { of_bus } = this.#hub.options;
+    const bytes_max = of_bus["body_bytes_max"] ?? LIMITS.body_bytes_max;
+    const body = await readBody(request, bytes_max, this.#hub.closing);
+    const bus = await this.#hub.open(name);
+    if (kind === "topics") {
+      await bus.publish(target, body, options);
+      return json(202, { at: "hub" });
+    }
+    const { id, duplicate, duplicateOf, stored } = await bus.queue(target).send(body, options);
+    const { durability, persisted } = stored;
+    return json(duplicate ? 200 : 202, {
+      id,
+      duplicate,
+      ...(duplicateOf !== undefined && { duplicateOf }),
+      stored: { at: "hub", durability, persisted },
+    });
+  }
+}
+
+/** Who decides has no need of the body, which may be long. */
+const bare = ({ url, method, headers }: Request) => new Request(url, { method, headers });
+
+const notGranted = (what: string) =>
+  new TabmqError("NOT_AUTHORIZED", `${what} is not granted`, { data: { reason: what } });
+
+/** To the browser of a page of another origin, which asks before it sends. */
+function preflight(methods: readonly string[], asked: Headers): Response {
+  const headers = asked.get("access-control-request-headers");
+  return new Response(null, {
+    status: 204,
+    headers: {
+      allow: [...methods, "OPTIONS"].join(", "),
+      "access-control-allow-methods": methods.join(", "),
+      ...(headers !== null && { "access-control-allow-headers": headers }),
+    },
+  });
+}
+
+/** What a server of Node.js says of the connection, in the place where hono has it as well. */
+function addressOf(env: object | undefined, which: "localAddress" | "remoteAddress") {
+  const { incoming } = (env ?? {}) as { incoming?: { socket?: { [which]?: unknown } } };
+  const address = (incoming?.socket as Record<string, unknown> | undefined)?.[which];
+  return typeof address === "string" ? address : undefined;
+}

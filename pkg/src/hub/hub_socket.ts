@@ -1,0 +1,129 @@
+import type { WebSocket } from "ws";
+
+import { CODES } from "../codes.generated.js";
+import { codeOf, isTabmqError } from "../errors.js";
+import { type RawGrant, tellable } from "./authorize.js";
+import type { Accepted, Room } from "./rooms.js";
+import { CLOSE_CODES, type HubLink } from "./sockets.js";
+import type { HubLimits } from "./types.js";
+
+/** How long a client has to answer that its socket is closed. */
+const CLOSING_MS_MAX = 1000;
+/** What a close code says that the other side gave, or the lack of one. */
+const REASONS: { readonly [code: number]: string } = {
+  1000: "left",
+  1001: "left",
+  1005: "left",
+  1006: "lost",
+};
+const TOO_LONG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
+/** A longer timer fires at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** A socket of `ws` and what it has to do with a bus. */
+export class HubSocket implements HubLink {
+  /** Resolves when nothing of it is left, with why: see `HubLogEntry`. */
+  readonly ended: Promise<string>;
+  /** Why its client could not come in. */
+  failure: unknown;
+  readonly #socket: WebSocket;
+  readonly #limits: HubLimits;
+  #accepted: Accepted | undefined;
+  /** What came before the bus was open. */
+  readonly #early: Uint8Array[] = [];
+  #early_bytes = 0;
+  #looks: ReturnType<typeof setInterval>;
+  /** Something came since the last look; anything at all but a pong came ever. */
+  #lives = true;
+  #spoke = false;
+  #over = false;
+  /** Why it ends, if it ends by us. */
+  #why: string | undefined;
+
+  constructor(
+    socket: WebSocket,
+    opening: Promise<Room>,
+    granting: Promise<RawGrant | undefined>,
+    limits: HubLimits,
+  ) {
+    this.#socket = socket;
+    this.#limits = limits;
+    socket.binaryType = "arraybuffer";
+    socket.on("message", (data) => this.#take(data));
+    socket.on("pong", () => (this.#lives = true));
+    socket.on("error", ({ code = "" }) => {
+      if (code.startsWith("WS_ERR_")) this.#why ??= code === TOO_LONG ? "TOO_LARGE" : "PROTOCOL";
+    });
+    this.ended = new Promise((resolve) => {
+      socket.on("close", (code) => {
+        this.#over = true;
+        clearInterval(this.#looks);
+        this.#accepted?.gone();
+        resolve(this.#why ?? REASONS[code] ?? "PROTOCOL");
+      });
+    });
+    const silence_ms = Math.min(limits.socket_silence_ms, TIMER_MS_MAX);
+    this.#looks = setInterval(() => this.#look(), silence_ms);
+    Promise.all([opening, granting])
+      .then(([room, grant]) => this.#enter(room, grant))
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  send(bytes: Uint8Array): void {
+    const socket = this.#socket;
+    socket.send(bytes);
+    if (socket.bufferedAmount > this.#limits.socket_bytes_max) this.#drop("too-slow");
+  }
+
+  close(code: number, reason?: string): void {
+    const told = code >= CLOSE_CODES ? codeOf(code - CLOSE_CODES) : "hub-closing";
+    // A client that says farewell is hung up with the code of it.
+    this.#why ??= told === "CLOSED" ? "left" : told;
+    this.#socket.close(code, reason);
+  }
+
+  /** Closes it, and does not wait for long for the other side. */
+  async end(code: number): Promise<void> {
+    this.close(code);
+    const patience = setTimeout(() => this.#socket.terminate(), CLOSING_MS_MAX);
+    await this.ended;
+    clearTimeout(patience);
+  }
+
+  #enter(room: Room, grant: RawGrant | undefined): void {
+    if (this.#over) return;
+    this.#accepted = room.accept(this, grant);
+    for (const bytes of this.#early.splice(0)) this.#accepted.received(bytes);
+  }
+
+  /** The bus can't be opened, or whoever asks may not come in. */
+  #fail(error: unknown): void {
+    this.failure = error;
+    const code = isTabmqError(error) ? error.code : "INTERNAL";
+    this.#why ??= code === "NOT_AUTHORIZED" ? code : "bus-failed";
+    this.close(CLOSE_CODES + CODES[code], tellable(error));
+  }
+
+  #take(data: ArrayBuffer | string): void {
+    this.#lives = true;
+    this.#spoke = true;
+    if (typeof data === "string") return this.close(CLOSE_CODES + CODES.PROTOCOL, "text");
+    const bytes = new Uint8Array(data);
+    if (this.#accepted) return this.#accepted.received(bytes);
+    this.#early_bytes += bytes.length;
+    if (this.#early_bytes > this.#limits.socket_bytes_max) return this.#drop("too-slow");
+    this.#early.push(bytes);
+  }
+
+  /** Drops a socket from which nothing comes any more, or on which nobody ever spoke. */
+  #look(): void {
+    if (!this.#lives || !this.#spoke) return this.#drop("lost");
+    this.#lives = false;
+    this.#socket.ping();
+  }
+
+  #drop(why: string): void {
+    this.#why ??= why;
+    this.#socket.terminate();
+  }
+}

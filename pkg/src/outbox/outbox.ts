@@ -1,0 +1,380 @@
+import { CODES } from "../codes.generated.js";
+import type { Engine } from "../engine.js";
+import { failed, invalid, TabmqError } from "../errors.js";
+import { hex } from "../message.js";
+import { ignoreFailure } from "../pending.js";
+import type { RawBus, RawEventOf } from "../raw.js";
+import type { OutboxCounts, OutboxEntry } from "../types.js";
+import { Source } from "../watch.js";
+import { deliver, failureOf } from "./courier.js";
+import { entryOf, type Kept, scopeOf, stateOf, unnumbered } from "./entry.js";
+import { DatabaseShelf, MemoryShelf, type Place, type Shelf } from "./shelf.js";
+
+/** What is written down is counted no more often. */
+const LOOK_EVERY_MS = 250;
+/** A client is swept once its lock was found free twice, so far apart: a reload takes less. */
+const GRACE_MS = 2000;
+
+const NONE: OutboxCounts = { accepted: 0, sent: 0, refused: 0, inDoubt: 0, quarantined: 0 };
+
+/** A send of this client that is written down. */
+interface Own {
+  readonly number: number;
+  send: Uint8Array;
+  /** A page of this tab, or another one, asked for it: nobody waits. */
+  readonly orphan: boolean;
+  readonly at: number;
+}
+
+/** What the client of a realm writes down of its sends, and what others left. */
+export class SendOutbox {
+  readonly counts = new Source<OutboxCounts>(NONE);
+  readonly #engine: Engine;
+  readonly #scope: string;
+  readonly #own = new Map<number, Own>();
+  /** Clients whose lock was found free, since when. */
+  /** What is told of sends that a receipt waits for. */
+  readonly #awaited = new Map<number, (error: TabmqError | undefined) => void>();
+  readonly #dead = new Map<string, number>();
+  readonly #sweeping = new Set<string>();
+  readonly #over = new AbortController();
+  /** What other tabs write is seen by them alone: this one sweeps if there are locks. */
+  readonly #sweeps: boolean;
+  #shelf: Shelf;
+  /** The shelf has worked once: what fails later is worth another try. */
+  #worked = false;
+  #client = "";
+  #last = 0;
+  #looked_at = -Infinity;
+  /** The next look, and when it is. */
+  #next: { readonly timer: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
+
+  constructor(engine: Engine) {
+    const { name, options } = engine;
+    this.#engine = engine;
+    const { hub, host = "auto", storage = "auto" } = options;
+    this.#scope = scopeOf(name, options.user, hub !== undefined);
+    this.#sweeps =
+      host !== "inline"
+      && storage === "auto"
+      && typeof BroadcastChannel === "function"
+      && typeof indexedDB === "object"
+      && typeof navigator?.locks?.query === "function";
+    this.#shelf = this.#sweeps ? new DatabaseShelf(name, hub !== undefined) : new MemoryShelf();
+  }
+
+  /** What it holds outlives this realm. */
+  get outlives(): boolean {
+    return this.#shelf instanceof DatabaseShelf;
+  }
+
+  /** Resolves once the send is where it was to go; rejects if it was refused or given up. */
+  reached(request: number): Promise<void> {
+    const reached = new Promise<void>((resolve, reject) => {
+      this.#awaited.set(request, (error) => (error ? reject(error) : resolve()));
+    });
+    ignoreFailure(reached);
+    return reached;
+  }
+
+  /** The wasm side is there, and begins to work. */
+  begin(raw: RawBus): void {
+    this.#own.clear();
+    this.#awaited.clear();
+    this.#client = "";
+    raw.keepSends();
+  }
+
+  /** A node was reached. */
+  ready(raw: RawBus): void {
+    this.#client = hex(raw.clientId());
+    this.look();
+  }
+
+  end(): void {
+    this.#over.abort();
+    clearTimeout(this.#next?.timer);
+    this.#shelf.close();
+  }
+
+  /** The identity is ours: what was written down for it is ours as well. */
+  async claimed(raw: RawBus): Promise<void> {
+    this.#client = hex(raw.clientId());
+    const found = await this.#again(() => this.#list());
+    if (!found || raw !== this.#engine.raw) return;
+    const left = found.filter(([place, kept]) => this.#isOf(place, this.#client) && !kept.failure);
+    if (this.#own.size) {
+      // The page was in the cache, and another tab may have taken it for a dead one.
+      const sends = new Map(left.map(([place, kept]) => [place[2], kept.send]));
+      const own = [...this.#own.values()];
+      if (own.every(({ number, send }) => same(sends.get(number), send))) return raw.goOn();
+      this.#own.clear();
+      raw.giveUpSends();
+    }
+    for (const [[, , number], { send, at }] of left) {
+      this.#last = Math.max(this.#last, number);
+      try {
+        this.#own.set(raw.takeUp(send, false), { number, send, orphan: true, at });
+      } catch (error) {
+        await this.#put(this.#place(number), { send, at, failure: failureOf(error) });
+      }
+    }
+    raw.goOn();
+  }
+
+  async keep([, request, send]: RawEventOf<"keep">): Promise<void> {
+    const { raw } = this.#engine;
+    if (!raw) return;
+    this.#client ||= hex(raw.clientId());
+    let own = this.#own.get(request);
+    if (!own) {
+      own = { number: this.#nextNumber(), send, orphan: false, at: Date.now() };
+      this.#own.set(request, own);
+    }
+    own.send = send;
+    await this.#put(this.#place(own.number), { send, at: own.at });
+    if (raw !== this.#engine.raw) return;
+    try {
+      raw.kept(request);
+    } catch {
+      // A poisoned instance: another one begins without it.
+    }
+    this.#engine.events.kept(request);
+    this.look();
+  }
+
+  async letGo([, request, code, reason, inDoubt, heard]: RawEventOf<"letGo">): Promise<void> {
+    const settle = this.#awaited.get(request);
+    this.#awaited.delete(request);
+    settle?.(code ? failed("the send", code, reason, inDoubt) : undefined);
+    const own = this.#own.get(request);
+    if (!own) return;
+    this.#own.delete(request);
+    const place = this.#place(own.number);
+    if (code && !heard && code !== CODES.DISCARDED) {
+      const kept: Kept = { send: own.send, at: own.at, failure: [code, reason, inDoubt] };
+      await this.#put(place, kept);
+      this.#returned(place, kept);
+    } else {
+      await this.#shelf.remove([place]);
+    }
+    this.look();
+  }
+
+  async entries(): Promise<OutboxEntry[]> {
+    const found = await this.#list();
+    this.#count(found);
+    return found.filter(([[scope]]) => scope === this.#scope).map((one) => this.#entry(...one));
+  }
+
+  async retry(id: string): Promise<void> {
+    const [from, { send, failure }] = await this.#find("retry", id);
+    if (!failure) throw invalid(`outbox.retry: entry ${id} is on its way`, "id");
+    const { raw } = this.#engine;
+    if (!raw) throw new TabmqError("UNAVAILABLE", "outbox.retry: the bus is not started");
+    const [at, number] = [Date.now(), this.#nextNumber()];
+    const own: Own = { number, send: unnumbered(send), orphan: true, at };
+    const kept = { send: own.send, at };
+    if (!(await this.#shelf.move(from, this.#place(number), kept))) throw gone("retry", id);
+    if (raw === this.#engine.raw) this.#own.set(raw.takeUp(own.send, true), own);
+    this.look();
+  }
+
+  async discard(id: string): Promise<void> {
+    const [place, { failure }] = await this.#find("discard", id);
+    if (failure) {
+      await this.#shelf.remove([place]);
+      return this.look();
+    }
+    const [, client, number] = place;
+    const mine = client === this.#client;
+    const request = mine && [...this.#own].find(([, own]) => own.number === number)?.[0];
+    if (typeof request !== "number")
+      throw invalid(`outbox.discard: entry ${id} is on its way from another tab`, "id");
+    // Refused if a host may have it.
+    this.#engine.direct((raw) => raw.discardSend(request), "outbox.discard");
+  }
+
+  async discardOthers(): Promise<number> {
+    const others = (await this.#list()).filter(([[scope]]) => scope !== this.#scope);
+    await this.#shelf.remove(others.map(([place]) => place));
+    this.look();
+    return others.length;
+  }
+
+  /** Looks for what dead tabs left, and counts. */
+  look(): void {
+    this.#lookAt(this.#looked_at + LOOK_EVERY_MS);
+  }
+
+  #lookAt(at: number): void {
+    if (this.#over.signal.aborted || (this.#next && this.#next.at <= at)) return;
+    clearTimeout(this.#next?.timer);
+    const run = () => {
+      this.#next = undefined;
+      this.#looked_at = performance.now();
+      this.#look().catch(() => {});
+    };
+    this.#next = { timer: setTimeout(run, Math.max(0, at - performance.now())), at };
+  }
+
+  async #look(): Promise<void> {
+    const found = await this.#list();
+    this.#count(found);
+    const left = new Set<string>();
+    for (const [place, { failure }] of found) {
+      const client = place[1];
+      if (!failure && client !== this.#client && this.#isOf(place, client)) left.add(client);
+    }
+    for (const client of this.#dead.keys()) if (!left.has(client)) this.#dead.delete(client);
+    if (!this.#sweeps || !this.#client || !left.size) return;
+    const { held = [] } = await navigator.locks.query();
+    const alive = new Set(held.filter(({ mode }) => mode === "exclusive").map(({ name }) => name));
+    const now = performance.now();
+    for (const client of left) {
+      if (alive.has(`${this.#scope}:client:${client}`)) this.#dead.delete(client);
+      else if (!this.#dead.has(client)) this.#dead.set(client, now);
+      else if (now - (this.#dead.get(client) as number) >= GRACE_MS) this.#sweep(client);
+    }
+    if (this.#dead.size) this.#lookAt(now + GRACE_MS);
+  }
+
+  /** Sends what a dead client left, as that client. */
+  #sweep(client: string): void {
+    if (this.#sweeping.has(client)) return;
+    this.#sweeping.add(client);
+    const place = (number: number): Place => [this.#scope, client, number];
+    const sent = new Map<number, Kept>();
+    const legacy = {
+      take: async () => {
+        const found = await this.#list();
+        for (const [at, kept] of found)
+          if (this.#isOf(at, client) && !kept.failure) sent.set(at[2], kept);
+        return [...sent].map(([number, { send }]) => [number, send] as const);
+      },
+      keep: (number: number, send: Uint8Array) => {
+        const kept = { ...(sent.get(number) as Kept), send };
+        sent.set(number, kept);
+        return this.#put(place(number), kept);
+      },
+      letGo: async (number: number, failure: Kept["failure"]) => {
+        if (!failure) return this.#shelf.remove([place(number)]);
+        const kept = { ...(sent.get(number) as Kept), failure };
+        await this.#put(place(number), kept);
+        this.#returned(place(number), kept);
+      },
+    };
+    const bytes = Uint8Array.from(client.match(/../g) ?? [], (two) => parseInt(two, 16));
+    // A page whose locks are held does not go into the cache.
+    const leave = new AbortController();
+    const stop = () => leave.abort();
+    globalThis.addEventListener?.("pagehide", stop);
+    this.#over.signal.addEventListener("abort", stop);
+    deliver(this.#engine, bytes, legacy, leave.signal)
+      .catch(() => false)
+      .finally(() => {
+        globalThis.removeEventListener?.("pagehide", stop);
+        this.#over.signal.removeEventListener("abort", stop);
+        this.#sweeping.delete(client);
+        this.#dead.delete(client);
+        this.look();
+      });
+  }
+
+  async #find(verb: string, id: string): Promise<[Place, Kept]> {
+    if (typeof id !== "string") throw invalid(`outbox.${verb}: the id must be a string`, "id");
+    const own = (await this.#list()).filter(([[scope]]) => scope === this.#scope);
+    const found = own.find(([place]) => idOf(place) === id);
+    if (!found) throw gone(verb, id);
+    return found;
+  }
+
+  #count(found: readonly [Place, Kept][]): void {
+    const counts = { ...NONE };
+    const names = { accepted: "accepted", sent: "sent", refused: "refused", "in-doubt": "inDoubt" };
+    for (const [[scope], kept] of found) {
+      const name = scope === this.#scope ? names[stateOf(kept)] : "quarantined";
+      counts[name as keyof OutboxCounts] += 1;
+    }
+    const before = this.counts.get();
+    const keys = Object.keys(counts) as (keyof OutboxCounts)[];
+    if (keys.some((key) => counts[key] !== before[key])) this.counts.set(counts);
+  }
+
+  #entry(place: Place, kept: Kept): OutboxEntry {
+    const mine = place[1] === this.#client;
+    const own = mine && [...this.#own.values()].find(({ number }) => number === place[2]);
+    return entryOf(idOf(place), kept, own ? !own.orphan : false);
+  }
+
+  #returned(place: Place, kept: Kept): void {
+    this.#engine.events.emit("returned", this.#entry(place, kept));
+  }
+
+  /** Above those of the page before, whose client this one goes on as. */
+  #nextNumber(): number {
+    return (this.#last = Math.max(this.#last + 1, Date.now() * 1000));
+  }
+
+  #place(number: number): Place {
+    return [this.#scope, this.#client, number];
+  }
+
+  #isOf([scope, of]: Place, client: string): boolean {
+    return scope === this.#scope && of === client;
+  }
+
+  async #put(place: Place, kept: Kept): Promise<void> {
+    await this.#again(async () => {
+      await this.#shelf.put(place, kept);
+      this.#worked = true;
+    });
+  }
+
+  /**
+   * What waits for the shelf waits until it works: a send whose number is not written must not go
+   * out, and what was written must not be forgotten. Undefined once this is over.
+   */
+  async #again<T>(step: () => Promise<T>): Promise<T | undefined> {
+    for (let wait_ms = 100; ; wait_ms = Math.min(wait_ms * 2, 10_000)) {
+      try {
+        return await step();
+      } catch (error) {
+        if (this.#over.signal.aborted) return undefined;
+        if (this.#refused(error)) continue;
+      }
+      await new Promise((resolve) => setTimeout(resolve, wait_ms));
+    }
+  }
+
+  async #list(): Promise<[Place, Kept][]> {
+    try {
+      const found = await this.#shelf.list();
+      this.#worked = true;
+      return found;
+    } catch (error) {
+      if (this.#refused(error)) return this.#shelf.list();
+      throw error;
+    }
+  }
+
+  /** A context that may have no database writes down in memory. */
+  #refused(error: unknown): boolean {
+    const { name } = Object(error) as { name?: string };
+    const known = name === "SecurityError" || name === "InvalidStateError";
+    if (this.#worked || !known) return false;
+    this.#shelf.close();
+    this.#shelf = new MemoryShelf();
+    return true;
+  }
+}
+
+const idOf = ([, client, number]: Place) => `${client}-${number}`;
+
+function gone(verb: string, id: string): TabmqError {
+  return new TabmqError("NOT_FOUND", `outbox.${verb}: there is no entry ${id}`);
+}
+
+function same(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a?.length === b.length && b.every((byte, index) => byte === a[index]);
+}

@@ -1,0 +1,10 @@
+export { simulate, simulateCrashes } from "./sim/simulate.js";
+export { FAULTS, SAFETY_RULES } from "./sim/faults.generated.js";
+export { FAULT_PER_MILLE_MAX } from "./sim/options.js";
+export type { FaultKind, FaultPer, Faults, SafetyRule, SimulationOptions } from "./sim/options.js";
+export type { Finding, SeedReport, SimulationReport } from "./sim/report.js";
+export { SCENARIO_FAULTS } from "./sim/world/scenario.js";
+export type * from "./sim/world/scenario.js";
+export { isTabmqError, TabmqError } from "./errors.js";
+export type { Code, ErrorData } from "./errors.js";
+export type { WasmSource } from "./types.js";

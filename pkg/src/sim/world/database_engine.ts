@@ -1,0 +1,1 @@
+export { IDBFactory, IDBKeyRange, IDBRequest } from "fake-indexeddb";
