@@ -3,8 +3,8 @@ import { connect } from "tabmq";
 
 import { runCases } from "./value-cases.js";
 
-export async function useEverything() {
-  const bus = await connect("smoke");
+export async function useEverything(options) {
+  const bus = await connect("smoke", options);
   const lines = [];
   bus.addEventListener("error", ({ detail }) => lines.push(String(detail)));
 
@@ -25,7 +25,7 @@ export async function useEverything() {
     await bus.publish("values", value);
     return (await values.next()).value.body;
   });
-  const { storage } = bus.host.get();
+  const { storage, kind } = bus.host.get();
   await bus.close();
-  return { lines, failures, count, storage, durability: stored.durability };
+  return { lines, failures, count, storage, kind, durability: stored.durability };
 }

@@ -16,9 +16,17 @@ const WANTED = [
   "package.json",
   "dist/THIRD_PARTY.md",
   "dist/browser.js",
+  "dist/cli.js",
+  "dist/hub.js",
   "dist/idb.js",
+  "dist/hub.js",
   "dist/node.js",
+  "dist/sim-node.js",
+  "dist/sim-pages.js",
+  "dist/sim.js",
+  "dist/tabmq-sim.wasm",
   "dist/tabmq.wasm",
+  "dist/worker.js",
   "dist/workerd.js",
 ];
 
@@ -37,8 +45,9 @@ problems.push(...messages.map((message) => `publint: ${formatMessage(message, pk
 
 try {
   const attw = createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json");
-  // The wasm file has no types, and there is no CommonJS.
-  const parameters = [tarball, "--profile", "esm-only", "--exclude-entrypoints", "./tabmq.wasm"];
+  // The wasm files and the script of the worker have no types, and there is no CommonJS.
+  const typeless = ["./tabmq.wasm", "./tabmq-sim.wasm", "./worker.js"];
+  const parameters = [tarball, "--profile", "esm-only", "--exclude-entrypoints", ...typeless];
   execFileSync(
     process.execPath,
     [join(dirname(attw), "dist/index.js"), ...parameters, "--no-emoji"],

@@ -1,6 +1,6 @@
 // The tarball, and fresh folders that have it installed with no network.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,8 @@ export function pack() {
 /** A fresh application with the package from the tarball, and these files. */
 export function freshApp(name, tarball, files) {
   const folder = temporaryFolder(name);
-  const manifest = { name: `fresh-${name}`, private: true, type: "module" };
+  const overrides = packDependencies();
+  const manifest = { name: `fresh-${name}`, private: true, type: "module", overrides };
   writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -37,6 +38,22 @@ export function freshApp(name, tarball, files) {
   }
   npm(folder, "install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts", tarball);
   return folder;
+}
+
+/**
+ * What the package depends on, as it is installed here: with no network npm does not find out what
+ * there is. It is used if the package asks for it, and only then.
+ */
+function packDependencies() {
+  const { dependencies } = JSON.parse(readFileSync(join(PACKAGE, "package.json"), "utf8"));
+  const folder = temporaryFolder("dependencies");
+  const options = ["--json", "--ignore-scripts", "--pack-destination", folder];
+  const packed = Object.keys(dependencies).map((name) => {
+    const installed = join(PACKAGE, "../node_modules", name);
+    const [{ filename }] = JSON.parse(npm(folder, "pack", ...options, installed));
+    return [name, `file:${join(folder, filename)}`];
+  });
+  return Object.fromEntries(packed);
 }
 
 function npm(cwd, ...parameters) {

@@ -60,11 +60,12 @@ async function visit(what, url) {
   });
   await page.goto(url);
   const handle = await page.waitForFunction("window.result", { timeout: 60_000 });
-  const { lines, failures, count, storage, durability } = await handle.jsonValue();
+  const { lines, failures, count, storage, kind, durability } = await handle.jsonValue();
   assert.deepEqual(lines, ["heard 3", "processed photo.jpg", "called 5"], what);
   assert.deepEqual(failures, [], what);
   assert.ok(count > 30);
   assert.equal(storage, "indexeddb");
+  assert.equal(kind, "shared-worker");
   assert.equal(durability, "relaxed");
   assert.deepEqual(complaints, [], what);
   console.log(`${what}: ${lines.join(", ")}, ${count} values`);

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { connect, createBus, defineBus, isTabmqError, LIMITS, queue } from "tabmq";
 
-import { connectBus, deferred, events, openBus, runScript } from "./helpers.mjs";
+import { connectBus, deferred, events, notAtHub, openBus, runScript, until } from "./helpers.mjs";
 
 test("a bus that nobody uses: does nothing, not even load the wasm module", () => {
   const script = `
@@ -27,7 +27,7 @@ test("a bus that nobody uses: closes, and says so", async (t) => {
   await assert.rejects(bus.ready(), { code: "CLOSED" });
 });
 
-test("connect: is ready, here, inline, in memory", async (t) => {
+test("connect: is ready, here, inline, in memory", notAtHub("its node is elsewhere"), async (t) => {
   const bus = await connectBus(t);
   assert.equal(bus.status.get(), "ready");
   const host = bus.host.get();
@@ -56,9 +56,16 @@ test("connect: tells its way by status events", async (t) => {
 });
 
 for (const [options, code] of [
-  [{ hub: "wss://edge.example/mq" }, "UNSUPPORTED"],
-  [{ host: "worker" }, "UNSUPPORTED"],
+  [{ hub: { url: "wss://edge.example/mq", share: ["shop.#"] } }, "UNSUPPORTED"],
+  [{ hub: "edge.example/mq" }, "INVALID"],
+  [{ hub: { url: [] } }, "INVALID"],
+  [{ hub: { url: "wss://edge.example/mq", tokn: "x" } }, "INVALID"],
+  [{ hub: "wss://edge.example/mq", storage: "memory" }, "INVALID"],
   [{ host: "tab" }, "UNSUPPORTED"],
+  [{ host: "worker" }, "UNSUPPORTED"],
+  [{ host: "shared-worker" }, "UNSUPPORTED"],
+  [{ host: "service-worker" }, "INVALID"],
+  [{ assets: { worker: 7 } }, "INVALID"],
   [{ storage: 7 }, "INVALID"],
   [{ durability: "very" }, "INVALID"],
   [{ limits: { no_limit: 1 } }, "INVALID"],
@@ -308,7 +315,9 @@ test("close: is part of await using", async () => {
 
 test("peers: show name and tags, and their changes", async (t) => {
   const bus = await connectBus(t, { peer: { name: "worker", tags: { page: "cart" } } });
-  const [{ name, tags }] = bus.peers.get();
+  const own = () => bus.peers.get().find(({ id }) => id === bus.peer.id);
+  await until(own);
+  const { name, tags } = own();
   assert.equal(name, "worker");
   assert.deepEqual(tags, { page: "cart" });
   const changed = events(bus, "peer");
@@ -320,6 +329,14 @@ test("peers: show name and tags, and their changes", async (t) => {
   assert.throws(() => bus.peer.update({ tags: { a: 1 } }), { code: "INVALID" });
 });
 
+test("persist: is for pages", async (t) => {
+  const bus = openBus(t);
+  await assert.rejects(bus.persist(), { code: "UNSUPPORTED", data: { name: "bus.persist" } });
+  await assert.rejects(bus.persist({ wait: 1 }), { code: "INVALID" });
+  await bus.close();
+  await assert.rejects(bus.persist(), { code: "CLOSED" });
+});
+
 test("what a later version brings: is refused by its name", async (t) => {
   const bus = openBus(t);
   for (const verb of ["stream", "kv", "exchange", "gather", "attach"]) {
@@ -328,8 +345,6 @@ test("what a later version brings: is refused by its name", async (t) => {
       (error) => isTabmqError(error, "UNSUPPORTED") && error.data.name === `bus.${verb}`,
     );
   }
-  await assert.rejects(bus.persist(), { code: "UNSUPPORTED", data: { name: "bus.persist" } });
-  assert.throws(() => bus.outbox, { code: "UNSUPPORTED" });
   assert.throws(() => bus.client("s").$durable, { code: "UNSUPPORTED" });
   await assert.rejects(bus.publish("t", 1, { retain: true }), { code: "UNSUPPORTED" });
   assert.throws(() => bus.subscribe("t", { durable: "d" }), { code: "UNSUPPORTED" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { connectBus, until } from "./helpers.mjs";
+import { connectBus, HOME, until } from "./helpers.mjs";
 
 test("prepare: nobody gets a message before its commit, and nobody one rolled back", async (t) => {
   const bus = await connectBus(t);
@@ -18,7 +18,7 @@ test("prepare: nobody gets a message before its commit, and nobody one rolled ba
   const receipt = await sent.commit();
   assert.equal(receipt.id, sent.id);
   assert.equal(receipt.duplicate, false);
-  assert.equal(receipt.stored.at, "device");
+  assert.equal(receipt.stored.at, HOME);
   await jobs.send("after");
   const found = await jobs.receive({ max: 9 });
   assert.deepEqual(

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { Reject } from "tabmq";
 
-import { connectBus, deferred, events, until } from "./helpers.mjs";
+import { connectBus, deferred, events, notAtHub, until } from "./helpers.mjs";
 
 test("receipt: what the handler returns reaches the producer", async (t) => {
   const bus = await connectBus(t);
@@ -32,7 +32,11 @@ test("receipt: without track it can't be asked", async (t) => {
   await assert.rejects(jobs.receipt(receipt.id).processed(), { code: "NOT_FOUND" });
   await assert.rejects(jobs.receipt("nothing").delivered(), { code: "NOT_FOUND" });
   assert.throws(() => jobs.receipt(7), { code: "INVALID" });
-  await assert.rejects(jobs.send(1, { confirm: "hub" }), { code: "INVALID" });
+});
+
+test("send: without a hub none can confirm it", notAtHub("there is one"), async (t) => {
+  const bus = await connectBus(t);
+  await assert.rejects(bus.queue("q").send(1, { confirm: "hub" }), { code: "INVALID" });
 });
 
 test("send: with confirm processed it resolves when the handler is done", async (t) => {

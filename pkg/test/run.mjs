@@ -1,5 +1,6 @@
-// Runs every *.test.mjs beside it, or those whose names have the first argument in them. Counts.
-import { readdirSync } from "node:fs";
+// Runs every *.test.mjs beside it, or those whose names have the first argument in them, and then
+// once more with the buses at a hub those that get them from helpers.mjs. Counts.
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
@@ -10,22 +11,33 @@ const wanted = process.argv[2] ?? "";
 const files = readdirSync(HERE)
   .filter((name) => name.endsWith(".test.mjs") && name.includes(wanted))
   .map((name) => join(HERE, name));
+const with_buses = files.filter((file) => /\b(open|connect)Bus\b/.test(readFileSync(file, "utf8")));
 
 let passed = 0;
 let failed = 0;
-const tests = run({
-  files,
-  concurrency: 2,
-  timeout: 60_000,
-});
-tests.on("test:pass", ({ details }) => {
-  if (details.type !== "suite") passed += 1;
-});
-tests.on("test:fail", ({ details }) => {
-  if (details.type !== "suite") failed += 1;
-});
-tests.on("end", () => {
-  process.exitCode = failed || !passed ? 1 : 0;
-  process.on("exit", () => console.log(`${passed} passed, ${failed} failed`));
-});
-tests.compose(new spec()).pipe(process.stdout);
+
+function runAll(chosen) {
+  const tests = run({
+    files: chosen,
+    concurrency: 2,
+    timeout: 180_000,
+  });
+  tests.on("test:pass", ({ details }) => {
+    if (details.type !== "suite") passed += 1;
+  });
+  tests.on("test:fail", ({ details }) => {
+    if (details.type !== "suite") failed += 1;
+  });
+  const ended = new Promise((resolve) => tests.on("end", resolve));
+  tests.compose(new spec()).pipe(process.stdout, { end: false });
+  return ended;
+}
+
+await runAll(files);
+if (with_buses.length) {
+  console.log("\nwith buses at a hub\n");
+  process.env.TABMQ_TEST_HUB = "1";
+  await runAll(with_buses);
+}
+process.exitCode = failed || !passed ? 1 : 0;
+process.on("exit", () => console.log(`${passed} passed, ${failed} failed`));

@@ -150,7 +150,7 @@ const verbs = {
   subscribe: [internals.checkSubscribe, { group: "g", buffer: 3 }, "where"],
   queue: [internals.checkQueue, { lease: "3s", deadLetter: false }, "schema"],
   call: [internals.checkCall, { timeout: 5 }, "hedge"],
-  connect: [internals.checkConnect, { storage: "memory" }, "hub"],
+  connect: [internals.checkConnect, { storage: "memory" }],
   serve: [internals.checkServe, { concurrency: 2 }, "balance"],
 };
 for (const [verb, [check, good, later]] of Object.entries(verbs)) {
@@ -179,7 +179,7 @@ for (const [check, options] of REFUSED) {
   });
 }
 
-for (const options of [{ host: "worker" }, { host: "shared-worker" }, { storage: "./data" }]) {
+for (const options of [{ storage: "./data" }]) {
   test(`options: ${JSON.stringify(options)} is not supported yet`, () => {
     assert.throws(() => internals.checkConnect(options), hasCode("UNSUPPORTED"));
   });

@@ -152,8 +152,9 @@ export async function queues(): Promise<void> {
   expect<Equal<typeof receipt.stored.durability, "memory" | "relaxed" | "strict">>();
   // @ts-expect-error the body of another queue
   await uploads.send({ name: "a" });
-  // @ts-expect-error an option of a later version
   await uploads.send({ file: "a" }, { confirm: "hub" });
+  // @ts-expect-error nobody who could confirm it
+  await uploads.send({ file: "a" }, { confirm: "edge" });
   // @ts-expect-error a queue that is not there
   bus.queue("uplaod");
   await uploads.sendBatch([{ body: { file: "a" }, delay: 5 }, { body: { file: "b" } }]);
@@ -212,10 +213,10 @@ export async function services(): Promise<void> {
 
 export async function life(): Promise<void> {
   await using shop = await connect<Shop>("shop", { storage: "memory", limits: { lanes_max: 5 } });
-  // @ts-expect-error a hub comes later
   await connect("shop", { hub: "wss://edge.example/mq" });
-  // @ts-expect-error a host that this version has not
-  createBus("shop", { host: "worker" });
+  createBus("shop", { host: "worker", assets: { worker: () => new Worker("worker.js") } });
+  // @ts-expect-error a host that there is not
+  createBus("shop", { host: "service-worker" });
   using leadership = shop.lead("sync", ({ epoch, signal }) => {
     expect<Equal<typeof epoch, number>>();
     expect<Equal<typeof signal, AbortSignal>>();
@@ -227,6 +228,10 @@ export async function life(): Promise<void> {
   shop.addEventListener("peer", ({ detail }) => detail.change === "joined" && detail.peer.tags);
   // @ts-expect-error the status is no number
   shop.addEventListener("status", ({ detail }) => detail + 1 === 5);
+  shop.addEventListener("returned", ({ detail }) => detail.state === "refused" && detail.code);
+  expect<Equal<ReturnType<typeof shop.outbox.get>["quarantined"], number>>();
+  const [entry] = await shop.outbox.entries();
+  if (entry) await shop.outbox.retry(entry.id);
   shop.peer.update({ tags: { page: "cart" } });
   const leave = shop.status.subscribe((status) => status === "offline");
   leave();
