@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ENGINES, MissingBrowser, requireEngine } from "./lib/engines/index.mjs";
 import { Run } from "./lib/run.mjs";
-import { cases, runCases } from "./lib/runner.mjs";
+import { cases, HOSTS, runCases } from "./lib/runner.mjs";
 import { finishOnSignals } from "./lib/signals.mjs";
 
 const HELP = `node run.mjs [--browser NAMES] [--suite FOLDER] [--grep TEXT] [--repeat N NAME]
@@ -11,6 +11,7 @@ const HELP = `node run.mjs [--browser NAMES] [--suite FOLDER] [--grep TEXT] [--r
   --grep     only cases whose name contains this text
   --repeat   run the case NAME (or those --grep finds) N times each
   --suite    only this folder of cases: selftests or product
+  --host     where the node runs, by comma: auto,tab,worker (the default)
   --list     print the names of the cases`;
 
 function readArguments() {
@@ -19,6 +20,7 @@ function readArguments() {
     options: {
       browser: { type: "string", multiple: true },
       grep: { type: "string" },
+      host: { type: "string" },
       repeat: { type: "string", default: "1" },
       suite: { type: "string" },
       list: { type: "boolean", default: false },
@@ -28,10 +30,13 @@ function readArguments() {
   const engines = values.browser?.flatMap((names) => names.split(",")) ?? ENGINES;
   const unknown = engines.find((engine) => !ENGINES.includes(engine));
   if (unknown !== undefined) throw new Error(`no such browser: ${unknown}`);
+  const hosts = values.host?.split(",") ?? HOSTS;
+  const unknown_host = hosts.find((host) => !HOSTS.includes(host));
+  if (unknown_host !== undefined) throw new Error(`no such host: ${unknown_host}`);
   const repeat = Number(values.repeat);
   if (!Number.isInteger(repeat) || repeat < 1) throw new Error("--repeat takes a count from 1");
   const grep = values.grep ?? positionals.join(" ");
-  return { ...values, engines, repeat, grep };
+  return { ...values, engines, hosts, repeat, grep };
 }
 
 async function loadCases(suite) {
@@ -57,7 +62,7 @@ async function main() {
   finishOnSignals(run);
   let counts = { passed: 0, failed: 0 };
   try {
-    counts = await runCases(run, options.engines, chosen, options.repeat);
+    counts = await runCases(run, options.engines, chosen, options);
   } catch (error) {
     console.error(error);
     counts.failed += 1;

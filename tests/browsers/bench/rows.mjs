@@ -2,6 +2,8 @@
 
 const DURATION_MS = 300;
 const LIVE_COUNT = 3_000;
+/** They are confirmed together, so the next come together: a chunk has all of them. */
+const DURABLE = { in_flight: 64, bytes: 100 };
 
 /** Messages, sends or calls per second: more is better. */
 function rate(name, method, parameters) {
@@ -20,6 +22,8 @@ export const ROWS = [
   rate("send, 1 in flight", "send", { in_flight: 1, bytes: 100 }),
   rate("send, 32 in flight", "send", { in_flight: 32, bytes: 100 }),
   rate("sendBatch of 100", "sendBatch", { items: 100, bytes: 100 }),
+  rate("durable, relaxed", "durable", { ...DURABLE, durability: "relaxed" }),
+  rate("durable, strict", "durable", { ...DURABLE, durability: "strict" }),
   rate("send to processed", "through", { in_flight: 32, bytes: 100 }),
   wait("call round trip", "callMedian", {}),
   rate("call, 1 in flight", "call", { in_flight: 1 }),

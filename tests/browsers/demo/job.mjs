@@ -106,6 +106,10 @@ export class Job {
     this.say(`${percent(await this.shareDone())}: D goes on after ${STOPPED_MS / 1_000} s`);
     const acked = () => globalThis.demo.counts().stale_acks > 0 && globalThis.demo.held() === 0;
     await this.D.waitFor(acked, { deadline_ms: 30_000, what: "D's late acks are refused" });
+    // The others may have done all there was by then, and D tells of itself only now and then.
+    const told = (count) => globalThis.demo.sums().stale_acks >= count;
+    const counted = await this.D.evaluate(() => globalThis.demo.counts().stale_acks);
+    await this.A.waitFor(told, { args: [counted], what: "A hears of D's late acks" });
   }
 
   async waitForEnd() {

@@ -29,9 +29,9 @@ function parseStat(pid, text) {
   };
 }
 
-/** Clock ticks (10 ms) the first thread of a process has run: where browsers run a page. */
-export function mainThreadTicks(pid) {
-  return parseStat(pid, readProc(`/proc/${pid}/task/${pid}/stat`))?.cpu_ticks ?? 0;
+/** Memory of a process that is in use and not elsewhere, in pages of 4 KiB. */
+export function residentPages(pid) {
+  return Number(readProc(`/proc/${pid}/statm`).split(" ")[1] ?? 0);
 }
 
 /** The process, or undefined if there is none of that id. Zombies count as gone. */

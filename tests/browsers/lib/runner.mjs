@@ -14,7 +14,8 @@ export const cases = [];
 /**
  * Declares a case. `engines`: only these (default all). `deadline_ms`: for the whole case.
  * `kills`: it kills or stops tabs, so it runs without a driver where a driver would not survive.
- * `browser`: launch options; such a case gets a browser of its own.
+ * `browser`: launch options; such a case gets a browser of its own. `hosts`: it runs once for each
+ * place in which the node can run; `t.host` says which. `host`: it runs with the node there.
  */
 export function test(name, options, body) {
   cases.push(body === undefined ? { name, options: {}, body: options } : { name, options, body });
@@ -25,8 +26,8 @@ class Context {
   measurements = [];
   #cleanups = [];
 
-  constructor(run, engine, browser, server) {
-    Object.assign(this, { run, engine, browser, server });
+  constructor(run, engine, browser, server, host) {
+    Object.assign(this, { run, engine, browser, server, host });
   }
 
   /** Opens a page of this case's server, or a full URL, in a window of its own. */
@@ -105,16 +106,29 @@ export async function describeTabs(run, browser, name) {
   return lines.join("\n");
 }
 
-async function runCase(run, pool, engine, test_case) {
+/** Rejects as soon as a promise fails that the case does not await yet: node would end the run. */
+function nextRejection() {
+  let listener;
+  const promise = new Promise((_, reject) => (listener = reject));
+  promise.catch(() => undefined);
+  process.on("unhandledRejection", listener);
+  return { promise, ignore: () => process.off("unhandledRejection", listener) };
+}
+
+async function runCase(run, pool, engine, test_case, host) {
   const started = performance.now();
-  const { options, name, body } = test_case;
+  const { options, body } = test_case;
+  const name = options.hosts ? `${test_case.name} [${host}]` : test_case.name;
   const browser = await pool.take(engine, options);
+  browser.host = host;
   const folders = { "/": join(ROOT, "tests/browsers/pages"), ...options.folders };
   const server = await TestServer.start({ folders, orders: browser.orders });
-  const context = new Context(run, engine, browser, server);
+  const context = new Context(run, engine, browser, server, host);
+  const rejection = nextRejection();
   let failure;
   try {
-    await within(options.deadline_ms ?? CASE_MS, `the case ended`, body(context));
+    const ended = Promise.race([body(context), rejection.promise]);
+    await within(options.deadline_ms ?? CASE_MS, `the case ended`, ended);
   } catch (error) {
     const tabs = await describeTabs(run, browser, `${engine} ${name}`);
     failure = `${error?.stack ?? error}\n${tabs}`;
@@ -126,6 +140,7 @@ async function runCase(run, pool, engine, test_case) {
     failure = `${failure ?? ""}\ncleaning up: ${error.stack}`;
     await pool.giveBack(browser, true);
   }
+  rejection.ignore();
   await server.close();
   const took = `${Math.round(performance.now() - started)} ms`;
   const facts = [took, ...context.measurements].join(", ");
@@ -134,16 +149,23 @@ async function runCase(run, pool, engine, test_case) {
   return failure === undefined;
 }
 
+/** Where the node can run, as `connect` takes it; the first one is the default. */
+export const HOSTS = ["auto", "tab", "worker"];
+
+const repeated = (list, count) => Array.from({ length: count }, () => list).flat();
+
 /** Runs the chosen cases in each engine; resolves with the counts. */
-export async function runCases(run, engines, chosen, repeat) {
+export async function runCases(run, engines, chosen, { repeat, hosts }) {
   const pool = new BrowserPool(run);
   const counts = { passed: 0, failed: 0 };
   try {
     for (const engine of engines) {
       for (const test_case of chosen) {
         if (!(test_case.options.engines ?? engines).includes(engine)) continue;
-        for (let round = 0; round < repeat; round += 1) {
-          const passed = await runCase(run, pool, engine, test_case);
+        const { options } = test_case;
+        const chosen_hosts = options.hosts ? hosts : [options.host ?? hosts[0]];
+        for (const host of repeated(chosen_hosts, repeat)) {
+          const passed = await runCase(run, pool, engine, test_case, host);
           counts[passed ? "passed" : "failed"] += 1;
         }
       }

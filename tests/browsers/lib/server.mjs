@@ -57,6 +57,7 @@ export class TestServer {
   #folders;
   #headers = new Map();
   #handlers = new Map();
+  #upgrades = new Map();
   #orders;
   #with_agent;
   #upgraded = new Set();
@@ -76,7 +77,10 @@ export class TestServer {
       // An upgraded connection is no longer the HTTP server's to close.
       server.#upgraded.add(socket);
       socket.on("close", () => server.#upgraded.delete(socket));
-      server.#orders.accept(request, socket, head);
+      const { pathname } = new URL(request.url, server.origin);
+      const accept = server.#upgrades.get(pathname);
+      if (accept !== undefined) accept(request, socket, head);
+      else server.#orders.accept(request, socket, head);
     });
     await new Promise((resolve, reject) => {
       server.#http.once("error", reject).listen(0, "127.0.0.1", resolve);
@@ -98,6 +102,11 @@ export class TestServer {
   /** `handle(request, response)` answers this path instead of a file. */
   setHandler(path, handle) {
     this.#handlers.set(path, handle);
+  }
+
+  /** `accept(request, socket, head)` takes sockets that are opened to this path. */
+  setUpgrade(path, accept) {
+    this.#upgrades.set(path, accept);
   }
 
   /** The oldest report of that name not yet taken; waits for one. */

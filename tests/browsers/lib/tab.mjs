@@ -1,11 +1,10 @@
 // What a test can do with one tab, the same in every engine.
 // Engines supply `_evaluate`, `_navigate`, `_close` and the rest of the methods named so.
-import { setTimeout as delay } from "node:timers/promises";
 import {
   commandLine,
   findProcess,
   listDescendants,
-  mainThreadTicks,
+  residentPages,
   signal,
   until,
 } from "./processes.mjs";
@@ -15,11 +14,12 @@ const ANSWER_MS = 30_000;
 /** How long one question of `waitFor` stays inside the page. */
 const POLL_SLICE_MS = 1_000;
 const STOPPED_SILENCE_MS = 100;
-const SPIN_MS = 300;
 /** What the command lines of processes that run pages have in them, in the three engines. */
 const PAGE_PROCESS = /--type=renderer|-isForBrowser|WebKitWebProcess/;
-/** Clock ticks (10 ms) a spinning renderer must have run before we believe the measurement. */
-const SPIN_TICKS_MIN = 8;
+/** What a page fills to be known by it, and how much more or less a process may show of it. */
+const BALLAST_MIB = 20;
+const BALLAST_SLACK_MIB = 3;
+const PAGES_PER_MIB = 256;
 
 /** The page navigated or went away while it was asked something. */
 export class ContextLost extends Error {}
@@ -47,10 +47,9 @@ function expressionOf(run, args) {
   return `(async () => JSON.stringify((await ${call}) ?? null))()`;
 }
 
-/** Runs in the page: keeps its process busy. */
-function spin(spin_ms) {
-  const stop = performance.now() + spin_ms;
-  while (performance.now() < stop);
+/** Runs in the page: fills so much memory, and drops what it filled before. */
+function fill(mib) {
+  globalThis.__ballast = mib === 0 ? undefined : new Uint8Array(mib << 20).fill(1);
 }
 
 /** Runs in the page: asks until the predicate holds or the budget is used up. */
@@ -160,31 +159,27 @@ export class Tab {
     return this.browser.addClone(this);
   }
 
-  async close() {
+  async close({ deadline_ms = ANSWER_MS } = {}) {
     if (this.state === "closed") return;
     const dead = this.state === "killed";
     this.state = "closed";
-    await within(ANSWER_MS, `${this.label} closes`, this._close(dead));
+    await within(deadline_ms, `${this.label} closes`, this._close(dead));
   }
 
   /**
-   * The process that runs this page: it is made to spin, and among the browser's processes for
-   * pages the one is taken that ran then, and much less just before and after. Others may be
-   * busy at any time, for example new ones that start up; then it spins again, for longer.
+   * The process that runs this page: it fills some memory twice, and among the browser's processes
+   * for pages the one is taken that grew by that much both times. Time would tell less: on a busy
+   * machine a page gets little of it, and others take some at any moment.
    */
   async processId() {
     const end = performance.now() + ANSWER_MS;
-    for (let spin_ms = SPIN_MS; performance.now() < end; spin_ms += SPIN_MS) {
-      const idle_before = await this.#ticksDuring(() => delay(spin_ms / 2));
-      const spinning = await this.#ticksDuring(() => this.evaluate(spin, spin_ms));
-      const idle_after = await this.#ticksDuring(() => delay(spin_ms / 2));
-      const [first, second] = [...spinning].sort(([, a], [, b]) => b - a);
-      const [pid, ticks] = first;
-      const idle_ticks = (idle_before.get(pid) ?? 0) + (idle_after.get(pid) ?? 0);
-      const ahead = second === undefined || ticks >= 2 * second[1];
-      if (ticks >= SPIN_TICKS_MIN && ahead && ticks >= 4 * idle_ticks) return pid;
+    for (let mib = BALLAST_MIB; performance.now() < end; mib += 1) {
+      const once = await this.#grownBy(mib);
+      const twice = await this.#grownBy(mib + 2 * BALLAST_SLACK_MIB);
+      const both = once.filter((pid) => twice.includes(pid));
+      if (both.length === 1) return both[0];
     }
-    throw new Error(`${this.label}: no process stands out while the page spins`);
+    throw new Error(`${this.label}: no process stands out while the page fills memory`);
   }
 
   /**
@@ -229,18 +224,22 @@ export class Tab {
     return known.get(this);
   }
 
-  /** How long each process for pages ran while `act` did. */
-  async #ticksDuring(act) {
-    const before = this.#pageTicks();
-    await act();
-    const after = [...this.#pageTicks()];
-    return new Map(after.map(([pid, ticks]) => [pid, ticks - (before.get(pid) ?? 0)]));
+  /** The processes for pages that grew by so much while the page filled as much. */
+  async #grownBy(mib) {
+    const before = this.#residentPages();
+    await this.evaluate(fill, mib);
+    const after = this.#residentPages();
+    await this.evaluate(fill, 0);
+    return [...after.keys()].filter((pid) => {
+      const grown_mib = (after.get(pid) - before.get(pid)) / PAGES_PER_MIB;
+      return Math.abs(grown_mib - mib) < BALLAST_SLACK_MIB;
+    });
   }
 
-  #pageTicks() {
+  #residentPages() {
     const pids = listDescendants(this.browser.pid).map(({ pid }) => pid);
     const pages = pids.filter((pid) => PAGE_PROCESS.test(commandLine(pid)));
-    return new Map(pages.map((pid) => [pid, mainThreadTicks(pid)]));
+    return new Map(pages.map((pid) => [pid, residentPages(pid)]));
   }
 
   #requireAlive() {
@@ -258,12 +257,13 @@ export class Browser {
   /**
    * Opens a tab in a window of its own, so that no tab hides another, and waits for its load.
    * `viewport`: width and height of the page in CSS pixels. `hidden`: behind another tab.
+   * `deadline_ms`: for all of it.
    */
-  async openTab(url, { label, viewport, hidden = false } = {}) {
+  async openTab(url, { label, viewport, hidden = false, deadline_ms = ANSWER_MS } = {}) {
     this.#opened += 1;
     label ??= `tab ${this.#opened}`;
     const opening = this._openTab(url, label, { viewport, hidden });
-    const tab = await within(ANSWER_MS, `${label} opens ${url}`, opening);
+    const tab = await within(deadline_ms, `${label} opens ${url}`, opening);
     this.tabs.push(tab);
     return tab;
   }

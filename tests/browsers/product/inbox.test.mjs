@@ -58,13 +58,57 @@ test("a tab is killed between effect and acknowledgement", { folders, kills: tru
     return { ran, attempt, acked, marks, balance: await globalThis.read("accounts", "get") };
   });
   assert.deepEqual(again, { ran: false, attempt: 2, acked: true, marks: 1, balance: 5 });
-  const next = await second.evaluate(async () => {
+  const processOne = async () => {
     await globalThis.bus.queue("pay").send(2);
     const delivery = await globalThis.receive();
     const ran = await globalThis.marks.once(delivery, ["accounts"], globalThis.add(delivery.body));
+    await delivery.ack();
     return { ran, marks: await globalThis.countMarks() };
+  };
+  const next = await second.evaluate(processOne);
+  assert.deepEqual(next, { ran: true, marks: 2 }, "the mark of what came twice stays");
+  const last = await second.evaluate(processOne);
+  assert.deepEqual(last, { ran: true, marks: 2 }, "the mark of what came once is gone");
+});
+
+/** In the page: stands still until the server answers, and goes on with what it had before. */
+async function standStillAndGoOn() {
+  const [delivery] = await globalThis.bus.queue("pay").receive();
+  const request = new XMLHttpRequest();
+  request.open("GET", "/stands-still", false);
+  request.send();
+  return globalThis.marks.once(delivery, ["accounts"], globalThis.add(delivery.body));
+}
+
+/** A page that stands still must not stop others, so each has a process of its own. */
+const APART = { folders, kills: true };
+
+test("a tab that stood still goes on with what another has done", APART, async (t) => {
+  const other = await openBus(t, "other");
+  const slow = await openBus(t, "slow");
+  for (const tab of [other, slow]) await tab.evaluate(openDatabase);
+  const still = new Promise((resolve) => {
+    t.server.setHandler("/stands-still", (_, response) => resolve(response));
   });
-  assert.deepEqual(next, { ran: true, marks: 1 }, "the mark of what is acknowledged is gone");
+  await other.evaluate(async () => {
+    const pay = globalThis.bus.queue("pay", { lease: "1s", backoff: 1 });
+    await pay.send(5);
+  });
+  const late = slow.evaluate(standStillAndGoOn);
+  const response = await still;
+  const balance = await other.evaluate(async () => {
+    for (const amount of [5, 1]) {
+      if (amount !== 5) await globalThis.bus.queue("pay").send(amount);
+      const delivery = await globalThis.receive();
+      await globalThis.marks.once(delivery, ["accounts"], globalThis.add(delivery.body));
+      await delivery.ack();
+    }
+    return globalThis.read("accounts", "get");
+  });
+  assert.equal(balance, 6);
+  response.writeHead(204).end();
+  assert.equal(await late, false, "its effect is there");
+  assert.equal(await other.evaluate(() => globalThis.read("accounts", "get")), 6);
 });
 
 test("a chain and its effects happen once though tabs die in it", { folders }, async (t) => {

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { createHub, serveHub } from "../../../pkg/dist/hub.js";
 import { ROOT } from "../lib/run.mjs";
 import { test } from "../lib/runner.mjs";
 
 const SITE = { "/": join(ROOT, "www/dist") };
-const ADDRESS = "/index.html?debug";
+const ADDRESS = "/index.html?debug&host=tab";
 const JOBS = 300;
 /** What the button "Send 300 jobs" leads to may take longer on a busy machine. */
 const WORK_MS = 60_000;
@@ -68,6 +69,28 @@ async function assertClean(tab) {
   assert.deepEqual(foreign, []);
 }
 
+test("playground: tabs join a hub and leave it", { folders: SITE }, async (t) => {
+  const hub = createHub();
+  const served = await serveHub({ hub });
+  t.cleanup(() => served.close());
+  const tab = await t.openTab(ADDRESS);
+  await tab.waitFor(isComplete, { args: [1], what: "the tab hosts" });
+  await tab.evaluate(fillIn, "hub-form", { hub: served.url });
+  await tab.evaluate(press, "#hub-form button");
+  const hosted = (text) => document.querySelector("#hosting")?.textContent.includes(text);
+  await tab.waitFor(hosted, { args: ["A hub runs the broker"], what: "the tab is at the hub" });
+  await tab.evaluate(fillIn, "process", { concurrency: "8", work: "20" });
+  const own = await hub.bus("playground");
+  await tab.evaluate(press, "#send-many");
+  const count = () => document.querySelector("#count-done").textContent === "300";
+  await tab.waitFor(count, { deadline_ms: WORK_MS, what: "all jobs are done" });
+  assert.equal((await own.queue("jobs").info()).ready, 0);
+  await assertClean(tab);
+  await tab.evaluate(fillIn, "hub-form", { hub: "" });
+  await tab.evaluate(press, "#hub-form button");
+  await tab.waitFor(isComplete, { args: [1], what: "the tab hosts again" });
+});
+
 test("playground: tabs share jobs, and a killed host loses none", { folders: SITE }, async (t) => {
   const tabs = await openTabs(t, 3);
   const [first] = tabs;
@@ -99,6 +122,34 @@ test("playground: tabs share jobs, and a killed host loses none", { folders: SIT
   const text = await first.evaluate(() => document.querySelector("#step-kill-text").textContent);
   assert.match(text, /took over after/);
   await first.screenshot(join(t.run.screenshots, `playground-${t.engine}-end.png`));
+});
+
+test("playground: a killed worker loses none either", { folders: SITE }, async (t) => {
+  const tabs = [];
+  for (let index = 0; index < 2; index += 1) tabs.push(await t.openTab("/index.html?debug"));
+  const [first] = tabs;
+  const hosted = () => {
+    const text = document.querySelector("#hosting").textContent;
+    return text.startsWith("A worker that all tabs share hosts");
+  };
+  for (const tab of tabs) await tab.waitFor(hosted, { what: "the worker hosts" });
+  const epoch = await first.evaluate(epochOf);
+  await first.evaluate(press, "#send-many");
+  await first.waitFor(() => Number(document.querySelector("#count-done").textContent) >= 5, {
+    deadline_ms: WORK_MS, what: "jobs are done",
+  });
+  await first.evaluate(press, "#kill-host");
+  await first.waitFor((before) => {
+    const [, after] = /epoch (\d+)/.exec(document.querySelector("#hosting").textContent);
+    return Number(after) > before;
+  }, { args: [epoch], what: "another epoch" });
+  for (const tab of tabs) {
+    await tab.waitFor(countIs, {
+      args: ["done", String(JOBS)], deadline_ms: WORK_MS, what: "all jobs are done",
+    });
+    await tab.waitFor(() => document.querySelector("#lost").textContent === "0");
+    await assertClean(tab);
+  }
 });
 
 test("playground: live messages and calls reach other tabs", { folders: SITE }, async (t) => {
@@ -172,6 +223,58 @@ test("playground: a tab looks into a queue and runs it by hand", { folders: SITE
   for (const each of [tab, other]) await assertClean(each);
 });
 
+const verdictIs = (kind) =>
+  document.querySelector("#simulated-verdict").dataset.kind === kind;
+const simulated = () => ({
+  verdict: document.querySelector("#simulated-verdict").textContent,
+  facts: Object.fromEntries([...document.querySelectorAll("#simulated-facts div")].map((fact) => {
+    return [fact.querySelector("dt").textContent, fact.querySelector("dd").textContent];
+  })),
+  replays: [...document.querySelectorAll("#findings pre")].map(({ textContent }) => textContent),
+});
+
+test("playground: the simulator runs seeds, and shows a broken promise with its seed", {
+  folders: SITE,
+}, async (t) => {
+  const [tab] = await openTabs(t, 1);
+  await tab.evaluate(fillIn, "simulate", { seed: "5", seeds: "2" });
+  await tab.evaluate(press, "#faults-none");
+  await tab.evaluate(fillIn, "simulate", { "fault-node-died": "1000" });
+  await tab.evaluate(press, "#simulate-run");
+  await tab.waitFor(verdictIs, { args: ["kept"], deadline_ms: WORK_MS, what: "2 seeds have run" });
+  const kept = await tab.evaluate(simulated);
+  assert.equal(kept.verdict, "All promises were kept in 2 seeds.");
+  assert.equal(kept.facts.Seeds, "2");
+  const occurred = (kind) =>
+    document.querySelector(`[name=fault-${kind}]`).closest("label").textContent;
+  assert.match(await tab.evaluate(occurred, "node-died"), /came [1-9]\d* times?/);
+  assert.match(await tab.evaluate(occurred, "message-dropped"), /came 0 times/);
+
+  await tab.evaluate(press, "#faults-planned");
+  await tab.evaluate(fillIn, "simulate", { seed: "1" });
+  await tab.evaluate(() => {
+    document.querySelector("#simulate-without").value = "higher_first";
+  });
+  await tab.evaluate(press, "#simulate-run");
+  await tab.waitFor(verdictIs, { args: ["broken"], deadline_ms: WORK_MS, what: "it is noticed" });
+  const { replays } = await tab.evaluate(simulated);
+  assert.equal(replays[0], "cargo xtask sim --seed 1 --without higher_first");
+
+  await tab.evaluate(fillIn, "simulate", { seeds: "10000" });
+  await tab.evaluate(press, "#simulate-run");
+  await tab.waitFor(() => document.querySelector("#simulated-progress").value >= 1, {
+    deadline_ms: WORK_MS, what: "the page is alive while seeds run",
+  });
+  await tab.evaluate(press, "#simulate-stop");
+  await tab.waitFor(() => document.querySelector("#simulate-answer").textContent === "Stopped.");
+  await tab.evaluate(fillIn, "simulate", { seed: "1.5" });
+  await tab.evaluate(press, "#simulate-run");
+  await tab.waitFor(() => {
+    return document.querySelector("#simulate [name=seed]").ariaInvalid === "true";
+  });
+  await assertClean(tab);
+});
+
 /** Work of every kind, so that everything the page can show is there to be looked at. */
 async function showEverything(tab) {
   await tab.evaluate(fillIn, "process", { work: "200", fail: "60" });
@@ -187,6 +290,13 @@ async function showEverything(tab) {
   await tab.waitFor(selectQueue, {
     args: ["jobs.dead"], deadline_ms: WORK_MS, what: "there are dead letters",
   });
+  await tab.evaluate(() => {
+    document.querySelector("#simulate-without").value = "higher_first";
+    for (const group of document.querySelectorAll(".fault-group")) group.open = true;
+  });
+  await tab.evaluate(fillIn, "simulate", { seeds: "2", "fault-node-died": "300" });
+  await tab.evaluate(press, "#simulate-run");
+  await tab.waitFor(verdictIs, { args: ["broken"], deadline_ms: WORK_MS, what: "seeds have run" });
   await tab.waitFor(() => {
     const dead = document.querySelector("#peeked .deaths")?.closest("details");
     if (dead) dead.open = true;
@@ -258,7 +368,7 @@ test("playground: everything can be reached and pressed by keyboard", {
   for (const name of [
     "open-tab", "send-many", "kill-host", "log", "publish topic", "publish Publish",
     "subscribe filter", "send Send", "process fail", "do-pause", "do-purge", "call method",
-    "call Call", "serve on",
+    "call Call", "serve on", "simulate seed", "simulate fault-message-dropped", "simulate-run",
   ]) {
     assert.ok(reached.has(name), `${name} is reached; ${[...reached.keys()].join(", ")}`);
   }

@@ -52,7 +52,7 @@ test("a stream goes to another tab in order, as fast as the host likes", { folde
     return { stored, batches, underWay, told: window >= 16 };
   });
   assert.deepEqual(progress, { stored: 2000, batches: 20, underWay: 0, told: true });
-  await host.waitFor(() => globalThis.seen.length === 2000);
+  await host.waitFor(() => globalThis.seen.length === 2000, { deadline_ms: 60_000 });
   const sender = await other.evaluate(() => globalThis.bus.peer.id);
   const wrong = await host.evaluate(
     (from) => globalThis.seen.filter(([body, peer], at) => body !== at + 1 || peer !== from),

@@ -6,6 +6,8 @@ import { ROOT } from "../lib/run.mjs";
 import { test } from "../lib/runner.mjs";
 import { folders, openBus } from "./bus.mjs";
 
+const killing = { folders, hosts: true, kills: true };
+
 const TIMEOUT_MS = 5_000;
 const GRACE_MS = 1_000;
 
@@ -173,7 +175,7 @@ async function settleThrough(t, { signals = false, before, fault }) {
   return Object.fromEntries(codes);
 }
 
-test("every verb settles when the host is killed", { folders, kills: true }, async (t) => {
+test("every verb settles when the host is killed", killing, async (t) => {
   const codes = await settleThrough(t, {
     signals: true,
     // Stopped first, so that none of the verbs is answered before the kill.

@@ -1,7 +1,10 @@
 // Who is who when tabs are opened at once, cloned, reloaded, and left and returned to.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
-import { folders, hostOf, joinBus, openBus, openPage } from "./bus.mjs";
+import { folders, hostOf, joinBus, kindOf, openBus, openPage, requireHost } from "./bus.mjs";
+
+/** Each of them with the node in every place. */
+const everywhere = { folders, hosts: true };
 
 const TABS = 10;
 
@@ -12,14 +15,16 @@ function waitForPeers(tab, count) {
   return tab.waitFor(seen, { args: [count], what: `${tab.label} sees ${count} peers` });
 }
 
-test("ten tabs opened at once have one host", { folders }, async (t) => {
+test("ten tabs opened at once have one host", everywhere, async (t) => {
   const labels = Array.from({ length: TABS }, (_, index) => `tab ${index + 1}`);
   const tabs = [];
   for (const label of labels) tabs.push(await openPage(t, label));
   await Promise.all(tabs.map((tab) => joinBus(tab)));
   for (const tab of tabs) await waitForPeers(tab, TABS);
+  await tabs[0].waitFor((kind) => globalThis.bus.host.get().kind === kind, { args: [kindOf(t)] });
   const hosts = await Promise.all(tabs.map(hostOf));
-  assert.equal(hosts.filter(({ here }) => here).length, 1, "one holds the epoch");
+  const in_pages = hosts.filter(({ here }) => here).length;
+  assert.equal(in_pages, kindOf(t) === "tab" ? 1 : 0, "one holds the epoch");
   assert.equal(new Set(hosts.map(({ epoch }) => epoch)).size, 1, "all follow the same");
   assert.equal(new Set(await Promise.all(tabs.map(idOf))).size, TABS);
 });
@@ -45,7 +50,7 @@ async function startWork() {
   await globalThis.bus.queue("jobs", { lease: "1m" }).process(take).ready();
 }
 
-test("a tab that reloads goes on as the same client", { folders }, async (t) => {
+test("a tab that reloads goes on as the same client", everywhere, async (t) => {
   const host = await openBus(t, "host");
   const worker = await openBus(t, "worker");
   await worker.evaluate(holdDeliveries);
@@ -66,22 +71,22 @@ test("a tab that reloads goes on as the same client", { folders }, async (t) => 
   assert.deepEqual(bodies, ["one", "two"]);
 });
 
-test("a host that reloads finds everything again", { folders }, async (t) => {
+test("a host that reloads finds everything again", everywhere, async (t) => {
   const host = await openBus(t, "host");
-  const before = await hostOf(host);
+  const before = await requireHost(host);
   await host.evaluate(async () => {
     for (let number = 0; number < 100; number += 1) await globalThis.bus.queue("jobs").send(number);
   });
   await host.reload();
   await host.waitFor(() => globalThis.tabmq !== undefined);
-  const after = await joinBus(host);
-  assert.equal(after.here, true);
+  await joinBus(host);
+  const after = await requireHost(host);
   assert.ok(after.epoch > before.epoch, "the epoch is raised");
   const info = await host.evaluate(() => globalThis.bus.queue("jobs").info());
   assert.equal(info.ready, 100);
 });
 
-test("a cloned tab is another client", { folders }, async (t) => {
+test("a cloned tab is another client", everywhere, async (t) => {
   const host = await openBus(t, "host");
   const original = await openBus(t, "original");
   // After a reload the tab keeps its identity in what a clone copies.
@@ -136,7 +141,7 @@ async function startListening() {
   await globalThis.bus.subscribe("told", ({ body }) => void globalThis.inbox.push(body)).ready();
 }
 
-test("a tab that is left and returned to is parked meanwhile", { folders }, async (t) => {
+test("a tab that is left and returned to is parked meanwhile", everywhere, async (t) => {
   const host = await openBus(t, "host");
   const tab = await openBus(t, "parked");
   const id = await idOf(tab);
@@ -158,25 +163,26 @@ test("a tab that is left and returned to is parked meanwhile", { folders }, asyn
   await tab.waitFor(told, { what: "its subscription lives on" });
 });
 
-test("a host that is left and returned to leaves hosting to others", { folders }, async (t) => {
+test("a host that is left and returned to leaves hosting to others", everywhere, async (t) => {
   const host = await openBus(t, "host");
+  const { epoch } = await requireHost(host);
   const other = await openBus(t, "other");
   const id = await idOf(host);
-  const { epoch } = await hostOf(host);
   await other.evaluate(() => globalThis.bus.queue("jobs").send("one").then(() => null));
-  await leaveAndReturn(t, host, () =>
-    other.waitFor(
-      (before) => globalThis.bus.host.get().here && globalThis.bus.host.get().epoch > before,
-      { args: [epoch], what: "another tab hosts" },
-    ),
-  );
+  await leaveAndReturn(t, host, async () => {
+    // A shared worker does not go with the page that started it.
+    if (kindOf(t) === "shared-worker") return;
+    const moved = (before) => globalThis.bus.host.get().epoch > before;
+    await other.waitFor(moved, { args: [epoch], what: "another tab hosts" });
+    assert.equal((await hostOf(other)).here, kindOf(t) === "tab");
+  });
   assert.equal(await idOf(host), id);
   await host.waitFor(() => !globalThis.bus.host.get().here, { what: "it follows the new host" });
   const info = await host.evaluate(() => globalThis.bus.queue("jobs").info());
   assert.equal(info.ready, 1);
 });
 
-test("the last frames of a tab are there for a report", { folders }, async (t) => {
+test("the last frames of a tab are there for a report", everywhere, async (t) => {
   const host = await openBus(t, "host");
   const other = await openBus(t, "other");
   for (const tab of [host, other]) {

@@ -1,19 +1,22 @@
 // Two tabs exchange all three kinds of message.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
-import { folders, hostOf, openBus, openPage } from "./bus.mjs";
+import { folders, hostOf, openBus, openPage, requireHost } from "./bus.mjs";
+
+/** Each of them with the node in every place. */
+const everywhere = { folders, hosts: true };
 
 async function openTwo(t) {
   const first = await openBus(t, "first");
+  const here = await requireHost(first);
   const second = await openBus(t, "second");
-  const [here, there] = [await hostOf(first), await hostOf(second)];
-  assert.deepEqual([here.here, there.here], [true, false], "the first tab hosts");
-  assert.equal(here.epoch, there.epoch);
-  assert.deepEqual([here.kind, here.storage, here.fenced], ["tab", "indexeddb", true]);
+  const there = await hostOf(second);
+  assert.deepEqual([there.here, there.kind, there.epoch], [false, here.kind, here.epoch]);
+  assert.deepEqual([here.storage, here.fenced], ["indexeddb", true]);
   return [first, second];
 }
 
-test("a page has no files, and says so", { folders }, async (t) => {
+test("a page has no files, and says so", everywhere, async (t) => {
   const tab = await openPage(t, "page");
   const refused = await tab.evaluate(async () => {
     const attempt = globalThis.connect("test", { storage: "./data" });
@@ -25,7 +28,7 @@ test("a page has no files, and says so", { folders }, async (t) => {
 
 const WORDS = ["one", "two", "three", "four", "five"];
 
-test("what one tab publishes the other receives in order", { folders }, async (t) => {
+test("what one tab publishes the other receives in order", everywhere, async (t) => {
   const [first, second] = await openTwo(t);
   for (const [publisher, subscriber] of [[first, second], [second, first]]) {
     await subscriber.evaluate(async () => {
@@ -42,7 +45,7 @@ test("what one tab publishes the other receives in order", { folders }, async (t
   }
 });
 
-test("what one tab sends to a queue the other processes once", { folders }, async (t) => {
+test("what one tab sends to a queue the other processes once", everywhere, async (t) => {
   const [first, second] = await openTwo(t);
   for (const [producer, worker] of [[first, second], [second, first]]) {
     await worker.evaluate(async () => {
@@ -57,7 +60,9 @@ test("what one tab sends to a queue the other processes once", { folders }, asyn
       for (const word of words) answers.push(await queue.send(word));
       return answers;
     }, WORDS);
-    const stored = { at: "device", durability: "relaxed", evictable: receipts[0].stored.evictable };
+    const { persisted } = await hostOf(producer);
+    const kept = { durability: "relaxed", persisted, evictable: !persisted, fenced: true };
+    const stored = { at: "device", ...kept, partitioned: false };
     for (const receipt of receipts) assert.deepEqual(receipt.stored, stored);
     assert.equal(new Set(receipts.map(({ id }) => id)).size, WORDS.length);
     await worker.waitFor((count) => globalThis.inbox.length >= count, { args: [WORDS.length] });
@@ -71,7 +76,7 @@ test("what one tab sends to a queue the other processes once", { folders }, asyn
   assert.deepEqual([info.sentTotal, info.ackedTotal], [10, 10]);
 });
 
-test("what one tab calls the other answers", { folders }, async (t) => {
+test("what one tab calls the other answers", everywhere, async (t) => {
   const [first, second] = await openTwo(t);
   for (const [caller, server] of [[first, second], [second, first]]) {
     await server.evaluate(async () => {
@@ -98,7 +103,7 @@ test("what one tab calls the other answers", { folders }, async (t) => {
   }
 });
 
-test("each tab sees the other among the peers", { folders }, async (t) => {
+test("each tab sees the other among the peers", everywhere, async (t) => {
   const first = await openBus(t, "first", { peer: { name: "Ada", tags: { side: "left" } } });
   const second = await openBus(t, "second", { peer: { name: "Bob" } });
   const names = () => {

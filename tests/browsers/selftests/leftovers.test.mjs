@@ -14,12 +14,16 @@ const GONE_MS = 20_000;
 /** Starts a run that is to end badly; resolves once its browser is up. */
 async function startDoomed(engine, ending) {
   const child = spawn(process.execPath, [DOOMED, engine, ending], {
-    stdio: ["ignore", "pipe", "ignore"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise((resolve) => child.once("exit", (code, by) => resolve(by ?? code)));
+  let complaint = "";
+  child.stderr.on("data", (text) => (complaint += text));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const { value } = await lines.next();
-  assert.notEqual(value, undefined, "the browser of the doomed run started");
+  if (value === undefined) {
+    assert.fail(`the doomed run ended with ${await ended} before it began: ${complaint}`);
+  }
   return { child, ended, ...JSON.parse(value) };
 }
 

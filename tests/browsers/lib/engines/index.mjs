@@ -35,6 +35,10 @@ const UNTHROTTLING = [
   "--disable-renderer-backgrounding",
 ];
 
+/** One timer a minute for pages that are hidden for longer than a second, not than five minutes. */
+const INTENSIVE = "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1"
+  + "/grace_period_seconds_loaded/1";
+
 function chromiumOptions({ throttling }) {
   return {
     launch: {
@@ -50,13 +54,18 @@ function chromiumOptions({ throttling }) {
         // The address bar's popups are pages that keep a renderer busy after each new window,
         // which hides the tab we look for.
         "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
+        ...(throttling === "intensive" ? [INTENSIVE] : []),
       ],
     },
   };
 }
 
-function firefoxOptions({ color_scheme, storage_kib_max }) {
+function firefoxOptions({ color_scheme, storage_kib_max, storage_kept }) {
   const quota = { "dom.quotaManager.temporaryStorage.fixedLimit": storage_kib_max };
+  const keeping = {
+    "dom.storageManager.prompt.testing": true,
+    "dom.storageManager.prompt.testing.allow": storage_kept,
+  };
   return {
     environment: {
       // Else the browser takes a tab's death for its own end.
@@ -71,6 +80,7 @@ function firefoxOptions({ color_scheme, storage_kib_max }) {
         "dom.ipc.processCount.webIsolated": 100,
         "layout.css.prefers-color-scheme.content-override": color_scheme === "dark" ? 0 : 1,
         ...(storage_kib_max === undefined ? {} : quota),
+        ...(storage_kept === undefined ? {} : keeping),
       },
     },
   };
@@ -106,9 +116,11 @@ export function requireEngine(engine) {
 
 /**
  * Launches a browser. `throttling`: leave on what the engine does to hidden pages, which its
- * drivers switch off by default. `kills`: tabs will be killed or stopped. `color_scheme`: what
- * pages are told the user prefers, "light" or "dark". `storage_kib_max`: what Firefox lets all
- * pages store together; Chromium is told while it runs.
+ * drivers switch off by default; "intensive": as for pages that are hidden for long, in Chromium.
+ * `kills`: tabs will be killed or stopped. `color_scheme`: what pages are told the user prefers,
+ * "light" or "dark". `storage_kib_max`: what Firefox lets all pages store together; Chromium is
+ * told while it runs. `storage_kept`: what Firefox answers to a page that asks for its storage to
+ * be kept, instead of asking the user.
  */
 export async function launchBrowser(run, engine, options = {}) {
   const all = { color_scheme: "light", ...options };

@@ -53,6 +53,12 @@ export const ours = {
     const body = bodyOf(bytes);
     return (await perSecond(duration_ms, in_flight, () => queue.send(body))).rate;
   },
+  async durable({ duration_ms, in_flight, bytes, durability }) {
+    const queue = bus.queue("kept");
+    const body = bodyOf(bytes);
+    const send = () => queue.send(body, { durability });
+    return (await perSecond(duration_ms, in_flight, send)).rate;
+  },
   async sendBatch({ duration_ms, bytes, items }) {
     const queue = bus.queue("kept");
     const batch = Array.from({ length: items }, () => ({ body: bodyOf(bytes) }));

@@ -11,6 +11,8 @@ const answered = [];
 const calls = new Map();
 let last_call = 0;
 let database;
+/** What a chunk of the log has for a message beside its body. */
+const RECORD_BYTES = 20;
 
 function open() {
   return new Promise((resolve, reject) => {
@@ -26,9 +28,9 @@ function open() {
 }
 
 /** One transaction; resolves with what `act` returned once it is complete. */
-function transact(name, act) {
+function transact(name, act, durability = "relaxed") {
   return new Promise((resolve, reject) => {
-    const transaction = database.transaction(name, "readwrite", { durability: "relaxed" });
+    const transaction = database.transaction(name, "readwrite", { durability });
     const result = act(transaction.objectStore(name));
     transaction.oncomplete = () => resolve(result);
     transaction.onabort = () => reject(transaction.error);
@@ -82,6 +84,12 @@ export const raw = {
     const body = bodyOf(bytes);
     const add = () => transact("kept", (store) => void store.add({ body }));
     return (await perSecond(duration_ms, in_flight, add)).rate;
+  },
+  /** What the storage takes at most: chunks of as many bytes, one after the other. */
+  async durable({ duration_ms, in_flight, bytes, durability }) {
+    const chunk = bodyOf(in_flight * (bytes + RECORD_BYTES));
+    const write = () => transact("kept", (store) => void store.add(chunk), durability);
+    return (await perSecond(duration_ms, 1, write, in_flight)).rate;
   },
   async sendBatch({ duration_ms, bytes, items }) {
     const batch = Array.from({ length: items }, () => ({ body: bodyOf(bytes) }));

@@ -11,7 +11,7 @@ const SENDS_AT_ONCE = 4;
 const PROGRESS_MS = 200;
 const CALL_TRIES = 5;
 
-const bus = createBus("flights");
+const bus = createBus("flights", { host: "tab" });
 const queue = bus.queue("flights", { lease: "3s" });
 const unixNow = () => performance.timeOrigin + performance.now();
 

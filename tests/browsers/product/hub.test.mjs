@@ -1,0 +1,206 @@
+// Tabs of a device at a hub in another process: one socket for all of them, whoever holds it.
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { createHub, serveHub } from "../../../pkg/dist/hub.js";
+import { until } from "../lib/processes.mjs";
+import { test } from "../lib/runner.mjs";
+import { folders, openPage } from "./bus.mjs";
+
+const HUB = { folders, hosts: true };
+const KILLS = { ...HUB, kills: true };
+const RESUMED = { deadline_ms: 30_000 };
+
+/** A hub over files that can go away and come back at its address. */
+class Server {
+  #storage;
+  #served;
+
+  constructor(t) {
+    this.#storage = mkdtempSync(join(t.run.scratch, "hub-"));
+    t.cleanup(() => this.stop());
+  }
+
+  async start() {
+    this.hub = createHub({ storage: this.#storage });
+    this.#served = await serveHub({ hub: this.hub, port: this.port ?? 0 });
+    this.port = this.#served.port;
+    this.url = this.#served.url;
+    return this;
+  }
+
+  async stop() {
+    await this.#served?.close();
+    this.#served = undefined;
+  }
+
+  /** How many sockets are open. */
+  get sockets() {
+    return this.#served.sockets;
+  }
+
+  bus() {
+    return this.hub.bus("test");
+  }
+}
+
+async function openAtHub(t, label, server) {
+  const tab = await openPage(t, label);
+  await tab.evaluate((options) => globalThis.connect("test", options), {
+    host: tab.browser.host,
+    hub: server.url,
+  });
+  return tab;
+}
+
+const hears = () => {
+  globalThis.heard = [];
+  return globalThis.bus.subscribe("news.#", ({ body }) => globalThis.heard.push(body)).ready();
+};
+const hasHeard = (count) => globalThis.heard.length >= count && globalThis.heard;
+const process = () => {
+  globalThis.processed = [];
+  const consumer = globalThis.bus.queue("jobs").process(({ body }) => {
+    globalThis.processed.push(body);
+    return body * 2;
+  });
+  return consumer.ready();
+};
+const isReady = () => globalThis.bus.status.get() === "ready";
+const isEmpty = () => Object.values(globalThis.bus.outbox.get()).every((count) => count === 0);
+
+test("at a hub tabs and a server share a bus over one socket", HUB, async (t) => {
+  const server = await new Server(t).start();
+  const own = await server.bus();
+  const tabs = [];
+  for (const label of ["first", "second", "third"]) tabs.push(await openAtHub(t, label, server));
+  const [first, second, third] = tabs;
+  assert.equal(server.sockets, 1);
+  const host = await first.evaluate(() => globalThis.bus.host.get());
+  assert.deepEqual([host.kind, host.storage, host.here], ["hub", "files", false]);
+  for (const tab of tabs) await tab.evaluate(hears);
+  const heard = [];
+  const listening = own.subscribe("news.#", ({ body }) => heard.push(body));
+  await listening.ready();
+  await second.evaluate(() => globalThis.bus.publish("news.one", 1).then(() => null));
+  await own.publish("news.two", 2);
+  for (const tab of tabs) assert.deepEqual(await tab.waitFor(hasHeard, { args: [2] }), [1, 2]);
+  assert.deepEqual(heard, [1, 2]);
+
+  await first.evaluate(process);
+  const receipt = await own.queue("jobs").send(21, { track: true });
+  assert.equal(await receipt.processed(), 42);
+  const sum = await third.evaluate(async () => {
+    const sent = await globalThis.bus.queue("jobs").send(4, { confirm: "processed" });
+    return sent.processed();
+  });
+  assert.equal(sum, 8);
+
+  await second.evaluate(() => {
+    globalThis.bus.serve("calc", { add: (a, b) => a + b });
+  });
+  assert.equal(await own.client("calc").add(2, 3), 5);
+  const twice = () => globalThis.bus.client("calc").add(4, 4);
+  assert.equal(await third.evaluate(twice), 8);
+});
+
+test("what is sent while the hub is away is there when it is back", HUB, async (t) => {
+  const server = await new Server(t).start();
+  const tab = await openAtHub(t, "producer", server);
+  await tab.evaluate(() => globalThis.bus.queue("jobs").send(0).then(() => null));
+  await server.stop();
+  const stored = await tab.evaluate(async () => {
+    const receipts = [];
+    for (let number = 1; number <= 5; number += 1)
+      receipts.push(await globalThis.bus.queue("jobs").send(number));
+    return receipts.map((receipt) => receipt.stored.at);
+  });
+  assert.deepEqual(stored, Array(5).fill("device"));
+  await server.start();
+  await tab.waitFor(isEmpty, { ...RESUMED, what: "the outbox is empty" });
+  const found = [];
+  for await (const { body } of (await server.bus()).queue("jobs").browse()) found.push(body);
+  assert.deepEqual(found, [0, 1, 2, 3, 4, 5]);
+});
+
+test("the tab that holds the socket to a hub is killed", KILLS, async (t) => {
+  const server = await new Server(t).start();
+  const own = await server.bus();
+  const first = await openAtHub(t, "first", server);
+  const second = await openAtHub(t, "second", server);
+  await first.evaluate(process);
+  await second.evaluate(process);
+  const owners = await t.browser.requireOwnProcesses();
+  await own.queue("jobs").sendBatch(Array.from({ length: 20 }, (_, body) => ({ body })));
+  await first.kill(owners);
+  await second.waitFor(isReady, RESUMED);
+  await own.queue("jobs").send(100);
+  const done = async () => {
+    const { ready, leased } = await own.queue("jobs").info();
+    return ready + leased === 0;
+  };
+  // Long before the leases of the dead one end.
+  await until(done, 15_000, "all is processed");
+  const hundred = () => globalThis.processed.includes(100);
+  await second.waitFor(hundred, RESUMED);
+  assert.equal(server.sockets, 1);
+});
+
+test("sends of a killed tab reach the hub once it is back", KILLS, async (t) => {
+  const server = await new Server(t).start();
+  const other = await openAtHub(t, "other", server);
+  const producer = await openAtHub(t, "producer", server);
+  await producer.evaluate(() => globalThis.bus.queue("jobs").send(0).then(() => null));
+  const owners = await t.browser.requireOwnProcesses();
+  await server.stop();
+  await producer.evaluate(async () => {
+    for (const body of [1, 2, 3]) await globalThis.bus.queue("jobs").send(body);
+  });
+  await producer.kill(owners);
+  await server.start();
+  const own = await server.bus();
+  const all = async () => (await own.queue("jobs").info()).ready === 4;
+  await until(all, 40_000, "another tab sends what the dead one left");
+  await other.waitFor(isEmpty, RESUMED);
+  const found = [];
+  for await (const { body } of own.queue("jobs").browse()) found.push(body);
+  assert.deepEqual(found, [0, 1, 2, 3]);
+});
+
+test("ten tabs make one socket to a hub", { folders }, async (t) => {
+  const server = await new Server(t).start();
+  const tabs = [];
+  for (let count = 0; count < 10; count += 1)
+    tabs.push(await openAtHub(t, `tab ${count}`, server));
+  // The process of the hub is one as well.
+  const all = () => globalThis.bus.peers.get().length === 11;
+  for (const tab of tabs) await tab.waitFor(all, { what: "everybody is known" });
+  assert.equal(server.sockets, 1);
+  for (const tab of tabs.splice(0, 9)) await tab.close();
+  const alone = () => globalThis.bus.peers.get().length === 2;
+  await tabs[0].waitFor(alone, { ...RESUMED, what: "the others are gone" });
+  assert.equal(server.sockets, 1);
+});
+
+test("a page that is made anew is the same client at its hub", HUB, async (t) => {
+  const server = await new Server(t).start();
+  const own = await server.bus();
+  const tab = await openAtHub(t, "tab", server);
+  const id = await tab.evaluate(() => globalThis.bus.peer.id);
+  await tab.evaluate(async () => {
+    globalThis.held = await globalThis.bus.queue("jobs").consume({ prefetch: 1 }).ready();
+  });
+  await own.queue("jobs").send(1);
+  await until(async () => (await own.queue("jobs").info()).leased === 1, 10_000, "it is taken");
+  await tab.reload();
+  await tab.waitFor(() => globalThis.tabmq !== undefined, { what: "the package has loaded" });
+  await tab.evaluate((options) => globalThis.connect("test", options), {
+    host: tab.browser.host,
+    hub: server.url,
+  });
+  assert.equal(await tab.evaluate(() => globalThis.bus.peer.id), id);
+  // A page that is made anew holds nothing: what the one before held goes on at once.
+  await until(async () => (await own.queue("jobs").info()).ready === 1, 10_000, "it is back");
+  await tab.evaluate(process);
+  await tab.waitFor(() => globalThis.processed.length === 1, RESUMED);
+});

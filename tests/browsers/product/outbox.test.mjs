@@ -1,0 +1,251 @@
+// The outbox: what was accepted and has no confirmation outlives its tab, and is stored once.
+import assert from "node:assert/strict";
+import { test } from "../lib/runner.mjs";
+import { folders, joinBus, openBus, openPage, requireHost } from "./bus.mjs";
+
+/** In a page, so that a host that is stopped or killed is the one that was meant. */
+const KILLS = { folders, kills: true, host: "tab" };
+/** WebKit was seen to give up the writes of a page that closes. */
+const WRITES_AT_CLOSE = { ...KILLS, engines: ["chromium", "firefox"] };
+const SWEPT = { deadline_ms: 30_000, what: "another tab has sent what the dead one left" };
+
+/** In the page: asks for sends and waits for none of them. */
+function sendNumbers(first, count) {
+  globalThis.sends ??= [];
+  const queue = globalThis.bus.queue("jobs");
+  for (let number = first; number < first + count; number += 1)
+    globalThis.sends.push(globalThis.outcome(queue.send(number, { timeout: Infinity })));
+}
+
+const bodies = async () => {
+  const found = [];
+  for await (const { body } of globalThis.bus.queue("jobs").browse()) found.push(body);
+  return found;
+};
+const isAccepted = (count) => {
+  const { accepted, sent } = globalThis.bus.outbox.get();
+  return accepted + sent === count;
+};
+const isStored = (count) =>
+  globalThis.bus
+    .queue("jobs")
+    .info()
+    .then(({ ready }) => ready >= count, () => false);
+const isEmpty = () =>
+  Object.values(globalThis.bus.outbox.get()).every((number) => number === 0);
+
+test("what a tab was to send is sent though it is killed and its host stands", KILLS, async (t) => {
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const producer = await openBus(t, "producer");
+  const other = await openBus(t, "other");
+  await producer.evaluate(sendNumbers, 0, 1);
+  await producer.waitFor(isStored, { args: [1] });
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  await producer.evaluate(sendNumbers, 1, 5);
+  await producer.waitFor(isAccepted, { args: [5], what: "they are accepted" });
+  await producer.kill(owners);
+  await host.resume();
+  await other.waitFor(isStored, { args: [6], ...SWEPT });
+  await other.waitFor(isEmpty, { what: "the outbox is empty" });
+  assert.deepEqual(await other.evaluate(bodies), [0, 1, 2, 3, 4, 5]);
+});
+
+test("the host is killed with its own sends on their way", KILLS, async (t) => {
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const other = await openBus(t, "other");
+  await host.evaluate(sendNumbers, 0, 50);
+  await other.waitFor(isStored, { args: [50] });
+  const owners = await t.browser.requireOwnProcesses();
+  await host.evaluate(sendNumbers, 50, 50);
+  await host.kill(owners);
+  await other.waitFor(isStored, { args: [50], ...SWEPT });
+  await other.waitFor(isEmpty, { what: "the outbox is empty", deadline_ms: 20_000 });
+  const found = await other.evaluate(bodies);
+  assert.deepEqual(found, Array.from({ length: found.length }, (_, index) => index));
+});
+
+test("the last tab leaves its sends to the next one", WRITES_AT_CLOSE, async (t) => {
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const producer = await openBus(t, "producer");
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  await producer.evaluate(sendNumbers, 0, 3);
+  // At once: leaving writes them down.
+  await producer.close();
+  await host.kill(owners);
+  const later = await openBus(t, "later");
+  await later.waitFor(isStored, { args: [3], ...SWEPT });
+  await later.waitFor(isEmpty, { what: "the outbox is empty" });
+  assert.deepEqual(await later.evaluate(bodies), [0, 1, 2]);
+});
+
+test("a page that is made anew goes on with its sends", KILLS, async (t) => {
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const producer = await openBus(t, "producer");
+  const before = await producer.evaluate(() => globalThis.bus.peer.id);
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  await producer.evaluate(sendNumbers, 0, 3);
+  await producer.reload();
+  const joining = joinBus(producer);
+  await host.resume();
+  await joining;
+  assert.equal(await producer.evaluate(() => globalThis.bus.peer.id), before);
+  await producer.evaluate(sendNumbers, 3, 2);
+  await producer.waitFor(isStored, { args: [5], ...SWEPT });
+  await producer.waitFor(isEmpty, { what: "the outbox is empty" });
+  assert.deepEqual(await producer.evaluate(bodies), [0, 1, 2, 3, 4]);
+});
+
+test("a refusal that nobody heard stays until it is sent again or given up", KILLS, async (t) => {
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const producer = await openBus(t, "producer");
+  const other = await openBus(t, "other");
+  const listen = () =>
+    globalThis.bus.addEventListener("returned", ({ detail }) =>
+      globalThis.inbox.push([detail.state, detail.code, detail.queue]),
+    );
+  for (const tab of [host, other]) await tab.evaluate(listen);
+  await other.evaluate(() =>
+    globalThis.bus.queue("jobs", { maxLength: 1 }).send(0).then(() => null),
+  );
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  await producer.evaluate(sendNumbers, 1, 2);
+  await producer.waitFor(isAccepted, { args: [2], what: "they are accepted" });
+  await producer.kill(owners);
+  await host.resume();
+  await other.waitFor(() => globalThis.bus.outbox.get().refused === 2, SWEPT);
+  const told = [
+    ["refused", "FULL", "jobs"],
+    ["refused", "FULL", "jobs"],
+  ];
+  const inbox = () => globalThis.inbox;
+  const heard = [...(await host.evaluate(inbox)), ...(await other.evaluate(inbox))];
+  assert.deepEqual(heard, told, "the tab that swept tells of them");
+  const after = await other.evaluate(async () => {
+    const { bus, outcome } = globalThis;
+    const [first, second] = await bus.outbox.entries();
+    await bus.queue("jobs").purge();
+    await bus.outbox.retry(first.id);
+    await bus.outbox.discard(second.id);
+    const again = await outcome(bus.outbox.retry(first.id));
+    const wrong = await outcome(bus.outbox.discard(5));
+    return [again.code, wrong.code, first.own, first.code];
+  });
+  assert.deepEqual(after, ["NOT_FOUND", "INVALID", false, "FULL"]);
+  await other.waitFor(isStored, { args: [1], what: "it is sent again" });
+  await other.waitFor(isEmpty, { what: "the outbox is empty" });
+  assert.deepEqual(await other.evaluate(bodies), [1]);
+});
+
+/** A tab of ann's is killed and leaves two sends, with no host of hers that lives. */
+async function leaveOfAnn(t) {
+  const host = await openBus(t, "host of ann", { user: "ann" });
+  await requireHost(host);
+  const producer = await openBus(t, "ann", { user: "ann" });
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  await producer.evaluate(sendNumbers, 0, 2);
+  await producer.waitFor(isAccepted, { args: [2], what: "they are accepted" });
+  await producer.kill(owners);
+  await host.kill(owners);
+}
+
+const quarantined = (count) => globalThis.bus.outbox.get().quarantined === count;
+
+test("what one user left is sent by a tab of the same user alone", KILLS, async (t) => {
+  await leaveOfAnn(t);
+  const bob = await openBus(t, "bob", { user: "bob" });
+  await bob.waitFor(quarantined, { args: [2], what: "bob sees that there is something" });
+  assert.deepEqual(await bob.evaluate(() => globalThis.bus.outbox.entries()), []);
+  const ann = await openBus(t, "ann again", { user: "ann" });
+  await ann.waitFor(isStored, { args: [2], ...SWEPT });
+  await ann.waitFor(isEmpty, { what: "the outbox is empty" });
+  const stored = await bob.evaluate(() => globalThis.outcome(globalThis.bus.queue("jobs").info()));
+  assert.equal(stored.code ?? stored.value.ready, "NOT_FOUND");
+});
+
+test("what another user left can be given up", KILLS, async (t) => {
+  await leaveOfAnn(t);
+  const bob = await openBus(t, "bob", { user: "bob" });
+  await bob.waitFor(quarantined, { args: [2], what: "bob sees that there is something" });
+  assert.equal(await bob.evaluate(() => globalThis.bus.outbox.discardOthers()), 2);
+  await bob.waitFor(isEmpty, { what: "the outbox is empty" });
+});
+
+test("a send that no host has can be discarded", KILLS, async (t) => {
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const producer = await openBus(t, "producer");
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  await producer.evaluate(sendNumbers, 0, 1);
+  await producer.waitFor(isAccepted, { args: [1], what: "it is accepted" });
+  const refused = await producer.evaluate(async () => {
+    const [entry] = await globalThis.bus.outbox.entries();
+    const end = await globalThis.outcome(globalThis.bus.outbox.discard(entry.id));
+    return [entry.state, entry.own, end.code];
+  });
+  assert.deepEqual(refused, ["sent", true, "INVALID"], "the host may have it");
+  await host.resume();
+  await producer.waitFor(isEmpty, { what: "it is confirmed" });
+});
+
+test("what another tab has sent for a cached page is not sent again", KILLS, async (t) => {
+  // Firefox caches no page that holds a lock: there it is made anew.
+  const cached = t.engine !== "firefox";
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const tab = await openBus(t, "cached");
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  await tab.evaluate(sendNumbers, 0, 2);
+  await tab.evaluate(() => {
+    addEventListener("pageshow", ({ persisted }) => (globalThis.persisted = persisted));
+  });
+  await tab.goto(t.server.url("/second.html"));
+  await host.resume();
+  await host.waitFor(isStored, { args: [2], ...SWEPT });
+  await host.waitFor(isEmpty, { what: "the outbox is empty" });
+  await tab.back();
+  if (cached) {
+    await tab.waitFor(() => globalThis.persisted === true, { what: "the page was in the cache" });
+    const ends = await tab.evaluate(() => Promise.all(globalThis.sends));
+    // In doubt, unless the host's answer waited for the page.
+    const codes = new Set(ends.map(({ code }) => code));
+    assert.ok(codes.size === 1 && [undefined, "UNAVAILABLE"].includes([...codes][0]));
+  } else {
+    await tab.waitFor(() => globalThis.tabmq !== undefined, { what: "the page has loaded again" });
+    await joinBus(tab);
+  }
+  await tab.evaluate(sendNumbers, 2, 1);
+  await host.waitFor(isStored, { args: [3], what: "what it sends now is stored" });
+  assert.deepEqual(await host.evaluate(bodies), [0, 1, 2]);
+});
+
+test("sends that are answered in time are written down nowhere else", { folders }, async (t) => {
+  const tab = await openPage(t, "tab");
+  await tab.evaluate(() => {
+    globalThis.puts = 0;
+    const { put } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.put = function (...what) {
+      if (this.transaction.db.name.startsWith("tabmq-outbox")) globalThis.puts += 1;
+      return put.apply(this, what);
+    };
+  });
+  await joinBus(tab);
+  const puts = await tab.evaluate(async () => {
+    const queue = globalThis.bus.queue("jobs");
+    for (let number = 0; number < 200; number += 1) await queue.send(number);
+    return globalThis.puts;
+  });
+  t.measure("written_of_200", puts);
+  assert.ok(puts <= 20, `${puts} of 200 were written down`);
+});
