@@ -2,10 +2,13 @@ import type { Host } from "tabmq";
 import { byId, setText } from "./dom";
 import { colorName } from "./names";
 import type { Roster } from "./roster";
-import type { PlaygroundBus } from "./schema";
+import { type PlaygroundBus, hostOf, hubOf } from "./schema";
 
 const STATUS: Readonly<Record<string, string>> = {
-  idle: "not started", connecting: "looking for the host", ready: "connected", offline: "offline",
+  idle: "not started",
+  connecting: "looking for the host",
+  ready: "connected",
+  offline: "the hub is away",
   closed: "closed, reload to join again",
 };
 
@@ -41,13 +44,45 @@ export class HostView {
   }
 }
 
-function hostingText({ epoch, here }: Host, roster: Roster): string {
+function hostingText({ epoch, here, kind }: Host, roster: Roster): string {
+  if (kind === "hub") return `A hub runs the broker, epoch ${epoch}`;
   const other = roster.tabs().find(({ hosts }) => hosts)?.name;
-  const who = here ? "This tab hosts the broker" : `${other ?? "Another tab"} hosts the broker`;
-  return `${who}, epoch ${epoch}`;
+  const page = here ? "This tab" : other ?? "Another tab";
+  return `${WORKERS[kind] ?? page} hosts the broker, epoch ${epoch}`;
 }
 
-function storageText({ storage, durability, evictable, persisted, fenced }: Host): string {
+const WORKERS: Readonly<Record<string, string>> = {
+  "shared-worker": "A worker that all tabs share", worker: "A worker of one tab",
+};
+
+/** Another choice is another page: a bus keeps the kind of host that it was opened with. */
+export function mountHostChoice(address: URL): void {
+  const choice = byId("host-choice", HTMLSelectElement);
+  choice.value = hostOf(address);
+  choice.addEventListener("change", () => {
+    address.searchParams.set("host", choice.value);
+    location.assign(address);
+  });
+}
+
+/** The address of a hub, as a part of that of the page; without one the bus leaves it. */
+export function mountHubChoice(address: URL): void {
+  const field = byId("hub-address", HTMLInputElement);
+  field.value = hubOf(address) ?? "";
+  byId("hub-form", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (field.value) address.searchParams.set("hub", field.value);
+    else address.searchParams.delete("hub");
+    location.assign(address);
+  });
+}
+
+function storageText({ kind, storage, durability, evictable, persisted, fenced }: Host): string {
+  if (kind === "hub") {
+    return storage === "memory"
+      ? "The hub keeps jobs in memory. They are gone when it ends."
+      : "The hub keeps jobs in files. They survive it, and every tab.";
+  }
   if (storage === "memory") {
     return "Jobs are kept in memory alone. They are gone when the last tab closes.";
   }

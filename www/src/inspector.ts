@@ -1,4 +1,4 @@
-import type { QueueListing, QueueStats } from "tabmq";
+import type { Host, QueueListing, QueueStats } from "tabmq";
 import { byId, make, setText } from "./dom";
 import { countOf, errorText, rateOf } from "./format";
 import type { Ledger } from "./ledger";
@@ -6,6 +6,15 @@ import type { Log } from "./log";
 import { QueueDetail } from "./queue-detail";
 import type { Roster } from "./roster";
 import type { PlaygroundBus } from "./schema";
+
+/** Where the node runs, in words. */
+const RUNS: Readonly<Record<Host["kind"], string>> = {
+  "shared-worker": "in a worker of all pages",
+  worker: "in a worker of one page",
+  tab: "in a page",
+  inline: "in this process",
+  hub: "at a hub",
+};
 
 /** How often it is asked which queues there are; their counts come by themselves. */
 const LIST_MS = 2000;
@@ -48,9 +57,9 @@ export class Inspector {
   #showFacts(): void {
     const { epoch, here, kind, storage, durability, fenced } = this.#bus.host.get();
     const facts = {
-      host: here ? "this tab" : "another tab",
+      host: here ? "this tab" : kind === "tab" ? "another tab" : "a worker",
       epoch: String(epoch),
-      runs: kind === "tab" ? "in a page" : "in this process",
+      runs: RUNS[kind],
       storage: storage === "indexeddb" ? "IndexedDB" : "memory",
       durability,
       fenced: fenced ? "yes" : "no",

@@ -4,7 +4,7 @@ import { byId, setText } from "./dom";
 import { FlowView } from "./flow-view";
 import { errorText } from "./format";
 import { Guide } from "./guide";
-import { HostView } from "./host-view";
+import { HostView, mountHostChoice, mountHubChoice } from "./host-view";
 import { Inspector } from "./inspector";
 import { Jobs } from "./jobs";
 import { Ledger } from "./ledger";
@@ -13,6 +13,7 @@ import { Log } from "./log";
 import { mountProcess, mountSend } from "./queue-forms";
 import { Roster } from "./roster";
 import { type PlaygroundBus, TOPIC_CLEARED, openBus } from "./schema";
+import { mountSimulator } from "./simulator";
 import { TabsView } from "./tabs-view";
 
 const SHOW_MS = 60;
@@ -44,7 +45,8 @@ function report(bus: PlaygroundBus, log: Log, roster: Roster): void {
   let epoch = 0;
   bus.host.subscribe((host) => {
     if (host.epoch > epoch) {
-      log.add("bus", `${host.here ? "this tab" : "another tab"} hosts now, epoch ${host.epoch}`);
+      const who = host.kind === "tab" ? `${host.here ? "this" : "another"} tab` : `a ${host.kind}`;
+      log.add("bus", `${who} hosts now, epoch ${host.epoch}`);
     }
     epoch = Math.max(epoch, host.epoch);
   });
@@ -79,6 +81,8 @@ async function main(): Promise<void> {
   const log = new Log(byId("log", HTMLElement));
   mountLog(log);
   const bus = openBus(address);
+  mountHostChoice(address);
+  mountHubChoice(address);
   if (address.searchParams.has("debug")) {
     // Where the tests look for what travelled, when one of them fails.
     Object.defineProperty(globalThis, "__tabmqFrames", { get: () => bus.admin.frames() });
@@ -117,6 +121,7 @@ async function main(): Promise<void> {
   await accounts.run();
 }
 
+mountSimulator();
 main().catch((error: unknown) => {
   setText(byId("hosting", HTMLElement), `The playground could not start. ${errorText(error)}`);
   console.error(error);

@@ -46,7 +46,24 @@ export const JOB_QUEUE = {
   backoff: { first: "500ms", factor: 2, max: "5s" },
 } as const;
 
+/** Where the node may run, as the page offers it. */
+export const HOSTS = ["auto", "shared-worker", "worker", "tab"] as const;
+
+/** What `?host=` asks for. */
+export function hostOf(address: URL): (typeof HOSTS)[number] {
+  const asked = address.searchParams.get("host");
+  return HOSTS.find((host) => host === asked) ?? "auto";
+}
+
+/** What `?hub=` asks for, if that is an address at all. */
+export function hubOf(address: URL): string | undefined {
+  const hub = address.searchParams.get("hub") ?? "";
+  return /^wss?:\/\//.test(hub) && URL.canParse(hub) ? hub : undefined;
+}
+
 /** `?bus=NAME` keeps groups of tabs apart. */
 export function openBus(address: URL): PlaygroundBus {
-  return createBus<Playground>(address.searchParams.get("bus") || "playground");
+  const name = address.searchParams.get("bus") || "playground";
+  const hub = hubOf(address);
+  return createBus<Playground>(name, { host: hostOf(address), ...(hub && { hub }) });
 }
