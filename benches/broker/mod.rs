@@ -9,8 +9,7 @@ use tabmq::id::{
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::node::{Node, NodeConfig};
-use tabmq::options::ConsumeOptions;
-use tabmq::options::Durability;
+use tabmq::options::{ConsumeOptions, Durability, HostKind};
 use tabmq::rules::Rules;
 use tabmq::store::{Key, StorageAction};
 use tabmq::time::{Instant, Now, UnixMillis};
@@ -45,7 +44,15 @@ impl Bench {
     pub fn open(limits: Limits, store: MemoryStore) -> Self {
         let storage =
             StorageReport { persistent: false, fenced: false, durability_max: Durability::Memory };
-        let config = NodeConfig { limits, rules: Rules::ON, storage, heard: Epoch::default() };
+        let host = HostKind::Inline;
+        let config = NodeConfig {
+            limits,
+            rules: Rules::ON,
+            storage,
+            host,
+            tears: true,
+            heard: Epoch::default(),
+        };
         let node = Node::new(config, [1; 32], NOW);
         let (stored, conn) = (BTreeMap::new(), ConnId(0));
         let (position, sequence, leases, ready) = (0, 0, Vec::new(), 0);

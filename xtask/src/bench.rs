@@ -9,9 +9,16 @@ use crate::workspace::cargo;
 use crate::{browsers, build, process, scale};
 
 const BROWSER: &str = "tests/browsers/bench.mjs";
+const RECOVERY: &str = "tests/browsers/recovery.mjs";
+const FILES: &str = "benches/files.mjs";
 
-/// Runs the benchmarks of the crate and prints their times, or those of a browser.
+/// Runs the benchmarks of the crate and prints their times, or those of a browser or of files.
 pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
+    if options.files {
+        build::build()?;
+        process::run(Command::new("node").arg(FILES))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     match (options.check, options.browser) {
         (Some(Check::Scale), _) => scale::check(),
         (None, Some(browser)) => in_browser(browser, options),
@@ -25,7 +32,12 @@ fn in_browser(browser: Browser, options: &BenchOptions) -> Result<ExitCode> {
     if options.json {
         arguments.push("--json");
     }
-    browsers::run_script(BROWSER, browser, &arguments)
+    let Some(kills) = options.recovery else {
+        return browsers::run_script(BROWSER, browser, &arguments);
+    };
+    let kills = kills.to_string();
+    arguments.extend(["--kills", &kills]);
+    browsers::run_script(RECOVERY, browser, &arguments)
 }
 
 fn native(options: &BenchOptions) -> Result<ExitCode> {

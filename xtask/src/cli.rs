@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::num::NonZeroU32;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Builds, checks and shows tabmq.
@@ -24,6 +26,10 @@ pub enum Verb {
     Bench(BenchOptions),
     /// Run the simulator over many seeds, or replay one
     Sim(SimOptions),
+    /// Give the fuzz targets to libFuzzer, with a nightly compiler and cargo-fuzz
+    Fuzz(FuzzOptions),
+    /// Have tabs of a browser die, stop, come back and lose their storage under load, and check
+    Chaos(ChaosOptions),
     /// Measure what an application ships, against xtask/size-ratchet.txt
     Size(SizeOptions),
 }
@@ -96,8 +102,15 @@ pub struct BenchOptions {
     /// Print JSON instead of the table
     #[arg(long, requires = "browser")]
     pub json: bool,
+    /// Instead: how long nobody delivers when the host of three tabs was killed, so many times each
+    /// with 0, 1000 and 10 000 messages stored, beside a bare lock
+    #[arg(long, value_name = "KILLS", requires = "browser", conflicts_with = "filters")]
+    pub recovery: Option<u32>,
+    /// Over files in Node.js, beside the raw disk
+    #[arg(long, conflicts_with_all = ["browser", "filters"])]
+    pub files: bool,
     /// Measure what must hold, and fail if it does not: `scale` for long queues, needs valgrind
-    #[arg(long, value_enum, conflicts_with_all = ["browser", "filters"])]
+    #[arg(long, value_enum, conflicts_with_all = ["browser", "files", "filters"])]
     pub check: Option<Check>,
 }
 
@@ -120,9 +133,58 @@ pub struct SimOptions {
     /// Replay without this safety rule
     #[arg(long, value_name = "RULE", requires = "seed")]
     pub without: Option<String>,
+    /// Seeds at a time; as many as there are processors unless given
+    #[arg(long, value_name = "J")]
+    pub jobs: Option<usize>,
+    /// Look for the least of this seed that fails as the whole of it does
+    #[arg(long, requires = "seed", conflicts_with_all = ["steps", "tabs", "no_fault"])]
+    pub shrink: bool,
+    /// Replay with no fault after so many steps
+    #[arg(long, value_name = "N", requires = "seed")]
+    pub steps: Option<u64>,
+    /// Replay with so many tabs at most
+    #[arg(long, value_name = "N", requires = "seed")]
+    pub tabs: Option<u64>,
+    /// Replay without this kind of fault; may be given again
+    #[arg(long, value_name = "KIND", requires = "seed")]
+    pub no_fault: Vec<String>,
+    /// Go on with faults for so many inputs
+    #[arg(long, value_name = "N", conflicts_with = "shrink")]
+    pub inputs: Option<u64>,
+    /// How often a kind of fault occurs, in thousandths, as in `node-died=20`; may be given again
+    #[arg(long, value_name = "KIND=PER_MILLE", conflicts_with = "shrink")]
+    pub fault: Vec<String>,
     /// Also switch each safety rule off and demand that a checker notices
     #[arg(long, conflicts_with = "seed")]
     pub rules_off: bool,
+}
+
+#[derive(Args)]
+pub struct FuzzOptions {
+    /// Minutes for each target
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub minutes: u32,
+    /// Only this target; they are the files of fuzz/fuzz_targets
+    pub target: Option<String>,
+}
+
+#[derive(Args)]
+pub struct ChaosOptions {
+    /// Number of events
+    #[arg(long, value_name = "N", default_value = "30")]
+    pub events: NonZeroU32,
+    /// Browser to run in
+    #[arg(long, value_enum, default_value_t = Browser::Chromium)]
+    pub browser: Browser,
+    /// Repeat the events of this seed; by default another one each time
+    #[arg(long)]
+    pub seed: Option<u32>,
+    /// Where tabs ask for the node to run, by comma: auto, tab, worker, shared-worker (all of them)
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+    /// Kill the process of a hub so many times under load instead, in Node.js alone
+    #[arg(long, value_name = "KILLS", conflicts_with_all = ["events", "browser", "seed", "host"])]
+    pub hub: Option<NonZeroU32>,
 }
 
 #[derive(Args)]

@@ -3,9 +3,11 @@
 mod bench;
 mod browsers;
 mod build;
+mod chaos;
 mod cli;
 mod demo;
 mod failure;
+mod fuzz;
 mod generated;
 mod npm;
 mod process;
@@ -37,7 +39,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Build => build::build().map(|()| ExitCode::SUCCESS),
         Verb::Demo(options) => demo::demo(&options),
         Verb::Bench(options) => bench::bench(&options),
+        Verb::Chaos(options) => chaos::chaos(&options),
         Verb::Sim(options) => sim::sim(&options),
+        Verb::Fuzz(options) => fuzz::fuzz(&options),
         Verb::Size(options) => size::size(&options),
         Verb::Test(options) => test::test(&options),
         Verb::Tidy(options) => tidy::tidy(&options),

@@ -1,6 +1,7 @@
 //! `cargo xtask sim`.
 
 use std::process::{Command, ExitCode};
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
 
@@ -30,6 +31,28 @@ fn arguments(options: &SimOptions) -> Vec<String> {
     }
     if let Some(rule) = &options.without {
         push("--without", rule.clone());
+    }
+    let jobs = options.jobs.or_else(|| available_parallelism().ok().map(Into::into));
+    if let Some(jobs) = jobs {
+        push("--jobs", jobs.to_string());
+    }
+    if let Some(steps) = options.steps {
+        push("--steps", steps.to_string());
+    }
+    if let Some(tabs) = options.tabs {
+        push("--tabs", tabs.to_string());
+    }
+    if let Some(inputs) = options.inputs {
+        push("--inputs", inputs.to_string());
+    }
+    for chance in &options.fault {
+        push("--fault", chance.clone());
+    }
+    for kind in &options.no_fault {
+        push("--no-fault", kind.clone());
+    }
+    if options.shrink {
+        arguments.push("--shrink".to_owned());
     }
     if options.rules_off {
         arguments.push("--rules-off".to_owned());

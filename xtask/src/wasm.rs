@@ -14,36 +14,71 @@ use crate::workspace::{WASM_TARGET, cargo};
 /// The glue is written for exactly this version of wasm-bindgen; Cargo.toml pins both sides.
 const BINDGEN_VERSION: &str = "0.2.130";
 
-const CARGO_OUTPUT: &str = "target/wasm32-unknown-unknown/release/tabmq.wasm";
-const OUT_NAME: &str = "tabmq";
-const OUT_DIR: &str = "pkg/wasm";
-const MODULE: &str = "pkg/wasm/tabmq_bg.wasm";
-const EXAMPLE_CARGO_OUTPUT: &str = "target/wasm32-unknown-unknown/xtask/rust_app.wasm";
-const EXAMPLE_DIR: &str = "target/rust-app";
-const EXAMPLE_OUTPUT: &str = "target/rust-app/rust_app_bg.wasm";
 const WASM_OPT: &str = "node_modules/binaryen/bin/wasm-opt";
 
-/// Files that must be there for the work to count as done.
-const OUTPUTS: [&str; 3] = ["pkg/wasm/tabmq.js", "pkg/wasm/tabmq.d.ts", MODULE];
+/// A module that the npm package ships.
+struct Module {
+    /// Of its glue.
+    name: &'static str,
+    feature: &'static str,
+    profile: &'static str,
+    folder: &'static str,
+    optimizations: &'static [&'static str],
+}
 
-/// Builds `pkg/wasm/` from the crate; the wasm target and the npm packages are there.
+/// What every application loads, and what only loads who simulates. Each has a profile of its own,
+/// for two sets of features would overwrite each other's output.
+const MODULES: [Module; 2] = [
+    Module {
+        name: "tabmq",
+        feature: "npm",
+        profile: "release",
+        folder: "pkg/wasm",
+        optimizations: &SMALL,
+    },
+    Module {
+        name: "tabmq_sim",
+        feature: "npm-sim",
+        profile: "sim-module",
+        folder: "pkg/wasm-sim",
+        optimizations: &["-O2"],
+    },
+];
+
+/// Builds `pkg/wasm/` and `pkg/wasm-sim/` from the crate; the wasm target and the npm packages are
+/// there.
 pub fn build() -> Result<()> {
-    let mut compile = Command::new(cargo());
-    compile.args(["build", "--locked", "--release", "--package", "tabmq", "--lib"]);
-    compile.args(["--features", "npm", "--target", WASM_TARGET]);
-    for rustflags in crates_without_place()? {
-        compile.args(["--config", &rustflags]);
+    MODULES.iter().try_for_each(Module::build)
+}
+
+impl Module {
+    fn build(&self) -> Result<()> {
+        let mut compile = Command::new(cargo());
+        compile.args(["build", "--locked", "--profile", self.profile, "--package", "tabmq"]);
+        compile.args(["--lib", "--features", self.feature, "--target", WASM_TARGET]);
+        for rustflags in crates_without_place()? {
+            compile.args(["--config", &rustflags]);
+        }
+        process::run(&mut compile)?;
+        let output = format!("target/{WASM_TARGET}/{}/tabmq.wasm", self.profile);
+        let inputs = Inputs::new()
+            .text(BINDGEN_VERSION)
+            .text(&self.optimizations.join(" "))
+            .file(&output)?
+            .file("node_modules/binaryen/package.json")?;
+        let [glue, types, wasm] = self.outputs();
+        let stamp = self.folder.trim_start_matches("pkg/");
+        stamp::when_changed(stamp, inputs, &[&glue, &types, &wasm], || {
+            generate_glue(&output, self.name, self.folder)?;
+            optimize(&wasm, self.optimizations)
+        })
     }
-    process::run(&mut compile)?;
-    let inputs = Inputs::new()
-        .text(BINDGEN_VERSION)
-        .text(&OPTIMIZATIONS.join(" "))
-        .file(CARGO_OUTPUT)?
-        .file("node_modules/binaryen/package.json")?;
-    stamp::when_changed("wasm", inputs, &OUTPUTS, || {
-        generate_glue(CARGO_OUTPUT, OUT_NAME, OUT_DIR)?;
-        optimize()
-    })
+
+    /// Files that must be there for the work to count as done.
+    fn outputs(&self) -> [String; 3] {
+        let Self { folder, name, .. } = self;
+        [".js", ".d.ts", "_bg.wasm"].map(|end| format!("{folder}/{name}{end}"))
+    }
 }
 
 /// Settings of cargo that keep the place of downloaded crates on this machine out of the messages
@@ -65,16 +100,46 @@ fn cargo_home() -> Result<PathBuf> {
     home.or_else(default).context("there is no home of cargo")
 }
 
-/// Builds the example app into `target/rust-app/`. It is run, not measured, so a quick build does.
-pub fn build_example() -> Result<()> {
+/// Builds the example app into `target/rust-app/`, and what gives the storage of the browser driver
+/// to tests into `target/storage-border/`. They are run, not measured, so quick builds do.
+pub fn build_for_tests() -> Result<()> {
     let mut compile = Command::new(cargo());
-    compile.args(["build", "--locked", "--profile", "xtask", "--package", "rust-app"]);
-    compile.args(["--target", WASM_TARGET]);
+    compile.args(["build", "--locked", "--profile", "xtask", "--target", WASM_TARGET]);
+    compile.args(["--package", "rust-app", "--package", "storage-border"]);
     process::run(&mut compile)?;
-    let inputs = Inputs::new().text(BINDGEN_VERSION).file(EXAMPLE_CARGO_OUTPUT)?;
-    stamp::when_changed("rust-app", inputs, &[EXAMPLE_OUTPUT], || {
-        generate_glue(EXAMPLE_CARGO_OUTPUT, "rust_app", EXAMPLE_DIR)
-    })
+    for (package, name) in [("rust-app", "rust_app"), ("storage-border", "storage_border")] {
+        let cargo_output = format!("target/{WASM_TARGET}/xtask/{name}.wasm");
+        let folder = format!("target/{package}");
+        let output = format!("{folder}/{name}_bg.wasm");
+        let inputs = Inputs::new().text(BINDGEN_VERSION).file(&cargo_output)?;
+        stamp::when_changed(package, inputs, &[&output], || {
+            generate_glue(&cargo_output, name, &folder)
+        })?;
+    }
+    Ok(())
+}
+
+/// Builds that stand for later ones, by the feature that makes each: `target/FEATURE/`.
+pub const VERSIONS: [&str; 2] = ["next-version", "next-version-only"];
+
+/// Builds the modules of `VERSIONS`, for pages of old and new builds beside each other. They are
+/// not optimized: what they say is tested, not how fast.
+pub fn build_versions() -> Result<()> {
+    for feature in VERSIONS {
+        let mut compile = Command::new(cargo());
+        compile.args(["build", "--locked", "--profile", "xtask", "--target", WASM_TARGET]);
+        compile.args(["--package", "tabmq", "--lib", "--features", &format!("npm,{feature}")]);
+        compile.args(["--config", "profile.xtask.package.tabmq.opt-level=0"]);
+        process::run(&mut compile)?;
+        let cargo_output = format!("target/{WASM_TARGET}/xtask/tabmq.wasm");
+        let folder = format!("target/{feature}/wasm");
+        let output = format!("{folder}/tabmq_bg.wasm");
+        let inputs = Inputs::new().text(BINDGEN_VERSION).file(&cargo_output)?;
+        stamp::when_changed(feature, inputs, &[&output], || {
+            generate_glue(&cargo_output, "tabmq", &folder)
+        })?;
+    }
+    Ok(())
 }
 
 /// One flavor of glue serves every runtime: the caller passes the module in.
@@ -99,7 +164,7 @@ fn generate_glue(cargo_output: &str, name: &str, folder: &str) -> Result<()> {
 ///
 /// No feature flags: with `--all-features` the output holds types that Node refuses. Without them
 /// wasm-opt follows the features that the module itself names.
-const OPTIMIZATIONS: [&str; 5] = [
+const SMALL: [&str; 5] = [
     "-Oz",
     // Functions with one caller stay functions: inlined, they give large ones whose many locals
     // compress badly. It was a tenth of the module.
@@ -111,14 +176,14 @@ const OPTIMIZATIONS: [&str; 5] = [
     "--reorder-functions-by-name",
 ];
 
-fn optimize() -> Result<()> {
-    let arguments = OPTIMIZATIONS.into_iter().chain([MODULE, "-o", MODULE]);
+fn optimize(module: &str, optimizations: &[&str]) -> Result<()> {
+    let arguments = optimizations.iter().copied().chain([module, "-o", module]);
     process::run(Command::new("node").arg(WASM_OPT).args(arguments))?;
     let home = cargo_home()?.display().to_string();
-    let module = fs::read(MODULE)?;
-    if module.windows(home.len()).any(|bytes| bytes == home.as_bytes()) {
+    let bytes = fs::read(module)?;
+    if bytes.windows(home.len()).any(|part| part == home.as_bytes()) {
         bail!(
-            "{MODULE} names {home}: do not set RUSTFLAGS, it replaces the flags that prevent that"
+            "{module} names {home}: do not set RUSTFLAGS, it replaces the flags that prevent that"
         );
     }
     Ok(())

@@ -61,7 +61,7 @@ impl Parse for Code {
     }
 }
 
-fn doc_line(attribute: &Attribute) -> Option<String> {
+pub fn doc_line(attribute: &Attribute) -> Option<String> {
     let Meta::NameValue(pair) = &attribute.meta else {
         return None;
     };
@@ -103,7 +103,7 @@ pub fn render_typescript(codes: &[Code]) -> String {
 }
 
 /// A documentation comment, broken before column 100 where it has to be.
-fn comment(text: &str) -> String {
+pub fn comment(text: &str) -> String {
     const COLUMNS_MAX: usize = 100;
     let line = format!("  /** {text} */\n");
     if line.len() <= COLUMNS_MAX {

@@ -2,6 +2,7 @@
 //! checks that they are current.
 
 mod codes;
+mod faults;
 mod third_party;
 
 use std::fs;
@@ -23,6 +24,10 @@ pub fn make() -> Result<Vec<Generated>> {
     Ok(vec![
         Generated { path: "docs/errors.md", text: codes::render_markdown(&codes) },
         Generated { path: "pkg/src/codes.generated.ts", text: codes::render_typescript(&codes) },
+        Generated {
+            path: "pkg/src/sim/faults.generated.ts",
+            text: faults::render(&faults::read()?),
+        },
         Generated { path: "THIRD_PARTY.md", text: third_party::render()? },
     ])
 }

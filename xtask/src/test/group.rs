@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -22,6 +22,7 @@ const TERMINATE_GRACE: Duration = Duration::from_secs(20);
 /// What the runner waits for.
 pub enum Notice {
     Exited {
+        child: Pid,
         success: bool,
     },
     /// SIGINT, SIGTERM or SIGHUP reached us.
@@ -42,63 +43,89 @@ pub struct Notices {
     pub receiver: Receiver<Notice>,
 }
 
-/// Runs `command` with its output in the file `log` until it ends, `deadline` passes or a signal
-/// comes. In the last two cases the whole group is ended.
+/// Runs each command with its output in a file of its own until all end, `deadline` passes or a
+/// signal comes. In the last two cases all that still runs is ended, as whole groups. Resolves with
+/// how each ended, and when.
 pub fn run(
-    mut command: Command,
-    log: &Path,
+    commands: Vec<(Command, PathBuf)>,
     deadline: Instant,
     notices: &Notices,
-) -> Result<Ending> {
-    let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-    let child = command.spawn().with_context(|| format!("cannot start {}", describe(&command)))?;
-    let group = Pid::from_raw(child.id().cast_signed());
+) -> Result<Vec<(Ending, Instant)>> {
+    let groups: Vec<Pid> = commands.into_iter().map(spawn).collect::<Result<_>>()?;
     let sender = notices.sender.clone();
-    let waiter = thread::spawn(move || {
-        let success = wait_and_reap(group);
-        // The receiver outlives every step; if it is gone, so is the run.
-        drop(sender.send(Notice::Exited { success }));
-    });
-    let ending = match notices.receiver.recv_timeout(remaining(deadline)) {
-        Ok(Notice::Exited { success }) => Ending::Exited { success },
-        Ok(Notice::Interrupted) => Ending::Interrupted,
-        Err(RecvTimeoutError::Timeout) => Ending::OutOfTime,
-        Err(RecvTimeoutError::Disconnected) => unreachable!("`notices` holds a sender"),
-    };
-    if !matches!(ending, Ending::Exited { .. }) {
-        end(group, notices);
+    let children = groups.clone();
+    let waiter = thread::spawn(move || wait_and_reap(children, &sender));
+    let mut endings: Vec<Option<(Ending, Instant)>> = vec![None; groups.len()];
+    while endings.contains(&None) {
+        let stopped = match notices.receiver.recv_timeout(remaining(deadline)) {
+            Ok(Notice::Exited { child, success }) => {
+                let place = groups.iter().position(|group| *group == child);
+                let place = place.expect("only our children are waited for");
+                endings[place] = Some((Ending::Exited { success }, Instant::now()));
+                continue;
+            }
+            Ok(Notice::Interrupted) => Ending::Interrupted,
+            Err(RecvTimeoutError::Timeout) => Ending::OutOfTime,
+            Err(RecvTimeoutError::Disconnected) => unreachable!("`notices` holds a sender"),
+        };
+        let running: Vec<Pid> =
+            groups.iter().zip(&endings).filter(|(_, end)| end.is_none()).map(|(g, _)| *g).collect();
+        end(&running, notices);
+        for ending in endings.iter_mut().filter(|ending| ending.is_none()) {
+            *ending = Some((stopped, Instant::now()));
+        }
     }
     drop(waiter.join());
-    Ok(ending)
+    Ok(endings.into_iter().flatten().collect())
 }
 
-/// Waits for `child`. We are the parent of every orphan of the step, and a test that waits for a
-/// process to be gone waits until its parent has noticed, so all of them are reaped on the way.
-fn wait_and_reap(child: Pid) -> bool {
-    loop {
-        match waitpid(None::<Pid>, None) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == child => return code == 0,
-            Ok(WaitStatus::Signaled(pid, ..)) if pid == child => return false,
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return false,
+fn spawn((mut command, log): (Command, PathBuf)) -> Result<Pid> {
+    let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+    let child = command.spawn().with_context(|| format!("cannot start {}", describe(&command)))?;
+    Ok(Pid::from_raw(child.id().cast_signed()))
+}
+
+/// Waits for all of `children`. We are the parent of every orphan of a step, and a test that waits
+/// for a process to be gone waits until its parent has noticed, so all of them are reaped on the
+/// way.
+fn wait_and_reap(mut children: Vec<Pid>, sender: &Sender<Notice>) {
+    while !children.is_empty() {
+        let (child, success) = match waitpid(None::<Pid>, None) {
+            Ok(WaitStatus::Exited(pid, code)) => (pid, code == 0),
+            Ok(WaitStatus::Signaled(pid, ..)) => (pid, false),
+            Ok(_) | Err(Errno::EINTR) => continue,
+            Err(_) => {
+                let gone = children.drain(..);
+                // The receiver outlives every step; if it is gone, so is the run.
+                gone.for_each(|child| drop(sender.send(Notice::Exited { child, success: false })));
+                return;
+            }
+        };
+        if let Some(place) = children.iter().position(|known| *known == child) {
+            children.swap_remove(place);
+            drop(sender.send(Notice::Exited { child, success }));
         }
     }
 }
 
-/// Asks the group to end, waits, then kills what is left of it.
-fn end(group: Pid, notices: &Notices) {
-    signal(group, Signal::SIGTERM);
-    // A group that is stopped handles nothing before it goes on.
-    signal(group, Signal::SIGCONT);
+/// Asks the groups to end, waits, then kills what is left of them.
+fn end(groups: &[Pid], notices: &Notices) {
+    for group in groups {
+        signal(*group, Signal::SIGTERM);
+        // A group that is stopped handles nothing before it goes on.
+        signal(*group, Signal::SIGCONT);
+    }
     let deadline = Instant::now() + TERMINATE_GRACE;
-    loop {
+    let mut left = groups.len();
+    while left > 0 {
         match notices.receiver.recv_timeout(remaining(deadline)) {
-            Ok(Notice::Exited { .. }) | Err(_) => break,
+            Ok(Notice::Exited { .. }) => left -= 1,
             Ok(Notice::Interrupted) => {}
+            Err(_) => break,
         }
     }
-    signal(group, Signal::SIGKILL);
+    groups.iter().for_each(|group| signal(*group, Signal::SIGKILL));
 }
 
 /// The group may be gone already; that is what we want.
@@ -120,9 +147,9 @@ mod tests {
         let log = std::env::temp_dir().join(format!("xtask-group-{}", std::process::id()));
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let ending = run(command, &log, deadline, notices).unwrap();
+        let endings = run(vec![(command, log.clone())], deadline, notices).unwrap();
         std::fs::remove_file(log).unwrap();
-        ending
+        endings[0].0
     }
 
     fn notices() -> Notices {
@@ -136,6 +163,21 @@ mod tests {
         let far = Instant::now() + Duration::from_secs(600);
         assert_eq!(shell("exit 0", far, &notices()), Ending::Exited { success: true });
         assert_eq!(shell("exit 4", far, &notices()), Ending::Exited { success: false });
+
+        let log = |name| std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        let exit = |code: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", code]);
+            command
+        };
+        let both = vec![(exit("exit 3"), log("first")), (exit("sleep 0.1"), log("second"))];
+        let logs = both.iter().map(|(_, log)| log.clone()).collect::<Vec<_>>();
+        let endings = run(both, far, &notices()).unwrap();
+        let [(first, early), (second, late)] = endings[..] else { panic!("two ended") };
+        assert_eq!(first, Ending::Exited { success: false });
+        assert_eq!(second, Ending::Exited { success: true });
+        assert!(early < late, "each has its own time");
+        logs.iter().for_each(|log| std::fs::remove_file(log).unwrap());
 
         let two_processes = "sh -c 'exec sleep 3600' & wait";
         assert_eq!(shell(two_processes, Instant::now(), &notices()), Ending::OutOfTime);

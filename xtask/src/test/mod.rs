@@ -70,9 +70,8 @@ fn run(plan: &Plan) -> Result<Account> {
     };
     let baseline = Baseline::take();
     let mut account = Account::default();
-    for step in &plan.steps {
-        let ending = run_step(step, plan, &run, &mut account)?;
-        if !matches!(ending, Ending::Exited { .. }) {
+    for steps in plan.batches() {
+        if let Some(ending) = run_steps(steps, plan, &run, &mut account)? {
             account.stopped = Some(ending);
             break;
         }
@@ -111,33 +110,61 @@ fn listen_for_signals() -> Result<Notices> {
     Ok(Notices { sender, receiver })
 }
 
-fn run_step(step: &Step, plan: &Plan, run: &Run, account: &mut Account) -> Result<Ending> {
-    println!("{} ...", step.name);
-    if let Some(missing) = step.browser.and_then(browsers::describe_missing) {
-        println!("{missing}");
-        account.add(Report::failed(step.name));
-        return Ok(Ending::Exited { success: false });
-    }
-    let log = PathBuf::from(LOG_DIR).join(step.name).with_extension("log");
-    let mut command = step.command()?;
-    command.env(leftovers::MARKER, &run.id);
-    if step.is_repeatable() {
-        command.args(&plan.browser_arguments);
+/// Runs steps beside each other. Gives how they ended if they were stopped.
+fn run_steps(
+    steps: &[&Step],
+    plan: &Plan,
+    run: &Run,
+    account: &mut Account,
+) -> Result<Option<Ending>> {
+    let mut startable = Vec::new();
+    let mut commands = Vec::new();
+    for step in steps {
+        println!("{} ...", step.name);
+        if let Some(missing) = step.browser.and_then(browsers::describe_missing) {
+            println!("{missing}");
+            account.add(Report::failed(step.name));
+            continue;
+        }
+        let mut command = step.command()?;
+        command.env(leftovers::MARKER, &run.id);
+        if step.is_repeatable() {
+            command.args(&plan.browser_arguments);
+        }
+        commands.push((command, log_of(step)));
+        startable.push(step);
     }
     let started = Instant::now();
-    let ending = group::run(command, &log, run.deadline, &run.notices)?;
-    let seconds = started.elapsed().as_secs_f64();
+    let endings = group::run(commands, run.deadline, &run.notices)?;
+    let mut reports = Vec::new();
+    for (step, (ending, ended)) in startable.iter().zip(&endings) {
+        let seconds = ended.duration_since(started).as_secs_f64();
+        reports.push(Report { name: step.name, seconds, counts: count(step, *ending)? });
+    }
+    for process in leftovers::end_processes(&run.id, leftovers::GRACE) {
+        println!("left behind: process {} {}", process.pid, process.command);
+        if let Some(report) = reports.last_mut() {
+            report.counts.failed += 1;
+        }
+    }
+    reports.into_iter().for_each(|report| account.add(report));
+    let stopped = endings.iter().map(|(ending, _)| *ending);
+    Ok(stopped.into_iter().find(|ending| !matches!(ending, Ending::Exited { .. })))
+}
+
+fn log_of(step: &Step) -> PathBuf {
+    PathBuf::from(LOG_DIR).join(step.name).with_extension("log")
+}
+
+/// What a step that ended reports; what failed in it is printed.
+fn count(step: &Step, ending: Ending) -> Result<Counts> {
+    let log = log_of(step);
     let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     let success = ending == Ending::Exited { success: true };
-    let mut counts = Counts::of_step(step.counting, &text, success);
+    let counts = Counts::of_step(step.counting, &text, success);
     if counts.failed > 0 {
         report::print_excerpt(&text);
         println!("{} failed; the whole log is in {}", step.name, log.display());
     }
-    for process in leftovers::end_processes(&run.id, leftovers::GRACE) {
-        println!("left behind: process {} {}", process.pid, process.command);
-        counts.failed += 1;
-    }
-    account.add(Report { name: step.name, seconds, counts });
-    Ok(ending)
+    Ok(counts)
 }

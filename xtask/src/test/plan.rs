@@ -33,6 +33,11 @@ impl Plan {
         Ok(Self { steps, browser_arguments, without: options.without.clone() })
     }
 
+    /// What runs beside each other: a step, and those after it that may run beside it.
+    pub fn batches(&self) -> impl Iterator<Item = &[&'static Step]> {
+        self.steps.chunk_by(|_, next| next.beside_previous)
+    }
+
     /// `NOT RUN: firefox webkit`, if the caller left browsers out.
     pub fn not_run(&self) -> Option<String> {
         let names: Vec<&str> = self.without.iter().map(|browser| browser.name()).collect();
@@ -79,6 +84,15 @@ mod tests {
     #[test]
     fn browser_steps_bring_the_build_along() {
         assert_eq!(names(&["--only", "chromium"]), [BUILD, "chromium"]);
+    }
+
+    #[test]
+    fn a_step_runs_beside_the_one_before_it_if_it_may() {
+        let plan = plan(&[]).unwrap();
+        let names = |steps: &[&Step]| steps.iter().map(|step| step.name).collect::<Vec<_>>();
+        let batches: Vec<Vec<&str>> = plan.batches().map(names).collect();
+        assert!(batches.contains(&vec!["chromium", "webkit"]));
+        assert_eq!(batches.concat().len(), STEPS.len());
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Step {
     pub needs: Needs,
     /// The browser the step runs in; absent if it runs in none.
     pub browser: Option<Browser>,
+    /// Runs at the same time as the step before it: both wait more than they work.
+    pub beside_previous: bool,
 }
 
 /// What runs a step. Every step is a process of its own, so that it has a log and can be killed.
@@ -51,6 +53,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "rustfmt",
@@ -59,6 +62,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::ExitCode,
         needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "clippy",
@@ -67,6 +71,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::ExitCode,
         needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "clippy-wasm",
@@ -75,6 +80,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::ExitCode,
         needs: Needs::Wasm,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "clippy-xtask",
@@ -83,6 +89,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::ExitCode,
         needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "lint",
@@ -91,6 +98,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::ExitCode,
         needs: Needs::Npm,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "xtask",
@@ -99,6 +107,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::CargoTest,
         needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "core",
@@ -107,6 +116,16 @@ pub const STEPS: &[Step] = &[
         counting: Counting::CargoTest,
         needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
+    },
+    Step {
+        name: "memory",
+        program: Program::Cargo,
+        arguments: MEMORY,
+        counting: Counting::CargoTest,
+        needs: Needs::Rust,
+        browser: None,
+        beside_previous: false,
     },
     Step {
         name: "sim",
@@ -115,14 +134,16 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
     },
     Step {
-        name: "parity",
-        program: Program::Node,
-        arguments: &["tests/parity/run.mjs"],
+        name: "fuzz",
+        program: Program::Cargo,
+        arguments: FUZZ_INPUTS,
         counting: Counting::Totals,
-        needs: Needs::Wasm,
+        needs: Needs::Rust,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: BUILD,
@@ -131,6 +152,16 @@ pub const STEPS: &[Step] = &[
         counting: Counting::ExitCode,
         needs: Needs::Wasm,
         browser: None,
+        beside_previous: false,
+    },
+    Step {
+        name: "parity",
+        program: Program::Node,
+        arguments: &["tests/parity/run.mjs"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: None,
+        beside_previous: false,
     },
     Step {
         name: "types",
@@ -139,6 +170,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::ExitCode,
         needs: Needs::Build,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "package",
@@ -147,6 +179,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Build,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "tarball",
@@ -155,6 +188,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Build,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "smoke-node",
@@ -163,6 +197,25 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Build,
         browser: None,
+        beside_previous: false,
+    },
+    Step {
+        name: "smoke-deno",
+        program: Program::Npm,
+        arguments: &["run", "--silent", "smoke:deno", "--workspace", "pkg"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: None,
+        beside_previous: false,
+    },
+    Step {
+        name: "smoke-bun",
+        program: Program::Npm,
+        arguments: &["run", "--silent", "smoke:bun", "--workspace", "pkg"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: None,
+        beside_previous: false,
     },
     Step {
         name: "smoke-vite",
@@ -171,6 +224,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Build,
         browser: Some(Browser::Chromium),
+        beside_previous: false,
     },
     Step {
         name: "size",
@@ -179,6 +233,7 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Build,
         browser: None,
+        beside_previous: false,
     },
     Step {
         name: "second-run",
@@ -187,10 +242,23 @@ pub const STEPS: &[Step] = &[
         counting: Counting::Totals,
         needs: Needs::Build,
         browser: Some(Browser::Chromium),
+        beside_previous: false,
     },
     browser_tests("chromium", Browser::Chromium, &[BROWSER_TESTS, "--browser", "chromium"]),
+    Step {
+        beside_previous: true,
+        ..browser_tests("webkit", Browser::Webkit, &[BROWSER_TESTS, "--browser", "webkit"])
+    },
+    Step {
+        name: "chaos",
+        program: Program::Node,
+        arguments: &["tests/browsers/chaos.mjs", "--events", "30", "--seed", "7"],
+        counting: Counting::Totals,
+        needs: Needs::Build,
+        browser: Some(Browser::Chromium),
+        beside_previous: false,
+    },
     browser_tests("firefox", Browser::Firefox, &[BROWSER_TESTS, "--browser", "firefox"]),
-    browser_tests("webkit", Browser::Webkit, &[BROWSER_TESTS, "--browser", "webkit"]),
 ];
 
 /// The step that other steps may need.
@@ -215,19 +283,34 @@ const fn browser_tests(
         counting: Counting::Totals,
         needs: Needs::Build,
         browser: Some(browser),
+        beside_previous: false,
     }
 }
 
 #[rustfmt::skip]
 const CLIPPY_NATIVE: &[&str] = &[
-    "clippy", "--locked", "--package", "tabmq", "--all-targets", "--features", "sim",
-    "--", "--deny", "warnings",
+    "clippy", "--locked", "--package", "tabmq", "--package", "fuzz", "--all-targets",
+    "--features", "tabmq/sim", "--", "--deny", "warnings",
+];
+
+/// The tests that count what many of something allocate, and take minutes without optimisation.
+#[rustfmt::skip]
+const MEMORY: &[&str] = &[
+    "test", "--locked", "--package", "tabmq", "--features", "sim", "--profile", "sim",
+    "--test", "producers", "--test", "overload",
+];
+
+/// The committed corpus, and inputs that are made from it.
+#[rustfmt::skip]
+const FUZZ_INPUTS: &[&str] = &[
+    "run", "--quiet", "--locked", "--profile", "sim", "--package", "fuzz", "--bin", "fuzz-inputs",
 ];
 
 #[rustfmt::skip]
 const CLIPPY_WASM: &[&str] = &[
-    "clippy", "--locked", "--package", "tabmq", "--lib", "--features", "npm",
-    "--package", "rust-app", "--target", WASM_TARGET, "--", "--deny", "warnings",
+    "clippy", "--locked", "--package", "tabmq", "--lib", "--features", "npm,npm-sim",
+    "--package", "rust-app", "--package", "storage-border", "--target", WASM_TARGET,
+    "--", "--deny", "warnings",
 ];
 
 #[rustfmt::skip]

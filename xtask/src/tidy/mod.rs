@@ -8,6 +8,7 @@ mod current;
 mod layers;
 mod links;
 mod manifests;
+mod platform;
 mod ratchet;
 mod text;
 mod tokens;
@@ -49,6 +50,7 @@ const CHECKS: &[Check] = &[
     Check { name: "large files", run: text::check_large_files },
     Check { name: "links", run: links::check },
     Check { name: "coverage", run: coverage::check },
+    Check { name: "platform", run: platform::check },
     Check { name: "sleeping tests", run: text::check_sleeping_tests },
     Check { name: "manifests", run: manifests::check },
     Check { name: "generated files", run: current::check },
