@@ -52,6 +52,24 @@ function withAgent(html) {
   return html.includes("<head>") ? html.replace("<head>", `<head>${script}`) : script + html;
 }
 
+/** Each port that a server of this process ever had. */
+const used = new Set();
+
+/** Listens on a port whose origin no page has seen: the system gives the same one out again. */
+async function listen(http) {
+  for (;;) {
+    await new Promise((resolve, reject) => {
+      http.once("error", reject).listen(0, "127.0.0.1", resolve);
+    });
+    const { port } = http.address();
+    if (!used.has(port)) {
+      used.add(port);
+      return port;
+    }
+    await new Promise((resolve) => http.close(resolve));
+  }
+}
+
 export class TestServer {
   #http;
   #folders;
@@ -82,10 +100,7 @@ export class TestServer {
       if (accept !== undefined) accept(request, socket, head);
       else server.#orders.accept(request, socket, head);
     });
-    await new Promise((resolve, reject) => {
-      server.#http.once("error", reject).listen(0, "127.0.0.1", resolve);
-    });
-    server.port = server.#http.address().port;
+    server.port = await listen(server.#http);
     server.origin = `http://127.0.0.1:${server.port}`;
     return server;
   }
