@@ -13,15 +13,31 @@ const STATES = { ready: "waiting", delayed: "delayed", leased: "in work" } as co
 
 /** The first messages of a queue. Those that stay keep their place, open or not. */
 export class MessageList {
-  /** Queues that a message may be moved to. */
-  targets: readonly string[] = [];
+  #targets: readonly string[];
   readonly #actions: MessageActions;
   readonly #list = byId("peeked", HTMLElement);
   readonly #note = byId("peeked-note", HTMLElement);
   readonly #shown = new Map<number, { element: HTMLLIElement; key: string }>();
 
-  constructor(actions: MessageActions) {
+  /** `targets` are queues that a message may be moved to. */
+  constructor(actions: MessageActions, targets: readonly string[]) {
     this.#actions = actions;
+    this.#targets = targets;
+  }
+
+  /** Messages may be shown before all queues are known, so those that are get the new ones too. */
+  setTargets(targets: readonly string[]): void {
+    if (targets.join() === this.#targets.join()) return;
+    this.#targets = targets;
+    for (const select of this.#list.querySelectorAll("select")) {
+      const { value } = select;
+      select.replaceChildren(...this.#options());
+      if (targets.includes(value)) select.value = value;
+    }
+  }
+
+  #options(): HTMLElement[] {
+    return this.#targets.map((name) => make("option", "", name));
   }
 
   /** `more`: there are others behind them; undefined if nobody has looked yet. */
@@ -91,7 +107,7 @@ export class MessageList {
     });
     const target = make("select", "");
     target.setAttribute("aria-label", `Where to move ${id}`);
-    target.append(...this.targets.map((name) => make("option", "", name)));
+    target.append(...this.#options());
     const move = makeButton("Move", `Move ${id}`, () => {
       void this.#actions.move(id, number, target.value);
     });

@@ -34,11 +34,13 @@ export class QueueDetail {
     this.#log = log;
     this.#roster = roster;
     this.#refresh = refresh;
-    this.#messages = new MessageList({
-      remove: (id, number) => this.#do(`${id} deleted`, () => this.#remove(id, number)),
-      move: (id, number, into) =>
+    const actions = {
+      remove: (id: string, number: number) =>
+        this.#do(`${id} deleted`, () => this.#remove(id, number)),
+      move: (id: string, number: number, into: string) =>
         this.#do(`${id} moved to ${into}`, () => this.#move(number, into)),
-    });
+    };
+    this.#messages = new MessageList(actions, [ASIDE]);
     this.#listen();
   }
 
@@ -77,7 +79,7 @@ export class QueueDetail {
     byId("do-redrive", HTMLElement).hidden = !queues.includes(`${name}.dead`) && !isDead(name);
     const targets = new Set([...queues, ASIDE]);
     targets.delete(name);
-    this.#messages.targets = Array.from(targets);
+    this.#messages.setTargets(Array.from(targets));
     void this.#peek();
   }
 
