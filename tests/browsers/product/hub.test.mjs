@@ -96,9 +96,7 @@ test("at a hub tabs and a server share a bus over one socket", HUB, async (t) =>
   });
   assert.equal(sum, 8);
 
-  await second.evaluate(() => {
-    globalThis.bus.serve("calc", { add: (a, b) => a + b });
-  });
+  await second.evaluate(() => globalThis.bus.serve("calc", { add: (a, b) => a + b }).ready());
   assert.equal(await own.client("calc").add(2, 3), 5);
   const twice = () => globalThis.bus.client("calc").add(4, 4);
   assert.equal(await third.evaluate(twice), 8);
