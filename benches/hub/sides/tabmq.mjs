@@ -1,0 +1,35 @@
+import { connect } from "../../../pkg/dist/node.js";
+
+const NAME = "bench";
+
+async function open(url) {
+  const bus = await connect(NAME, { hub: url });
+  await bus.ready();
+  return bus;
+}
+
+export async function receive(url, count) {
+  const bus = await open(url);
+  const live = bus.subscribe("bench.live", () => count("live"));
+  await live.ready();
+  const handler = () => count("handled");
+  const consumer = bus.queue("through").process({ concurrency: 256, prefetch: 1024 }, handler);
+  await consumer.ready();
+  await bus.serve("bench@1", { add: (a, b) => a + b }).ready();
+}
+
+export async function drive(url) {
+  const bus = await open(url);
+  const topic = bus.topic("bench.live");
+  const queues = { send: bus.queue("kept"), through: bus.queue("through") };
+  await queues.send.ready();
+  await queues.through.ready();
+  const client = bus.client("bench@1");
+  return {
+    post: (body) => topic.post(body),
+    send: (queue, body, durability) => queues[queue].send(body, { durability, confirm: "hub" }),
+    call: async (a, b) => (await client.add(a, b)) === a + b,
+    purge: () => queues.send.purge(),
+    end: () => bus.close(),
+  };
+}
