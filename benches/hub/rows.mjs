@@ -15,7 +15,13 @@ const through = (durability) => ({
   in_flight: 32,
   durability,
 });
-const call = (in_flight) => ({ name: `call, ${in_flight} in flight`, work: "call", in_flight });
+/** Of another client, which is two hops more, or of the hub itself. */
+const call = (whose, in_flight) => ({
+  name: whose === "hub" ? `call to the hub, ${in_flight} in flight` : `call, ${in_flight} in flight`,
+  work: "call",
+  in_flight,
+  whose,
+});
 
 const beside = (peer, rows) => rows.map((row) => ({ bytes: 100, ...row, peer, ms: DURATION_MS }));
 
@@ -33,6 +39,6 @@ export const ROWS = [
     send(256, "relaxed"),
     through("relaxed"),
   ]),
-  ...beside("nats", [call(1), call(32)]),
-  ...beside("raw echo", [call(1), call(32)]),
+  ...beside("nats", [call("there", 1), call("there", 32)]),
+  ...beside("raw echo", [call("hub", 1), call("hub", 32)]),
 ];

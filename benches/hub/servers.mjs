@@ -4,9 +4,8 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const ROOT = join(import.meta.dirname, "../..");
-const CLI = join(ROOT, "pkg/dist/cli.js");
-const NATS = join(ROOT, "target/bench-nats/bin/nats-server");
+const HUB = join(import.meta.dirname, "server.mjs");
+const NATS = join(import.meta.dirname, "../../target/bench-nats/bin/nats-server");
 const START_MS_MAX = 20_000;
 
 /** A server that runs: where, and how it ends. */
@@ -51,13 +50,9 @@ async function firstLine(child, stream, find) {
 }
 
 export async function hub(folder) {
-  const child = run(process.execPath, [CLI, "serve", "--data", folder, "--port", "0", "--json"]);
-  child.stderr.resume();
-  const url = await firstLine(child, child.stdout, (line) => {
-    const entry = JSON.parse(line);
-    return entry.event === "listening" ? entry.url : undefined;
-  });
-  return new Server(child, url);
+  const child = run(process.execPath, [...process.execArgv, HUB, folder]);
+  child.stderr.pipe(process.stderr);
+  return new Server(child, await firstLine(child, child.stdout, (line) => line));
 }
 
 /** `sync` is how often JetStream syncs its files: `always`, or undefined for its default. */

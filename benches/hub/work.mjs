@@ -36,9 +36,9 @@ export class Place {
     return perSecond(done, began_ms);
   }
 
-  async call({ in_flight, ms }) {
+  async call({ in_flight, whose, ms }) {
     const rate = await loops(in_flight, ms, async () => {
-      if (!(await this.#driver.call(2, 3))) throw new Error("a call gave a wrong sum");
+      if (!(await this.#driver.call(2, 3, whose))) throw new Error("a call gave a wrong sum");
     });
     return rate.perSecond;
   }

@@ -22,6 +22,9 @@ interface Waiting {
   job(raw: RawBus): void;
   fail(error: unknown): void;
 }
+interface WithBytes extends Waiting {
+  bytes: Uint8Array | undefined;
+}
 export type Encoded = Uint8Array | Promise<Uint8Array>;
 
 /** A poisoned instance is replaced this often, and then no more. */
@@ -181,14 +184,28 @@ export class Engine {
     const settles = kind === "settlement";
     const question = new Question<T>(this, patience, kind === "call", begin, read, sooner);
     const { pending } = question;
+    if (settles) this.#giveSettlement(encoded, question);
+    else this.give(encoded, question);
+    return pending;
+  }
+
+  #giveSettlement(encoded: Encoded, question: WithBytes): void {
     const give = (bytes: Uint8Array) => {
       question.bytes = bytes;
-      this.#runIn(settles ? this.#settlements : this.#backlog, question);
+      this.#runIn(this.#settlements, question);
     };
-    if (encoded instanceof Uint8Array && (settles || !this.#turns)) give(encoded);
-    else if (settles) Promise.resolve(encoded).then(give).catch((error) => question.fail(error));
-    else this.#inOrder(encoded, give, (error) => question.fail(error));
-    return pending;
+    if (encoded instanceof Uint8Array) give(encoded);
+    else Promise.resolve(encoded).then(give).catch((error) => question.fail(error));
+  }
+
+  /** Runs `entry`, in order, once it has its bytes. */
+  give(encoded: Encoded, entry: WithBytes): void {
+    const give = (bytes: Uint8Array) => {
+      entry.bytes = bytes;
+      this.#runIn(this.#backlog, entry);
+    };
+    if (encoded instanceof Uint8Array && !this.#turns) give(encoded);
+    else this.#inOrder(encoded, give, (error) => entry.fail(error));
   }
 
   /** The queue is gone: whoever uses it again declares it again. */

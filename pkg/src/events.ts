@@ -12,8 +12,10 @@ import { Source } from "./watch.js";
 
 /** Who waits for one answer, and how it is read. */
 export interface Answer {
-  readonly pending: Pick<Pending<unknown>, "patience" | "reject">;
+  /** What errors call it. */
+  readonly verb: string;
   take(event: never): void;
+  fail(error: unknown): void;
   /** Told before the answer how far it is. */
   readonly progress?: ((value: Uint8Array) => void) | undefined;
   /**
@@ -195,14 +197,10 @@ export class Events {
   /** Nothing more comes from this wasm side. With `forGood` there will be no other. */
   endAll(error: TabmqError, forGood: boolean): void {
     for (const answers of [this.#requests, this.#calls]) {
-      for (const { pending } of answers.values()) {
+      for (const answer of answers.values()) {
         const { code, message, cause } = error;
-        pending.reject(
-          new TabmqError(code, `${pending.patience.verb}: ${message}`, {
-            maybeExecuted: true,
-            cause,
-          }),
-        );
+        const told = `${answer.verb}: ${message}`;
+        answer.fail(new TabmqError(code, told, { maybeExecuted: true, cause }));
       }
       answers.clear();
     }
@@ -236,13 +234,12 @@ export class Events {
     const answer = answers.get(event[1]);
     if (!answer) return;
     answers.delete(event[1]);
-    const { pending } = answer;
     try {
       if (event[0] !== EVENT.failed) return answer.take(event as never);
       const [, , code, reason, maybeExecuted] = event;
-      pending.reject(failed(pending.patience.verb, code, reason, maybeExecuted));
+      answer.fail(failed(answer.verb, code, reason, maybeExecuted));
     } catch (error) {
-      pending.reject(error);
+      answer.fail(error);
     }
   }
 

@@ -29,6 +29,11 @@ export class Interceptors {
     };
   }
 
+  /** Nobody sees what leaves or comes. */
+  get none(): boolean {
+    return !this.#all.length;
+  }
+
   /** Whether any of them sees what comes. */
   get hear(): boolean {
     return this.#all.some(({ incoming }) => incoming);

@@ -138,9 +138,17 @@ export function peerId(client: Uint8Array | null | undefined): string | undefine
   return client ? hex(client) : undefined;
 }
 
-/** By a table: it runs once for each live message. */
+let latest: { readonly bytes: Uint8Array; readonly text: string } | undefined;
+
+/** It runs once for each live message, and the next one is mostly of the same publisher. */
 export function hex(bytes: Uint8Array): string {
+  if (latest && areEqual(latest.bytes, bytes)) return latest.text;
   let text = "";
   for (const byte of bytes) text += HEX[byte];
+  latest = { bytes: bytes.slice(), text };
   return text;
+}
+
+function areEqual(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, index) => byte === other[index]);
 }

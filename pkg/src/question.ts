@@ -53,6 +53,10 @@ export class Question<T> implements Answer {
     this.pending = new Pending<T>(patience, () => this.#giveUp(), engine.why);
   }
 
+  get verb(): string {
+    return this.pending.patience.verb;
+  }
+
   job(raw: RawBus): void {
     const { pending, bytes } = this,
       begin = this.#begin;

@@ -24,11 +24,11 @@ export async function drive(url) {
   const queues = { send: bus.queue("kept"), through: bus.queue("through") };
   await queues.send.ready();
   await queues.through.ready();
-  const client = bus.client("bench@1");
+  const services = { there: bus.client("bench@1"), hub: bus.client("here@1") };
   return {
     post: (body) => topic.post(body),
     send: (queue, body, durability) => queues[queue].send(body, { durability, confirm: "hub" }),
-    call: async (a, b) => (await client.add(a, b)) === a + b,
+    call: async (a, b, whose) => (await services[whose].add(a, b)) === a + b,
     purge: () => queues.send.purge(),
     end: () => bus.close(),
   };
