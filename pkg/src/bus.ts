@@ -21,6 +21,7 @@ import {
   patience,
 } from "./options.js";
 import { attempt, ignoreFailure, Pending } from "./pending.js";
+import { Posts } from "./posts.js";
 import { QueueClient } from "./queue.js";
 import { call, remoteClient } from "./remote.js";
 import { LiveService } from "./service.js";
@@ -63,6 +64,7 @@ export class BusClient extends EventTarget implements Context {
   readonly host: Bus["host"];
   readonly outbox: Bus["outbox"];
   readonly interceptors = new Interceptors();
+  readonly posts = new Posts(this);
   readonly #status: Source<Status>;
   readonly #definition: Definition;
   readonly #release: () => boolean;

@@ -1,6 +1,7 @@
 import type { Encoded, Engine } from "./engine.js";
 import type { Interceptors } from "./interceptors.js";
 import type { LiveHandle } from "./live.js";
+import type { Posts } from "./posts.js";
 import type { QueueClient } from "./queue.js";
 import type { Codec } from "./types.js";
 
@@ -21,6 +22,7 @@ export interface Context {
   /** A reference to a queue, as the bus knows it. */
   queue(name: string): QueueClient;
   readonly interceptors: Interceptors;
+  readonly posts: Posts;
   /** Raises the `error` event. */
   report(error: unknown): void;
 }

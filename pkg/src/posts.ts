@@ -8,30 +8,38 @@ import type { RawBus } from "./raw.js";
 const SHARED_MS = 500;
 
 /**
- * Live messages of one topic that nobody waits for. They are confirmed like others, but one object
- * stands for all that were posted within half a second: a promise and a deadline for each would be
+ * Live messages that nobody waits for. They are confirmed like others, but one object stands for
+ * all of a topic that were posted within half a second: a promise and a deadline for each would be
  * most of the work.
  */
 export class Posts {
   readonly #context: Context;
-  readonly #topic: string;
-  #batch: Batch | undefined;
+  /** The latest of each topic, as long as some of it has no answer. */
+  readonly #batches = new Map<string, Batch>();
 
-  constructor(context: Context, topic: string) {
+  constructor(context: Context) {
     this.#context = context;
-    this.#topic = topic;
   }
 
-  post(body: unknown): void {
+  post(topic: string, body: unknown): void {
     const context = this.#context;
     try {
       context.check();
       const encoded = context.encode(body, "body");
-      if (!this.#batch?.takes) this.#batch = new Batch(context, this.#topic);
-      context.engine.give(encoded, new Post(this.#batch, this.#topic));
+      context.engine.give(encoded, new Post(this.#batchOf(topic), topic));
     } catch (error) {
       context.report(error);
     }
+  }
+
+  #batchOf(topic: string): Batch {
+    const known = this.#batches.get(topic);
+    if (known?.takes) return known;
+    const batch: Batch = new Batch(this.#context, topic, () => {
+      if (this.#batches.get(topic) === batch) this.#batches.delete(topic);
+    });
+    this.#batches.set(topic, batch);
+    return batch;
   }
 }
 
@@ -64,19 +72,22 @@ class Batch implements Answer, Sleeper {
   readonly #context: Context;
   readonly #begun = performance.now();
   readonly #timeout_ms: number;
-  #alarm: Alarm | undefined;
+  readonly #alarm: Alarm;
   #over = false;
 
-  constructor(context: Context, topic: string) {
+  readonly #ended: () => void;
+
+  constructor(context: Context, topic: string, ended: () => void) {
     this.#context = context;
+    this.#ended = ended;
     this.verb = `publish "${topic}"`;
     this.#timeout_ms = context.engine.limits.verb_timeout_ms;
     this.#alarm = new Alarm(this.#timeout_ms + SHARED_MS, this);
   }
 
-  /** It may have more. Once all are answered it is over: its alarm would keep a process alive. */
+  /** It may have more. */
   get takes(): boolean {
-    return !this.#over && performance.now() < this.#begun + SHARED_MS;
+    return performance.now() < this.#begun + SHARED_MS;
   }
 
   publish(raw: RawBus, topic: string, bytes: Uint8Array): void {
@@ -102,7 +113,7 @@ class Batch implements Answer, Sleeper {
   /** What has no answer by now is given up, and told once. */
   ring(): void {
     const { engine } = this.#context;
-    this.#over = true;
+    this.#end();
     const answers = engine.events.answers(false);
     let maybeExecuted = false;
     for (const [number, answer] of answers) {
@@ -120,7 +131,12 @@ class Batch implements Answer, Sleeper {
   #settle(): void {
     this.left -= 1;
     if (this.left) return;
+    this.#alarm.cancel();
+    this.#end();
+  }
+
+  #end(): void {
     this.#over = true;
-    this.#alarm?.cancel();
+    this.#ended();
   }
 }

@@ -4,7 +4,6 @@ import { invalid } from "./errors.js";
 import { encodeProperties } from "./message.js";
 import { checkPublish, checkSubscribe, patience } from "./options.js";
 import { attempt } from "./pending.js";
-import { Posts } from "./posts.js";
 import { LiveSubscription } from "./subscription.js";
 import type {
   MessageOptions,
@@ -62,12 +61,10 @@ export function subscribe(
 export class TopicClient implements Topic<unknown> {
   readonly name: string;
   readonly #context: Context;
-  readonly #posts: Posts;
 
   constructor(context: Context, name: string) {
     this.name = name;
     this.#context = context;
-    this.#posts = new Posts(context, name);
   }
 
   publish(body: unknown, options?: PublishOptions): Promise<Published> {
@@ -75,7 +72,7 @@ export class TopicClient implements Topic<unknown> {
   }
 
   post(body: unknown, options?: MessageOptions): void {
-    if (options === undefined && this.#context.interceptors.none) return this.#posts.post(body);
+    if (options === undefined && this.#context.interceptors.none) return this.#context.posts.post(this.name, body);
     this.publish(body, options).catch((error: unknown) => this.#context.report(error));
   }
 
