@@ -97,10 +97,10 @@ pub struct BenchOptions {
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
     /// Between two tabs of this browser, each beside its raw peer; docs/benchmarks.md explains
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, group = "between")]
     pub browser: Option<Browser>,
-    /// Print JSON instead of the table
-    #[arg(long, requires = "browser")]
+    /// Print JSON instead of the table, of a browser or a hub
+    #[arg(long, requires = "between")]
     pub json: bool,
     /// Instead: how long nobody delivers when the host of three tabs was killed, so many times each
     /// with 0, 1000 and 10 000 messages stored, beside a bare lock
@@ -109,8 +109,11 @@ pub struct BenchOptions {
     /// Over files in Node.js, beside the raw disk
     #[arg(long, conflicts_with_all = ["browser", "filters"])]
     pub files: bool,
+    /// A hub in Node.js, beside nats-server over WebSocket and a bare echo
+    #[arg(long, group = "between", conflicts_with = "files")]
+    pub hub: bool,
     /// Measure what must hold, and fail if it does not: `scale` for long queues, needs valgrind
-    #[arg(long, value_enum, conflicts_with_all = ["browser", "files", "filters"])]
+    #[arg(long, value_enum, conflicts_with_all = ["browser", "files", "hub", "filters"])]
     pub check: Option<Check>,
 }
 

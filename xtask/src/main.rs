@@ -10,6 +10,7 @@ mod failure;
 mod fuzz;
 mod generated;
 mod npm;
+mod peers;
 mod process;
 mod scale;
 mod sim;
