@@ -17,7 +17,7 @@ const through = (durability) => ({
 });
 /** Of another client, which is two hops more, or of the hub itself. */
 const call = (whose, in_flight) => ({
-  name: whose === "hub" ? `call to the hub, ${in_flight} in flight` : `call, ${in_flight} in flight`,
+  name: `${whose === "hub" ? "call to the hub" : "call"}, ${in_flight} in flight`,
   work: "call",
   in_flight,
   whose,

@@ -72,7 +72,8 @@ export class TopicClient implements Topic<unknown> {
   }
 
   post(body: unknown, options?: MessageOptions): void {
-    if (options === undefined && this.#context.interceptors.none) return this.#context.posts.post(this.name, body);
+    const { interceptors, posts } = this.#context;
+    if (options === undefined && interceptors.none) return posts.post(this.name, body);
     this.publish(body, options).catch((error: unknown) => this.#context.report(error));
   }
 
