@@ -98,7 +98,7 @@ test("tx: a handler whose messages are refused counts as failed", async (t) => {
 
 test("tx: a delivery that is another's by now stores nothing", async (t) => {
   const bus = await connectBus(t);
-  const input = bus.queue("in", { lease: 60 });
+  const input = bus.queue("in", { lease: 1000 });
   await input.send("x");
   const late = await one(input);
   late.tx.queue("out").send("late");
