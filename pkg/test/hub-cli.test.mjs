@@ -30,7 +30,7 @@ test("cli: help and version are told and end well", async (t) => {
   const options = ["data", "port", "host", "origins", "token-file", "anonymous", "metrics", "json"];
   for (const option of options)
     assert.match(serve, new RegExp(`--${option} `));
-  assert.match(await told("queue", "--help"), /tabmq queue work BUS QUEUE/);
+  assert.match(await told("queue", "--help"), /tabmq queue redrive BUS QUEUE/);
 });
 
 test("cli: what can't be done is told in one sentence, with the code 2", async (t) => {
