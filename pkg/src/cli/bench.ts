@@ -44,8 +44,7 @@ export async function bench(words: readonly string[]): Promise<void> {
   const { options, operands } = parse(words, BENCH, [1, 1]);
   const [name = ""] = operands;
   const load = loadOf(options);
-  await using bus = open(name, options);
-  await bus.ready(patience(options));
+  await using bus = await open(name, options);
   const stop = new AbortController();
   onSignal(() => stop.abort());
   const own = `tabmq-bench.${crypto.randomUUID()}`;

@@ -20,7 +20,7 @@ export async function call(words: readonly string[]): Promise<void> {
     }),
   );
   const { traceparent } = options;
-  await using bus = open(name, options);
+  await using bus = await open(name, options);
   const started = performance.now();
   const seconds = () => Math.round((performance.now() - started) / 1000);
   using _ = showProgress(() => `waits for ${seconds()} s`, options.progress);

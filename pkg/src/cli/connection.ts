@@ -17,13 +17,21 @@ export const COMMON = {
 
 export type Common = Values<typeof COMMON>;
 
-/** The bus of this name at the hub that is meant. */
-export function open(name: string, { hub, token }: Common): Bus {
+/** The bus of this name at the hub that is meant. Rejects with why it can't be reached. */
+export async function open(name: string, common: Common): Promise<Bus> {
+  const { hub, token } = common;
   const { TABMQ_HUB, TABMQ_TOKEN } = process.env;
   const url = hub ?? TABMQ_HUB ?? `ws://127.0.0.1:${PORT}`;
   const proof = token ?? TABMQ_TOKEN;
   const options: ConnectOptions = { hub: { url, ...(proof !== undefined && { token: proof }) } };
-  return createBus(name, options);
+  const bus = createBus(name, options);
+  try {
+    await bus.ready(patience(common));
+    return bus;
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
 }
 
 /** How long an answer is waited for. */

@@ -33,8 +33,7 @@ export async function inspect(words: readonly string[]): Promise<void> {
   const { options, operands } = parse(words, INSPECT, [1, 1]);
   const [name = ""] = operands;
   const is_terminal = process.stdout.isTTY === true;
-  await using bus = open(name, options);
-  await bus.ready(patience(options));
+  await using bus = await open(name, options);
   const ended = new Promise<void>((resolve) => onSignal(resolve));
   for (let over = !options.watch; ; ) {
     const seen = await look(bus, patience(options));

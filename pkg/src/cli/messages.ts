@@ -22,19 +22,21 @@ export type SendWords = Values<typeof SEND>;
 export async function pub(words: readonly string[]): Promise<void> {
   const { options, operands } = parse(words, WRITE, [2, 3]);
   const [name = "", topic = "", given] = operands;
+  const publishing = { ...message(options), ...patience(options) };
   const body = await readBody(given, options.json);
-  await using bus = open(name, options);
-  const { at } = await bus.publish(topic, body, { ...message(options), ...patience(options) });
+  await using bus = await open(name, options);
+  const { at } = await bus.publish(topic, body, publishing);
   if (options.json) printJson({ at });
 }
 
 export async function send(words: readonly string[]): Promise<void> {
   const { options, operands } = parse(words, SEND, [2, 3]);
   const [name = "", queue = "", given] = operands;
-  if (options.lines) return sendLines(name, queue, given, options, sending(options));
+  const how = sending(options);
+  if (options.lines) return sendLines(name, queue, given, options, how);
   const body = await readBody(given, options.json);
-  await using bus = open(name, options);
-  const { id, duplicate, stored } = await bus.queue(queue).send(body, sending(options));
+  await using bus = await open(name, options);
+  const { id, duplicate, stored } = await bus.queue(queue).send(body, how);
   if (options.json) printJson({ id, duplicate, stored });
   else printLine(duplicate ? `${id} (stored before)` : id);
 }
@@ -42,7 +44,7 @@ export async function send(words: readonly string[]): Promise<void> {
 export async function sub(words: readonly string[]): Promise<void> {
   const { options, operands } = parse(words, READ, [2, 2]);
   const [name = "", filter = ""] = operands;
-  await using bus = open(name, options);
+  await using bus = await open(name, options);
   const subscription = bus.subscribe(filter);
   onSignal(() => subscription.close());
   await subscription.ready(patience(options));
@@ -52,7 +54,7 @@ export async function sub(words: readonly string[]): Promise<void> {
 export async function work(words: readonly string[]): Promise<void> {
   const { options, operands } = parse(words, READ, [2, 2]);
   const [name = "", queue = ""] = operands;
-  await using bus = open(name, options);
+  await using bus = await open(name, options);
   const consumer = bus.queue(queue).consume();
   onSignal(() => consumer.close());
   await consumer.ready(patience(options));
@@ -62,7 +64,7 @@ export async function work(words: readonly string[]): Promise<void> {
 export async function peek(words: readonly string[]): Promise<void> {
   const { options, operands } = parse(words, READ, [2, 2]);
   const [name = "", queue = ""] = operands;
-  await using bus = open(name, options);
+  await using bus = await open(name, options);
   const looked = bus.queue(queue).browse({ delayed: true, leased: true, ...patience(options) });
   await each(looked, options, () => {});
 }

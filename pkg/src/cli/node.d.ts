@@ -42,6 +42,7 @@ declare module "node:util" {
 
 // In place of `./hub.js`, whose buses are those of the entry for Node.js.
 declare module "virtual:hub" {
+  export const jwt: typeof import("../hub.js").jwt;
   export const createHub: typeof import("../hub.js").createHub;
   export const serveHub: typeof import("../hub.js").serveHub;
 }

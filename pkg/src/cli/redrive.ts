@@ -31,8 +31,7 @@ export async function redrive(words: readonly string[]): Promise<void> {
     ...(max !== undefined && { max: wholeNumber(max, "--max", Number.MAX_SAFE_INTEGER) }),
     ...(into !== undefined && { into }),
   };
-  await using bus = open(name, options);
-  await bus.ready(patience(options));
+  await using bus = await open(name, options);
   onSignal(() => stop.abort());
   const letters = await lettersOf(bus, queue, options.timeout);
   const moved = await follow(letters, options.progress, () => bus.queue(queue).redrive(wanted));

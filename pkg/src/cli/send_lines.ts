@@ -28,7 +28,7 @@ export async function sendLines(
   const started = performance.now();
   const told = () => `${grouped(counts.stored)} sent, ${perSecond(counts.stored, started)}`;
   try {
-    await using bus = open(name, options);
+    await using bus = await open(name, options);
     using _ = showProgress(told, options.progress);
     const to = bus.queue(queue);
     await sendEach(options.json, counts, (body) => to.send(body, sending));

@@ -25,6 +25,12 @@ export const SERVE_USAGE = `tabmq serve: a hub, to which tabs and programs conne
   --origins LIST    origins whose pages may connect, with commas between; * for all
                     (default: those of this machine)
   --token-file FILE let in who has one of the tokens in it, one to a line, with every right
+  --jwks URL        let in who has a JSON Web Token of an issuer whose keys are there, with the
+                    rights in its claim "tabmq", such as {"publish":["orders.#"]}
+  --jwt-secret-file FILE
+                    the same, with the secret for HS256 in the file
+  --issuer TEXT --audience TEXT
+                    what must stand in such tokens
   --anonymous       let in everybody who reaches the address, with every right
   --metrics         answer GET /metrics, for Prometheus and others
   --json            print each line as a JSON object

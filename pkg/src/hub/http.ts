@@ -2,7 +2,7 @@ import { closed, invalid, isTabmqError, TabmqError } from "../errors.js";
 import { LIMITS } from "../limits.js";
 import type { Bus } from "../types.js";
 import { refusalOf, type Visitor } from "./admission.js";
-import { allows, granted, tokenOf } from "./authorize.js";
+import { allows, granted, type RawGrant, refusedBecause, tokenOf } from "./authorize.js";
 import { readBody } from "./http_body.js";
 import { failure, HttpError, json } from "./http_failure.js";
 import { messageOptions } from "./http_options.js";
@@ -78,15 +78,29 @@ export class Http {
       throw new HttpError(405, error, { allow: methods.join(", ") });
     }
     if (route.kind === "health") return this.#health(request.method);
-    const bus = route.kind === "metrics" ? "" : route.bus;
-    const token = tokenOf([], request.headers.get("authorization"));
-    const grant = await granted(this.#hub.options.authorize, bare(request), { bus, token });
+    const grant = await this.#granted(route.kind === "metrics" ? "" : route.bus, request, env);
     if (route.kind === "metrics") {
       if (grant && !grant.admin) throw notGranted("admin");
       return this.#metrics(request.method);
     }
     if (grant && !allows(grant.publish, route.name)) throw notGranted("publish");
     return this.#bounded(() => this.#store(route, request, url.searchParams));
+  }
+
+  async #granted(
+    bus: string,
+    request: Request,
+    env: object | undefined,
+  ): Promise<RawGrant | undefined> {
+    const token = tokenOf([], request.headers.get("authorization"));
+    try {
+      return await granted(this.#hub.options.authorize, bare(request), { bus, token });
+    } catch (error) {
+      const why = refusedBecause(error);
+      const address = addressOf(env, "remoteAddress");
+      if (why !== undefined) this.#hub.log("warn", { event: "refused", why, address });
+      throw error;
+    }
   }
 
   #health(method: string): Response {

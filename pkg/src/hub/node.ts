@@ -6,7 +6,7 @@ import { LIMITS } from "../limits.js";
 import type { Bus } from "../types.js";
 import { attempt } from "../pending.js";
 import { refusalOf } from "./admission.js";
-import { asRequest, granted, type RawGrant, tokenOf } from "./authorize.js";
+import { asRequest, granted, type RawGrant, refusedBecause, tokenOf } from "./authorize.js";
 import { PROTOCOL } from "./doors.js";
 import { HubSocket } from "./hub_socket.js";
 import { Http } from "./http.js";
@@ -180,16 +180,23 @@ class NodeHub implements Hub {
     const accepted = new HubSocket(socket, opening, granting, this.#options.own);
     this.#open.add(accepted);
     this.#log("info", { event: "connected", bus, socket: number, address });
-    void this.#until(accepted, bus, number);
+    void this.#until(accepted, bus, number, address);
   }
 
-  async #until(accepted: HubSocket, bus: string, socket: number): Promise<void> {
+  async #until(
+    accepted: HubSocket,
+    bus: string,
+    socket: number,
+    address: string | undefined,
+  ): Promise<void> {
     const why = await accepted.ended;
     this.#open.delete(accepted);
     const { failure: failed } = accepted;
     // That of a bus is told by itself.
     if (isTabmqError(failed, "INTERNAL") && failed.message.startsWith("authorize"))
       this.#log("error", { event: "authorize-failed", bus, message: failed.message });
+    const refused = refusedBecause(failed);
+    if (refused !== undefined) this.#log("warn", { event: "refused", why: refused, address });
     const reason = this.#closing.signal.aborted ? "hub-closing" : why;
     this.#log("info", { event: "disconnected", bus, socket, reason });
   }
