@@ -131,5 +131,6 @@ export function refusedBecause(error: unknown): string | undefined {
 
 /** How a refusal is told to a socket, whose pages read nothing but a code and a short text. */
 export function tellable(error: unknown): string {
+  if (isTabmqError(error, "FULL")) return error.message;
   return isTabmqError(error, "NOT_AUTHORIZED") ? "not authorized" : "the hub failed";
 }

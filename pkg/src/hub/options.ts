@@ -4,6 +4,9 @@ import type { HubLimits, HubServerOptions } from "./types.js";
 export const HUB_LIMITS: HubLimits = {
   buses_max: 1000,
   socket_bytes_max: 16 * 1024 * 1024,
+  user_sockets_max: 100,
+  user_bytes_per_s: 16 * 1024 * 1024,
+  user_messages_per_s: 10_000,
   http_requests_max: 1000,
   drain_ms: 5000,
   socket_silence_ms: 20_000,
@@ -53,6 +56,8 @@ export function checkServer(options: HubServerOptions): CheckedServer {
       throw invalid(`createHub: limits.${name} must be a whole number`, `limits.${name}`);
     (Object.hasOwn(own, name) ? (own as unknown as Record<string, number>) : of_bus)[name] = bound;
   }
+  for (const name of ["user_bytes_per_s", "user_messages_per_s"] as const)
+    if (!own[name]) throw invalid(`createHub: limits.${name} must be at least 1`, `limits.${name}`);
   return { ...options, own, of_bus };
 }
 

@@ -1,0 +1,145 @@
+// What one user may take of a hub, and what that does to the others.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+
+import { createBus, LIMITS } from "tabmq";
+import { createHub, HUB_LIMITS } from "tabmq/node";
+import { WebSocket } from "ws";
+
+import { all, until } from "./helpers.mjs";
+import { openHub, post } from "./hub-server.mjs";
+
+const RIGHTS = { publish: ["#"], subscribe: ["#"], consume: ["#"], admin: true };
+/** Who knows the name of a user is that user. */
+const authorize = (_, { token }) => ({ user: token, ...RIGHTS });
+const openLimited = (t, limits) => openHub(t, { authorize, limits });
+
+/** Each is a client of its own, though all are in one process. */
+function enter(t, url, token) {
+  const bus = createBus("shop", { hub: { url, token }, user: crypto.randomUUID() });
+  t.after(() => bus.close());
+  return bus;
+}
+
+const told = (log, event) => log.filter((entry) => entry.event === event);
+
+test("limits: a user has so many sockets, and one more comes in when one has left", async (t) => {
+  const { url, hub, log } = await openLimited(t, { user_sockets_max: 2 });
+  const [first, second] = [enter(t, url, "eve"), enter(t, url, "eve")];
+  await Promise.all([first.ready(), second.ready()]);
+  assert.equal(hub.sockets, 2);
+  const socket = new WebSocket(`${url}/shop`, ["tabmq", `tabmq.token.${btoa("eve")}`]);
+  const [code, reason] = await once(socket, "close");
+  assert.deepEqual([code, String(reason)], [4002, "this user has too many sockets"]);
+  const third = enter(t, url, "eve");
+  const error = await third.ready({ timeout: 500 }).catch((e) => e);
+  assert.equal(error.code, "TIMEOUT");
+  assert.match(error.message, /too many sockets|FULL/);
+  // Others, and other buses of the same user, are as they were.
+  await enter(t, url, "ann").ready();
+  const limited = told(log, "limited");
+  assert.deepEqual([limited[0].limit, limited[0].user, limited[0].level], [
+    "user_sockets_max",
+    "eve",
+    "warn",
+  ]);
+  const ends = told(log, "disconnected").map((entry) => entry.reason);
+  assert.ok(ends.length >= 2 && ends.every((end) => end === "FULL"));
+  await first.close();
+  await third.ready();
+});
+
+test("limits: who floods waits, loses nothing, and others go on", { timeout: 60_000 }, async (t) => {
+  const rate = 400_000;
+  const { url, log, hub } = await openLimited(t, { user_bytes_per_s: rate });
+  const [eve, ann] = [enter(t, url, "eve"), enter(t, url, "ann")];
+  await Promise.all([eve.ready(), ann.ready()]);
+  const [size, count] = [5000, 400];
+  // What was read before the pause took hold: a part of the stream, and what it ends in.
+  const credit = 2 * LIMITS.fragment_bytes_max;
+  const began = performance.now();
+  const flooding = new AbortController();
+  const flood = Promise.all(
+    Array.from({ length: count }, (_, number) =>
+      eve.queue("flood").send({ number, fill: "x".repeat(size) }, { confirm: "hub" }),
+    ),
+  ).then(() => flooding.abort());
+  let slowest_ms = 0;
+  let sent = 0;
+  while (!flooding.signal.aborted) {
+    const before = performance.now();
+    await ann.queue("orders").send(sent, { confirm: "hub" });
+    slowest_ms = Math.max(slowest_ms, performance.now() - before);
+    sent += 1;
+  }
+  await flood;
+  const seconds = (performance.now() - began) / 1000;
+  // A second's worth comes at once.
+  assert.ok(seconds >= (size * count - credit) / rate - 1, `${seconds} s`);
+  assert.ok(sent > 100 && slowest_ms < 1000, `${sent} sends, the slowest in ${slowest_ms} ms`);
+  const inside = await hub.bus("shop");
+  const numbers = (await all(inside.queue("flood").browse())).map(({ body }) => body.number);
+  assert.deepEqual(numbers, Array.from({ length: count }, (_, number) => number));
+  const limited = told(log, "limited");
+  assert.ok(limited.every(({ user, limit }) => user === "eve" && limit === "user_bytes_per_s"));
+  // The log is not flooded: one a second, which says how many there were.
+  assert.ok(limited.length >= 1 && limited.length <= seconds + 1, `${limited.length} entries`);
+  assert.equal(told(log, "disconnected").length, 0);
+});
+
+test("limits: messages of a user are counted over all its sockets", async (t) => {
+  const { url, log } = await openLimited(t, { user_messages_per_s: 50 });
+  const buses = [enter(t, url, "eve"), enter(t, url, "eve")];
+  const began = performance.now();
+  const work = async (bus) => {
+    for (let number = 0; number < 60; number += 1)
+      await bus.queue("flood").send(number, { confirm: "hub" });
+  };
+  await Promise.all(buses.map(work));
+  const seconds = (performance.now() - began) / 1000;
+  assert.ok(seconds >= 120 / 50 - 1, `${seconds} s`);
+  assert.equal(told(log, "limited")[0].limit, "user_messages_per_s");
+  assert.equal((await buses[0].admin.info("flood")).ready, 120);
+});
+
+test("limits: requests of a user are refused with 429, and taken again later", async (t) => {
+  const { http, log, hub } = await openLimited(t, { user_bytes_per_s: 20_000 });
+  const as = (user) => ({ authorization: `Bearer ${user}` });
+  const send = (user) => post(`${http}/shop/queues/orders`, "x".repeat(30_000), as(user));
+  assert.equal((await send("eve")).status, 202);
+  const { status, json, headers } = await send("eve");
+  assert.deepEqual([status, json.code, json.data], [429, "FULL", { reason: "user_bytes_per_s" }]);
+  assert.equal(headers.get("retry-after"), "1");
+  assert.equal((await send("ann")).status, 202);
+  await until(async () => (await send("eve")).status === 202);
+  assert.equal(told(log, "limited")[0].user, "eve");
+  const inside = await hub.bus("shop");
+  assert.equal((await inside.queue("orders").info()).ready, 3);
+});
+
+test("limits: those of the hub are told, and each once a second", async (t) => {
+  const { http, log } = await openHub(t, { limits: { buses_max: 1, http_requests_max: 0 } });
+  for (let count = 0; count < 20; count += 1)
+    assert.equal((await post(`${http}/shop/queues/q`, "x")).json.data.reason, "http_requests_max");
+  const limited = told(log, "limited");
+  assert.deepEqual(limited[0], {
+    level: "warn",
+    event: "limited",
+    limit: "http_requests_max",
+    count: 1,
+  });
+  assert.ok(limited.length < 20);
+  const other = await openHub(t, { limits: { buses_max: 1 } });
+  assert.equal((await post(`${other.http}/shop/queues/q`, "x")).status, 202);
+  assert.equal((await post(`${other.http}/more/queues/q`, "x")).status, 429);
+  assert.equal(told(other.log, "limited")[0].limit, "buses_max");
+});
+
+test("limits: have defaults, and a rate of none is refused", () => {
+  const { user_sockets_max, user_bytes_per_s, user_messages_per_s } = HUB_LIMITS;
+  assert.deepEqual([user_sockets_max, user_messages_per_s], [100, 10_000]);
+  assert.equal(user_bytes_per_s, 16 * 1024 * 1024);
+  for (const name of ["user_bytes_per_s", "user_messages_per_s"])
+    assert.throws(() => createHub({ limits: { [name]: 0 } }), { code: "INVALID" });
+});
