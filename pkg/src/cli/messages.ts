@@ -7,7 +7,13 @@ import { sendLines } from "./send_lines.js";
 import { onSignal } from "./signals.js";
 import { parse, splitPair, type Values, wholeNumber } from "./words.js";
 
-const WRITE = { ...COMMON, id: "text", key: "text", header: "texts" } as const;
+const WRITE = {
+  ...COMMON,
+  id: "text",
+  key: "text",
+  header: "texts",
+  traceparent: "text",
+} as const;
 const SEND = {
   ...WRITE,
   delay: "text",
@@ -88,8 +94,8 @@ async function each<M extends Message<unknown>>(
 }
 
 function print(received: Message<unknown>, json: boolean): void {
-  const { topic, id, key, headers, body } = received;
-  if (json) printJson({ topic, id, key, headers, body });
+  const { topic, id, key, headers, traceparent, body } = received;
+  if (json) printJson({ topic, id, key, headers, traceparent, body });
   else printLine(readable(body));
 }
 
@@ -106,12 +112,13 @@ function sending(options: SendWords) {
   };
 }
 
-function message({ id, key, header }: Values<typeof WRITE>) {
+function message({ id, key, header, traceparent }: Values<typeof WRITE>) {
   const headers = Object.fromEntries(header.map((pair) => splitPair(pair, "--header")));
   return {
     ...(id !== undefined && { id }),
     ...(key !== undefined && { key }),
     ...(header.length && { headers }),
+    ...(traceparent !== undefined && { traceparent }),
   };
 }
 

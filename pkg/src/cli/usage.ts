@@ -51,6 +51,7 @@ const BODY = `  BODY                text; without it, or with -, standard input 
 const WRITE = `  --id ID             in place of one of its own
   --key KEY
   --header NAME=VALUE may be given several times; values are text
+  --traceparent TEXT  the trace to which it belongs
 `;
 const READ = `
   --max NUMBER        end after so many messages
