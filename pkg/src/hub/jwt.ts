@@ -1,3 +1,4 @@
+import { createRemoteJWKSet, customFetch, jwtVerify } from "jose";
 import type { JWTPayload, JWTVerifyOptions, JWTVerifyResult } from "jose";
 
 import { type Duration, milliseconds } from "../duration.js";
@@ -71,7 +72,11 @@ const FIELDS: ReadonlySet<string> = new Set(
   "issuer audience grant clockTolerance secret jwks jwksMaxAge jwksCooldown".split(" "),
 );
 /** Failures to get the keys, which say nothing of the token. */
-const KEYS_AWAY = new Set<string | undefined>(["ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID", "ERR_JOSE_GENERIC"]);
+const KEYS_AWAY = new Set<string | undefined>([
+  "ERR_JWKS_TIMEOUT",
+  "ERR_JWKS_INVALID",
+  "ERR_JOSE_GENERIC",
+]);
 
 type Verify = (token: string) => Promise<JWTVerifyResult>;
 
@@ -127,10 +132,7 @@ function bySecret({ secret }: JwtBySecret, checks: JWTVerifyOptions): Verify {
   const key = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;
   if (!(key instanceof Uint8Array) || key.length < SECRET_BYTES_MIN)
     throw invalid(`jwt: secret must have at least ${SECRET_BYTES_MIN} bytes`, "secret");
-  return async (token) => {
-    const { jwtVerify } = await import("jose");
-    return jwtVerify(token, key, { ...checks, algorithms: BY_SECRET });
-  };
+  return (token) => jwtVerify(token, key, { ...checks, algorithms: BY_SECRET });
 }
 
 function byKeys(options: JwtByKeys, checks: JWTVerifyOptions): Verify {
@@ -145,24 +147,14 @@ function byKeys(options: JwtByKeys, checks: JWTVerifyOptions): Verify {
     cooldownDuration: milliseconds(jwksCooldown, "jwksCooldown"),
     timeoutDuration: FETCH_MS,
   };
-  const opening = once(async () => {
-    const { createRemoteJWKSet, customFetch, jwtVerify } = await import("jose");
-    const keys = createRemoteJWKSet(url, { ...caching, [customFetch]: fetchKeys });
-    return (token: string) => jwtVerify(token, keys, { ...checks, algorithms: BY_KEYS });
-  });
+  const keys = createRemoteJWKSet(url, { ...caching, [customFetch]: fetchKeys });
   return async (token) => {
-    const verify = await opening();
     try {
-      return await verify(token);
+      return await jwtVerify(token, keys, { ...checks, algorithms: BY_KEYS });
     } catch (error) {
       throw KEYS_AWAY.has((error as { code?: string }).code) ? unavailable(error) : error;
     }
   };
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
 }
 
 function fetchKeys(url: string, init: object): Promise<Response> {

@@ -35,7 +35,7 @@ type HubOccurrence =
        */
       readonly reason: string;
     }
-  /** The bus is over: `CLOSED` if it was closed, else why it ended; it is opened anew when asked. */
+  /** The bus is over: `CLOSED` if it was closed, else why. Who asks for it has it opened anew. */
   | { readonly event: "bus-closed"; readonly bus: string; readonly code: string }
   /** It did not list its queues in time for `GET /metrics`. Told once, until it answers again. */
   | { readonly event: "bus-silent"; readonly bus: string }
