@@ -158,6 +158,25 @@ test("log: a full disk is told, and a bus that is closed is no failure", async (
   assert.equal((await health()).status, "ok");
 });
 
+test("log: a bus that does not answer is told, once", { timeout: 60_000 }, async (t) => {
+  const { hub, log, http, metric } = await openFiles(t);
+  assert.equal((await post(`${http}/shop/queues/q`, "x")).status, 202);
+  // The disk never says that it has written, and nothing is told before that.
+  const stuck = [];
+  const before = fs.fdatasync;
+  const stalled = t.mock.method(fs, "fdatasync", (...parameters) => stuck.push(parameters));
+  const bus = await hub.bus("shop");
+  const send = bus.queue("q").send("y", { durability: "strict" });
+  await until(() => stuck.length);
+  assert.equal(await metric('tabmq_bus_up{bus="shop"}'), "0");
+  const silent = { level: "error", event: "bus-silent", bus: "shop" };
+  assert.deepEqual(told(log, "bus-silent"), [silent]);
+  stalled.mock.restore();
+  for (const parameters of stuck) before.apply(fs, parameters);
+  await send;
+  assert.equal(await metric('tabmq_bus_up{bus="shop"}'), "1");
+});
+
 test("log: files that are damaged are told, and told again until they are mended", async (t) => {
   const { hub, log, http, health, folder } = await openFiles(t);
   const bus = await hub.bus("shop");
