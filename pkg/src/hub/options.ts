@@ -12,6 +12,12 @@ export const HUB_LIMITS: HubLimits = {
   socket_silence_ms: 20_000,
 };
 
+/**
+ * What is read before a pause takes hold, some 64 KiB of a stream, is paid back within
+ * `node_silence_ms`: else a client would take the hub for dead, and send all of it again.
+ */
+const RATES_MIN = { user_bytes_per_s: 65_536, user_messages_per_s: 1000 } as const;
+
 const OPTIONS = new Set([
   "authorize",
   "start",
@@ -56,8 +62,9 @@ export function checkServer(options: HubServerOptions): CheckedServer {
       throw invalid(`createHub: limits.${name} must be a whole number`, `limits.${name}`);
     (Object.hasOwn(own, name) ? (own as unknown as Record<string, number>) : of_bus)[name] = bound;
   }
-  for (const name of ["user_bytes_per_s", "user_messages_per_s"] as const)
-    if (!own[name]) throw invalid(`createHub: limits.${name} must be at least 1`, `limits.${name}`);
+  for (const [name, least] of Object.entries(RATES_MIN) as [keyof typeof RATES_MIN, number][])
+    if (own[name] < least)
+      throw invalid(`createHub: limits.${name} must be at least ${least}`, `limits.${name}`);
   return { ...options, own, of_bus };
 }
 

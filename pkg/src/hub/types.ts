@@ -72,10 +72,13 @@ export interface HubLimits {
   /**
    * What may come from one user in a second, over all its sockets: a second's worth at once, then
    * at this rate. Past it nothing more is read from its sockets for a while, so its clients wait;
-   * requests are refused with `FULL`. Users are those of grants.
+   * requests are refused with `FULL`. Users are those of grants. At least 65 536.
    */
   user_bytes_per_s: number;
-  /** The same for messages of sockets, each of which may carry many sends, and for requests. */
+  /**
+   * The same for messages of sockets, each of which may carry many sends, and for requests. At
+   * least 1000.
+   */
   user_messages_per_s: number;
   /** HTTP requests that are answered at once; one more is refused with `FULL`. */
   http_requests_max: number;
