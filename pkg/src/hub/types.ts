@@ -40,7 +40,9 @@ export interface Grant {
 export interface HubServerOptions {
   /**
    * Who may come in, and what they may do there. `anonymous`: everybody, with every right. Without
-   * it a hub answers only on addresses of this machine. A function that throws lets nobody in.
+   * it a hub answers only on addresses of this machine. A function that throws lets nobody in, and
+   * what it threw is told to `log` alone; throw a `TabmqError` with `UNAVAILABLE` if it can't tell
+   * now, so that clients try again. `jwt` makes one.
    */
   authorize?:
     | "anonymous"
