@@ -5,8 +5,9 @@ import { test } from "node:test";
 
 import { createBus, LIMITS } from "tabmq";
 import { createHub, HUB_LIMITS } from "tabmq/node";
-import { WebSocket } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 
+import { SAY, startScript } from "./files.mjs";
 import { all, until } from "./helpers.mjs";
 import { openHub, post } from "./hub-server.mjs";
 
@@ -86,6 +87,61 @@ test("limits: who floods waits and loses nothing, and others go on", async (t) =
   // The log is not flooded: one a second, which says how many there were.
   assert.ok(limited.length >= 1 && limited.length <= seconds + 1, `${limited.length} entries`);
   assert.equal(told(log, "disconnected").length, 0);
+});
+
+/** What a client says first on its socket, some 2 kB. */
+async function helloOf(t) {
+  const server = new WebSocketServer({ port: 0, handleProtocols: () => "tabmq" });
+  await once(server, "listening");
+  t.after(() => server.close());
+  const hub = `ws://127.0.0.1:${server.address().port}`;
+  const bus = createBus("shop", { hub, peer: { name: "x".repeat(2000) } });
+  t.after(() => bus.close());
+  const connected = once(server, "connection");
+  bus.ready().catch(() => {});
+  const [socket] = await connected;
+  const [bytes] = await once(socket, "message");
+  socket.terminate();
+  return bytes;
+}
+
+/** A hub in a process of its own, which tells its memory under the service `process`. */
+async function limitedProcess(t) {
+  const child = startScript(`${SAY}
+    import { createHub, serveHub } from "tabmq/node";
+    const all = ["#"];
+    const rights = { publish: all, subscribe: all, consume: all, serve: all, call: all };
+    const authorize = (_, { token }) => ({ user: token, ...rights });
+    const start = (bus) => bus.serve("process", { rss: () => process.memoryUsage().rss });
+    const limits = { user_messages_per_s: 1000, user_bytes_per_s: 65_536 };
+    const served = await serveHub({ hub: createHub({ authorize, start, limits }) });
+    say(served.url);`);
+  t.after(child.kill);
+  return child.line();
+}
+
+test("limits: a flood that no client of ours would send costs bounded memory", async (t) => {
+  const [hello, url] = [await helloOf(t), await limitedProcess(t)];
+  const ann = enter(t, url, "ann");
+  const rss = () => ann.call("process", "rss", []);
+  const before = await rss();
+  const flood = new WebSocket(`${url}/shop`, ["tabmq", `tabmq.token.${btoa("eve")}`]);
+  flood.on("error", () => {});
+  await once(flood, "open");
+  // The hub answers each of them.
+  for (let count = 0; count < 30_000; count += 1) flood.send(hello);
+  const waiting = flood.bufferedAmount;
+  assert.ok(waiting > 20_000_000, `${waiting} bytes`);
+  for (let number = 0; number < 200; number += 1) {
+    const began = performance.now();
+    await ann.queue("orders").send(number, { confirm: "hub" });
+    assert.ok(performance.now() - began < 2000);
+  }
+  const grown = (await rss()) - before;
+  assert.ok(grown < 50_000_000, `${grown} bytes`);
+  assert.equal(flood.readyState, WebSocket.OPEN);
+  assert.ok(flood.bufferedAmount > waiting / 2, `${flood.bufferedAmount} of ${waiting} bytes`);
+  flood.terminate();
 });
 
 test("limits: messages of a user are counted over all its sockets", async (t) => {
