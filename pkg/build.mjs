@@ -86,7 +86,7 @@ async function bundle(entry) {
     format: "esm",
     platform: "neutral",
     target: TARGET,
-    external: ["node:*", "ws", "./tabmq.wasm"],
+    external: ["node:*", "jose", "ws", "./tabmq.wasm"],
     plugins: [glue, realms],
     logLevel: "warning",
   });

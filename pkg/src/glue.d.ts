@@ -46,4 +46,5 @@ declare module "*.wasm" {
 // The bundle that applications in Node.js load, of which there must be one in a process.
 declare module "virtual:main" {
   export const createBus: typeof import("./index.js").createBus;
+  export const RemoteError: typeof import("./index.js").RemoteError;
 }

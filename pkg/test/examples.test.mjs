@@ -29,7 +29,7 @@ for (const name of ["hub.js", "hub-hono.js"]) {
     assert.equal(receipt.stored.at, "hub");
     assert.equal(await line(), "order: milk");
     const health = await (await fetch(`${http}/mq/health`)).json();
-    assert.deepEqual(health, { status: "ok", buses: 1, sockets: 1 });
+    assert.deepEqual(health, { status: "ok", buses: 1, sockets: 1, failed: 0 });
     child.kill("SIGTERM");
     const [code] = await once(child, "close");
     assert.deepEqual([code, errors.join("")], [0, ""]);

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { SignJWT } from "jose";
+
 import { until } from "./helpers.mjs";
 import { command, connectTo, post, runCommand, serveCommand } from "./hub-server.mjs";
 
@@ -30,7 +32,7 @@ test("cli: help and version are told and end well", async (t) => {
   const options = ["data", "port", "host", "origins", "token-file", "anonymous", "metrics", "json"];
   for (const option of options)
     assert.match(serve, new RegExp(`--${option} `));
-  assert.match(await told("queue", "--help"), /tabmq queue work BUS QUEUE/);
+  assert.match(await told("queue", "--help"), /tabmq queue redrive BUS QUEUE/);
 });
 
 test("cli: what can't be done is told in one sentence, with the code 2", async (t) => {
@@ -44,6 +46,10 @@ test("cli: what can't be done is told in one sentence, with the code 2", async (
     [["serve", "--host", "0.0.0.0"], /^Others than this machine may reach .* --anonymous .*\.$/],
     [["serve", "--token-file", "/nowhere"], /^The tokens can't be read: .*\.$/],
     [["serve", "--token-file", "x", "--anonymous"], /choose one\.$/],
+    [["serve", "--token-file", "x", "--jwks", "https://a.example"], /choose one\.$/],
+    [["serve", "--jwks", "https://a.example"], /--issuer and --audience: give both\.$/],
+    [["serve", "--issuer", "a"], /are for --jwks and --jwt-secret-file\.$/],
+    [["serve", "--jwks", "x", "--issuer", "a", "--audience", "b"], /^INVALID: jwt: jwks must be/],
     [["serve", "--data", import.meta.filename], /^The folder .* can't be made: .*\.$/],
     [["pub", "shop"], "A word is missing."],
     [["queue", "send", "shop", "q", "{", "--json"], /^The body is no JSON: .*\.$/],
@@ -104,6 +110,37 @@ test("cli: with --token-file only who has a token comes in", async (t) => {
     assert.equal(code, 1);
     assert.match(error, /NOT_AUTHORIZED/);
   }
+});
+
+test("cli: with --jwt-secret-file a token brings the rights that stand in it", async (t) => {
+  const secret = "a secret of thirty-two bytes or more";
+  const file = join(temporaryFolder(t), "secret");
+  writeFileSync(file, `${secret}\n`);
+  const words = ["--jwt-secret-file", file, "--issuer", "login", "--audience", "hub"];
+  const { url, first, line } = await serveCommand(t, ...words);
+  assert.deepEqual([first.tokens, first.issuer], [true, "login"]);
+  const tokenOf = (rights) =>
+    new SignJWT({ ...rights })
+      .setProtectedHeader({ alg: "HS256" })
+      .setIssuer("login")
+      .setAudience("hub")
+      .setSubject("ann")
+      .setExpirationTime("10m")
+      .sign(new TextEncoder().encode(secret));
+  const send = async (queue, rights) => {
+    const sent = ["queue", "send", "shop", queue, "x", "--hub", url];
+    return runCommand(t, [...sent, "--token", await tokenOf(rights)]);
+  };
+  const tabmq = { publish: ["orders.#"] };
+  assert.equal((await send("orders.new", { tabmq })).code, 0);
+  const refused = await send("wages", { tabmq });
+  assert.deepEqual([refused.code, /NOT_AUTHORIZED/.test(refused.error)], [1, true]);
+  const without = await send("orders.new", {});
+  assert.deepEqual([without.code, /NOT_AUTHORIZED/.test(without.error)], [1, true]);
+  let told;
+  do told = JSON.parse(await line());
+  while (told.event !== "refused");
+  assert.equal(told.why, 'authorize: the claim "tabmq" is not there');
 });
 
 test("cli: with --json each line is an object, and --anonymous listens anywhere", async (t) => {

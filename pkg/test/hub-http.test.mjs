@@ -221,9 +221,9 @@ test("http: other methods are refused with the allowed ones, other paths not fou
 test("http: health tells buses and sockets, and HEAD the same without them", async (t) => {
   const { http, url } = await openHub(t);
   const ask = async () => (await fetch(`${http}/mq/health`)).json();
-  assert.deepEqual(await ask(), { status: "ok", buses: 0, sockets: 0 });
+  assert.deepEqual(await ask(), { status: "ok", buses: 0, sockets: 0, failed: 0 });
   await connectTo(t, url);
-  assert.deepEqual(await ask(), { status: "ok", buses: 1, sockets: 1 });
+  assert.deepEqual(await ask(), { status: "ok", buses: 1, sockets: 1, failed: 0 });
   const head = await fetch(`${http}/health`, { method: "HEAD" });
   assert.deepEqual([head.status, await head.text()], [200, ""]);
 });

@@ -1,12 +1,15 @@
 // What a hub tells of those who come and go.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import fs from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 
 import { connect } from "tabmq";
 import { createHub, serveHub } from "tabmq/node";
 import { WebSocket } from "ws";
 
+import { temporaryFolder } from "./files.mjs";
 import { until } from "./helpers.mjs";
 import { connectTo, openHub, post } from "./hub-server.mjs";
 
@@ -94,4 +97,117 @@ test("log: an address that is taken rejects, and a log that throws harms nobody"
 test("log: options that are none are refused", () => {
   for (const options of [{ log: "yes" }, { metrics: 1 }, { logs: () => {} }])
     assert.throws(() => createHub(options), { code: "INVALID" });
+});
+
+/** A hub over files, with what its doors tell of its health. */
+async function openFiles(t) {
+  const folder = temporaryFolder(t);
+  const opened = await openHub(t, { storage: folder, metrics: true });
+  const health = async () => (await fetch(`${opened.http}/health`)).json();
+  const metric = async (name) => {
+    const text = await (await fetch(`${opened.http}/metrics`)).text();
+    return text.split("\n").find((line) => line.startsWith(name))?.split(" ").at(-1);
+  };
+  return { ...opened, folder, health, metric };
+}
+
+test("log: a bus whose storage breaks is told, in health and metrics as well", async (t) => {
+  const { hub, log, http, health, metric } = await openFiles(t);
+  assert.equal((await post(`${http}/shop/queues/q`, "x")).status, 202);
+  const broken = t.mock.method(fs, "fdatasync", (_, done) =>
+    setImmediate(done, Object.assign(new Error("broken"), { code: "EIO" })),
+  );
+  const bus = await hub.bus("shop");
+  const send = bus.queue("q").send("y", { durability: "strict" });
+  await assert.rejects(send, { code: "STORAGE" });
+  await until(() => told(log, "bus-closed").length === 1);
+  const [failed] = told(log, "bus-failed");
+  assert.deepEqual([failed.bus, failed.code, failed.level], ["shop", "STORAGE", "error"]);
+  const [closed] = told(log, "bus-closed");
+  assert.deepEqual(closed, { level: "error", event: "bus-closed", bus: "shop", code: "STORAGE" });
+  assert.deepEqual(await health(), { status: "degraded", buses: 0, sockets: 0, failed: 1 });
+  assert.equal(await metric('tabmq_bus_up{bus="shop"}'), "0");
+  assert.equal(await metric("tabmq_hub_buses_failed"), "1");
+  assert.equal(await metric("tabmq_hub_buses "), "0");
+  broken.mock.restore();
+  assert.equal((await post(`${http}/shop/queues/q`, "z")).status, 202);
+  assert.deepEqual(await health(), { status: "ok", buses: 1, sockets: 0, failed: 0 });
+  assert.equal(await metric('tabmq_bus_up{bus="shop"}'), "1");
+});
+
+test("log: a full disk is told, and a bus that is closed is no failure", async (t) => {
+  const { hub, log, health } = await openFiles(t);
+  const bus = await hub.bus("shop");
+  const queue = bus.queue("jobs");
+  await queue.send("before");
+  const before = fs.write;
+  const large = 10_000;
+  t.mock.method(fs, "write", (...parameters) => {
+    if (parameters[3] < large) return before.apply(fs, parameters);
+    return setImmediate(parameters.at(-1), Object.assign(new Error("full"), { code: "ENOSPC" }));
+  });
+  await assert.rejects(queue.send("x".repeat(2 * large)), { code: "STORAGE" });
+  await until(() => told(log, "storage").length);
+  const why = { code: "STORAGE", reason: "quota", number: 1 };
+  const [storage] = told(log, "storage");
+  assert.deepEqual(storage, { level: "error", event: "storage", bus: "shop", ...why });
+  await bus.close();
+  await until(() => told(log, "bus-closed").length === 1);
+  const [closed] = told(log, "bus-closed");
+  assert.deepEqual([closed.level, closed.code], ["info", "CLOSED"]);
+  assert.equal((await health()).status, "ok");
+});
+
+test("log: a bus that does not answer is told, once", { timeout: 60_000 }, async (t) => {
+  const { hub, log, http, metric } = await openFiles(t);
+  assert.equal((await post(`${http}/shop/queues/q`, "x")).status, 202);
+  // The disk never says that it has written, and nothing is told before that.
+  const stuck = [];
+  const before = fs.fdatasync;
+  const stalled = t.mock.method(fs, "fdatasync", (...parameters) => stuck.push(parameters));
+  const bus = await hub.bus("shop");
+  const send = bus.queue("q").send("y", { durability: "strict" });
+  await until(() => stuck.length);
+  assert.equal(await metric('tabmq_bus_up{bus="shop"}'), "0");
+  const silent = { level: "error", event: "bus-silent", bus: "shop" };
+  assert.deepEqual(told(log, "bus-silent"), [silent]);
+  stalled.mock.restore();
+  for (const parameters of stuck) before.apply(fs, parameters);
+  await send;
+  assert.equal(await metric('tabmq_bus_up{bus="shop"}'), "1");
+});
+
+test("log: files that are damaged are told, and told again until they are mended", async (t) => {
+  const { hub, log, http, health, folder } = await openFiles(t);
+  const bus = await hub.bus("shop");
+  for (let number = 0; number < 5; number += 1) await bus.queue("jobs").send(number);
+  await bus.close();
+  const inside = join(folder, "bus-shop");
+  const path = join(inside, fs.readdirSync(inside).find((name) => name.endsWith(".log")));
+  const whole = fs.readFileSync(path);
+  const damaged = Buffer.from(whole);
+  damaged[Math.floor(whole.length / 2)] ^= 1;
+  fs.writeFileSync(path, damaged);
+  for (let count = 0; count < 2; count += 1) {
+    const { status, json } = await post(`${http}/shop/queues/jobs`, "x");
+    assert.deepEqual([status, json.data.reason], [507, "corruption"]);
+  }
+  const failures = told(log, "bus-failed");
+  assert.equal(failures.length, 2);
+  assert.ok(failures.every(({ code, message }) => code === "STORAGE" && /damaged/.test(message)));
+  assert.equal((await health()).failed, 1);
+  fs.writeFileSync(path, whole);
+  assert.equal((await post(`${http}/shop/queues/jobs`, "x")).status, 202);
+  assert.equal((await health()).failed, 0);
+});
+
+test("log: who is kept out by authorize is told with what it threw", async (t) => {
+  const authorize = () => {
+    throw new Error("no such member");
+  };
+  const { http, log } = await openHub(t, { authorize });
+  assert.equal((await post(`${http}/shop/queues/q`, "x")).status, 403);
+  const address = "127.0.0.1";
+  const refused = { level: "warn", event: "refused", why: "authorize: no such member", address };
+  assert.deepEqual(told(log, "refused"), [refused]);
 });

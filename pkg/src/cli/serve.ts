@@ -9,7 +9,7 @@ import type { HubServerOptions, ServedHub } from "../hub/types.js";
 import { logLine, printJson, printLine } from "./print.js";
 import { onSignal } from "./signals.js";
 import { PORT } from "./usage.js";
-import { authorizeByFile } from "./tokens.js";
+import { authorizeByFile, authorizeByJwt } from "./tokens.js";
 import { UsageError, type Values, wholeNumber } from "./words.js";
 
 export const SERVE_OPTIONS = {
@@ -19,6 +19,10 @@ export const SERVE_OPTIONS = {
   origins: "texts",
   anonymous: "flag",
   "token-file": "text",
+  "jwt-secret-file": "text",
+  jwks: "text",
+  issuer: "text",
+  audience: "text",
   metrics: "flag",
   json: "flag",
   help: "flag",
@@ -33,21 +37,11 @@ export async function serve(options: Options, version: string): Promise<void> {
   const port = wholeNumber(options.port ?? String(PORT), "--port", PORT_MAX);
   const host = options.host ?? "127.0.0.1";
   const origins = options.origins.flatMap((list) => list.split(",")).map(checkOrigin);
-  const file = options["token-file"];
-  if (options.anonymous && file !== undefined)
-    throw new UsageError("--anonymous lets everybody in, and --token-file does not: choose one.");
-  const is_local = isLoopbackName(host.includes(":") ? `[${host}]` : host);
-  if (!options.anonymous && file === undefined && !is_local)
-    throw new UsageError(
-      `Others than this machine may reach ${host}, and nothing says yet who they are: add`
-        + " --token-file FILE with their tokens, --anonymous to let everybody in with every right,"
-        + " or leave --host out.",
-    );
+  const authorize = await authorizeBy(options, host);
   const storage = options.data === undefined ? undefined : await makeFolder(options.data);
-  const { anonymous, metrics } = options;
-  const authorize = file === undefined ? undefined : await authorizeByFile(file);
+  const { anonymous, metrics, issuer } = options;
   const tokens = authorize !== undefined;
-  const start: Start = { version, storage, anonymous, tokens, origins, metrics };
+  const start: Start = { version, storage, anonymous, tokens, issuer, origins, metrics };
   const print = options.json ? printJson : people;
   const made: HubServerOptions = {
     metrics,
@@ -66,12 +60,39 @@ export async function serve(options: Options, version: string): Promise<void> {
   process.exit(0);
 }
 
+/** Who comes in, as the options say: they name one way at most. */
+async function authorizeBy(options: Options, host: string) {
+  const { anonymous, jwks, issuer, audience } = options;
+  const file = options["token-file"];
+  const secret_file = options["jwt-secret-file"];
+  const is_jwt = jwks !== undefined || secret_file !== undefined;
+  if (anonymous && (file !== undefined || is_jwt))
+    throw new UsageError("--anonymous lets everybody in, and tokens do not: choose one.");
+  const ways = [file, jwks, secret_file].filter((way) => way !== undefined);
+  if (ways.length > 1)
+    throw new UsageError("--token-file, --jwks and --jwt-secret-file are three ways: choose one.");
+  if (is_jwt) return authorizeByJwt({ jwks, secret_file, issuer, audience });
+  if (issuer !== undefined || audience !== undefined)
+    throw new UsageError("--issuer and --audience are for --jwks and --jwt-secret-file.");
+  if (file !== undefined) return authorizeByFile(file);
+  const is_local = isLoopbackName(host.includes(":") ? `[${host}]` : host);
+  if (!anonymous && !is_local)
+    throw new UsageError(
+      `Others than this machine may reach ${host}, and nothing says yet who they are: add`
+        + " --token-file FILE with their tokens, --jwks URL with the keys of their issuer,"
+        + " --anonymous to let everybody in with every right, or leave --host out.",
+    );
+  return undefined;
+}
+
 /** What is told once, beside the address. */
 interface Start {
   readonly version: string;
   readonly storage: string | undefined;
   readonly anonymous: boolean;
   readonly tokens: boolean;
+  /** Of JSON Web Tokens. */
+  readonly issuer: string | undefined;
   readonly origins: readonly string[];
   readonly metrics: boolean;
 }
@@ -91,15 +112,18 @@ function startLines({ url, ...start }: Start & { readonly url: string }): string
     storage === undefined
       ? "  messages: in memory, and gone when it ends (--data FOLDER keeps them)"
       : `  messages: in ${storage}`,
-    `  let in: ${visitors(start)}, with every right`,
+    `  let in: ${visitors(start)}`,
     `  pages: ${origins.length ? origins.join(", ") : "of this machine"}`,
     ...(metrics ? [`  metrics: ${url.replace("ws:", "http:")}/metrics`] : []),
   ];
 }
 
-function visitors({ anonymous, tokens }: Pick<Start, "anonymous" | "tokens">): string {
-  if (tokens) return "who has a token of the file";
-  return anonymous ? "everybody who reaches it" : "programs on this machine";
+type Visitors = Pick<Start, "anonymous" | "tokens" | "issuer">;
+
+function visitors({ anonymous, tokens, issuer }: Visitors): string {
+  if (issuer !== undefined) return `who has a token of ${issuer}, with the rights in it`;
+  const who = anonymous ? "everybody who reaches it" : "programs on this machine";
+  return `${tokens ? "who has a token of the file" : who}, with every right`;
 }
 
 function checkOrigin(origin: string): string {

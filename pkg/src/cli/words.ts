@@ -3,6 +3,9 @@ import { parseArgs } from "node:util";
 /** What somebody wrote can't be done; the message is one sentence. */
 export class UsageError extends Error {}
 
+/** What could be asked for has failed; the message is one sentence. */
+export class FailedError extends Error {}
+
 const KINDS = { text: "string", texts: "string", flag: "boolean" } as const;
 type Kinds = Readonly<Record<string, keyof typeof KINDS>>;
 type Value = { text: string | undefined; texts: readonly string[]; flag: boolean };
@@ -44,4 +47,11 @@ export function wholeNumber(text: string, name: string, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value <= max) return value;
   throw new UsageError(`${name} must be a whole number up to ${max}, not "${text}".`);
+}
+
+/** What an option gives that is like name=value. */
+export function splitPair(pair: string, name: string): [string, string] {
+  const at = pair.indexOf("=");
+  if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)];
+  throw new UsageError(`${name} is like name=value, not "${pair}".`);
 }

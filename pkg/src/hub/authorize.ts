@@ -22,7 +22,8 @@ const BEARER = /^Bearer +([^ ]+) *$/i;
 
 /**
  * Asks the application what may be done. Undefined: everything. Rejects `NOT_AUTHORIZED` if it
- * refuses, whatever it threw; and `INTERNAL` if what it answers is no grant.
+ * refuses, whatever it threw, but `UNAVAILABLE` if that is what it threw: it can't tell now. And
+ * `INTERNAL` if what it answers is no grant.
  */
 export async function granted(
   authorize: HubServerOptions["authorize"],
@@ -34,6 +35,8 @@ export async function granted(
   try {
     grant = await authorize(request, { ...context, renewal: false });
   } catch (cause) {
+    if (isTabmqError(cause, "UNAVAILABLE"))
+      throw new TabmqError("UNAVAILABLE", "nobody can be authorized now", { cause });
     // Why is the business of the application.
     throw new TabmqError("NOT_AUTHORIZED", "not authorized", { cause });
   }
@@ -117,7 +120,17 @@ function checkGrant(grant: Grant): RawGrant {
   return { user, admin, ...ends, ...Object.fromEntries(lists) } as RawGrant;
 }
 
+/** Why `authorize` let somebody not in, for the log: the message of what it threw. */
+export function refusedBecause(error: unknown): string | undefined {
+  if (!isTabmqError(error, "NOT_AUTHORIZED") && !isTabmqError(error, "UNAVAILABLE"))
+    return undefined;
+  const { cause } = error;
+  if (cause === undefined) return undefined;
+  return `authorize: ${cause instanceof Error ? cause.message : String(cause)}`;
+}
+
 /** How a refusal is told to a socket, whose pages read nothing but a code and a short text. */
 export function tellable(error: unknown): string {
+  if (isTabmqError(error, "FULL")) return error.message;
   return isTabmqError(error, "NOT_AUTHORIZED") ? "not authorized" : "the hub failed";
 }

@@ -2,26 +2,31 @@ import { closed, invalid, isTabmqError, TabmqError } from "../errors.js";
 import { LIMITS } from "../limits.js";
 import type { Bus } from "../types.js";
 import { refusalOf, type Visitor } from "./admission.js";
-import { allows, granted, tokenOf } from "./authorize.js";
+import { allows, granted, type RawGrant, refusedBecause, tokenOf } from "./authorize.js";
 import { readBody } from "./http_body.js";
 import { failure, HttpError, json } from "./http_failure.js";
 import { messageOptions } from "./http_options.js";
-import type { Log } from "./log.js";
+import type { Limited, Log } from "./log.js";
 import { metricsOf, type OpenBus } from "./metrics.js";
 import { OPEN_METRICS } from "./openmetrics.js";
 import type { CheckedServer } from "./options.js";
 import { METHODS, routeOf, type Target } from "./routes.js";
+import type { Users } from "./users.js";
 
 /** What the routes need of a hub. */
 export interface HttpHub {
   readonly options: CheckedServer;
   readonly log: Log;
+  readonly limited: Limited;
+  readonly users: Users;
   /** Aborts when the hub begins to close. */
   readonly closing: AbortSignal;
   /** Of all buses. */
   sockets(): number;
   open(name: string): Promise<Bus>;
   buses(): readonly OpenBus[];
+  /** Names of those that failed and are not open again. */
+  failed(): readonly string[];
 }
 
 /** The routes of a hub. */
@@ -29,6 +34,8 @@ export class Http {
   readonly #hub: HttpHub;
   /** Requests that change something and are under way. */
   readonly #under_way = new Set<Promise<unknown>>();
+  /** Buses that did not answer when they were looked at last. */
+  #silent: ReadonlySet<string> = new Set();
 
   constructor(hub: HttpHub) {
     this.#hub = hub;
@@ -78,30 +85,54 @@ export class Http {
       throw new HttpError(405, error, { allow: methods.join(", ") });
     }
     if (route.kind === "health") return this.#health(request.method);
-    const bus = route.kind === "metrics" ? "" : route.bus;
-    const token = tokenOf([], request.headers.get("authorization"));
-    const grant = await granted(this.#hub.options.authorize, bare(request), { bus, token });
+    const grant = await this.#granted(route.kind === "metrics" ? "" : route.bus, request, env);
     if (route.kind === "metrics") {
       if (grant && !grant.admin) throw notGranted("admin");
       return this.#metrics(request.method);
     }
     if (grant && !allows(grant.publish, route.name)) throw notGranted("publish");
-    return this.#bounded(() => this.#store(route, request, url.searchParams));
+    const took = grant && this.#hub.users.request(grant.user);
+    return this.#bounded(() => this.#store(route, request, url.searchParams, took));
+  }
+
+  async #granted(
+    bus: string,
+    request: Request,
+    env: object | undefined,
+  ): Promise<RawGrant | undefined> {
+    const token = tokenOf([], request.headers.get("authorization"));
+    try {
+      return await granted(this.#hub.options.authorize, bare(request), { bus, token });
+    } catch (error) {
+      const why = refusedBecause(error);
+      const address = addressOf(env, "remoteAddress");
+      if (why !== undefined) this.#hub.log("warn", { event: "refused", why, address });
+      throw error;
+    }
   }
 
   #health(method: string): Response {
     const { closing } = this.#hub;
-    const status = closing.aborted ? "closing" : "ok";
+    const failed = this.#hub.failed().length;
+    const status = closing.aborted ? "closing" : failed ? "degraded" : "ok";
     const response = json(closing.aborted ? 503 : 200, {
       status,
       buses: this.#hub.buses().length,
       sockets: this.#hub.sockets(),
+      failed,
     });
     return method === "HEAD" ? new Response(null, response) : response;
   }
 
   async #metrics(method: string): Promise<Response> {
-    const text = await metricsOf(this.#hub.buses(), this.#hub.sockets());
+    const { text, silent } = await metricsOf({
+      buses: this.#hub.buses(),
+      failed: this.#hub.failed(),
+      sockets: this.#hub.sockets(),
+    });
+    for (const bus of silent)
+      if (!this.#silent.has(bus)) this.#hub.log("error", { event: "bus-silent", bus });
+    this.#silent = new Set(silent);
     return new Response(method === "HEAD" ? null : text, {
       headers: { "content-type": OPEN_METRICS, "cache-control": "no-store" },
     });
@@ -110,6 +141,7 @@ export class Http {
   async #bounded(run: () => Promise<Response>): Promise<Response> {
     if (this.#hub.closing.aborted) throw closed("the hub");
     if (this.#under_way.size >= this.#hub.options.own.http_requests_max) {
+      this.#hub.limited("http_requests_max");
       const data = { reason: "http_requests_max" };
       throw new TabmqError("FULL", "the hub answers too many requests", { data });
     }
@@ -122,11 +154,12 @@ export class Http {
     { kind, bus: name, name: target }: Target,
     request: Request,
     query: URLSearchParams,
+    took: ((bytes: number) => void) | undefined,
   ): Promise<Response> {
     const options = messageOptions(query, request.headers);
     const { of_bus } = this.#hub.options;
     const bytes_max = of_bus["body_bytes_max"] ?? LIMITS.body_bytes_max;
-    const body = await readBody(request, bytes_max, this.#hub.closing);
+    const body = await readBody(request, bytes_max, this.#hub.closing, took);
     const bus = await this.#hub.open(name);
     if (kind === "topics") {
       await bus.publish(target, body, options);

@@ -4,12 +4,14 @@ import { HttpError } from "./http_failure.js";
 /**
  * The body of a request as a value: JSON for `application/json` and what ends in `+json`, text for
  * `text/*`, bytes for all else. Throws `TOO_LARGE` as soon as there are more bytes, `INVALID` for
- * what is not well formed, and `CLOSED` if `closing` aborts before it is there.
+ * what is not well formed, and `CLOSED` if `closing` aborts before it is there. `took` is told of
+ * each part that was read.
  */
 export async function readBody(
   request: Request,
   bytes_max: number,
   closing: AbortSignal,
+  took?: (bytes: number) => void,
 ): Promise<unknown> {
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding !== "identity") {
@@ -17,13 +19,15 @@ export async function readBody(
     const error = new TabmqError("UNSUPPORTED", "bodies are sent as they are", { data });
     throw new HttpError(415, error);
   }
-  return decode(await readBytes(request, bytes_max, closing), request.headers.get("content-type"));
+  const bytes = await readBytes(request, bytes_max, closing, took);
+  return decode(bytes, request.headers.get("content-type"));
 }
 
 async function readBytes(
   request: Request,
   bytes_max: number,
   closing: AbortSignal,
+  took?: (bytes: number) => void,
 ): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length")) > bytes_max) throw tooLarge(bytes_max);
   const reader = request.body?.getReader();
@@ -38,6 +42,7 @@ async function readBytes(
       if (closing.aborted) throw closed("the hub");
       if (done) return join(chunks, length);
       length += value.length;
+      took?.(value.length);
       if (length > bytes_max) throw tooLarge(bytes_max);
       chunks.push(value);
     }

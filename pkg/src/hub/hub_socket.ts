@@ -5,7 +5,9 @@ import { codeOf, isTabmqError } from "../errors.js";
 import { type RawGrant, tellable } from "./authorize.js";
 import type { Accepted, Room } from "./rooms.js";
 import { CLOSE_CODES, type HubLink } from "./sockets.js";
+import type { Limited } from "./log.js";
 import type { HubLimits } from "./types.js";
+import type { Pausable, Presence, Users } from "./users.js";
 
 /** How long a client has to answer that its socket is closed. */
 const CLOSING_MS_MAX = 1000;
@@ -20,14 +22,25 @@ const TOO_LONG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 /** A longer timer fires at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+/** What a socket has to do with the hub as a whole. */
+export interface Around {
+  readonly limits: HubLimits;
+  readonly users: Users;
+  readonly limited: Limited;
+}
+
 /** A socket of `ws` and what it has to do with a bus. */
-export class HubSocket implements HubLink {
+export class HubSocket implements HubLink, Pausable {
   /** Resolves when nothing of it is left, with why: see `HubLogEntry`. */
   readonly ended: Promise<string>;
   /** Why its client could not come in. */
   failure: unknown;
   readonly #socket: WebSocket;
   readonly #limits: HubLimits;
+  readonly #around: Around;
+  /** Among those of its user, if it has one. */
+  #presence: Presence | undefined;
+  #paused = false;
   #accepted: Accepted | undefined;
   /** What came before the bus was open. */
   readonly #early: Uint8Array[] = [];
@@ -44,9 +57,11 @@ export class HubSocket implements HubLink {
     socket: WebSocket,
     opening: Promise<Room>,
     granting: Promise<RawGrant | undefined>,
-    limits: HubLimits,
+    around: Around,
   ) {
     this.#socket = socket;
+    this.#around = around;
+    const { limits } = around;
     this.#limits = limits;
     socket.binaryType = "arraybuffer";
     socket.on("message", (data) => this.#take(data));
@@ -59,6 +74,7 @@ export class HubSocket implements HubLink {
         this.#over = true;
         clearInterval(this.#looks);
         this.#accepted?.gone();
+        this.#presence?.leave();
         resolve(this.#why ?? REASONS[code] ?? "PROTOCOL");
       });
     });
@@ -72,13 +88,27 @@ export class HubSocket implements HubLink {
   send(bytes: Uint8Array): void {
     const socket = this.#socket;
     socket.send(bytes);
-    if (socket.bufferedAmount > this.#limits.socket_bytes_max) this.#drop("too-slow");
+    if (socket.bufferedAmount > this.#limits.socket_bytes_max) this.#tooSlow();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    // A sign of life may have waited as well.
+    this.#lives = true;
+    this.#socket.resume();
   }
 
   close(code: number, reason?: string): void {
     const told = code >= CLOSE_CODES ? codeOf(code - CLOSE_CODES) : "hub-closing";
     // A client that says farewell is hung up with the code of it.
     this.#why ??= told === "CLOSED" ? "left" : told;
+    // Its answer is to be read.
+    if (this.#paused) this.resume();
     this.#socket.close(code, reason);
   }
 
@@ -92,15 +122,16 @@ export class HubSocket implements HubLink {
 
   #enter(room: Room, grant: RawGrant | undefined): void {
     if (this.#over) return;
+    if (grant) this.#presence = this.#around.users.enter(grant.user, this);
     this.#accepted = room.accept(this, grant);
-    for (const bytes of this.#early.splice(0)) this.#accepted.received(bytes);
+    for (const bytes of this.#early.splice(0)) this.#receive(bytes);
   }
 
   /** The bus can't be opened, or whoever asks may not come in. */
   #fail(error: unknown): void {
     this.failure = error;
     const code = isTabmqError(error) ? error.code : "INTERNAL";
-    this.#why ??= code === "NOT_AUTHORIZED" ? code : "bus-failed";
+    this.#why ??= code === "NOT_AUTHORIZED" || code === "FULL" ? code : "bus-failed";
     this.close(CLOSE_CODES + CODES[code], tellable(error));
   }
 
@@ -109,17 +140,28 @@ export class HubSocket implements HubLink {
     this.#spoke = true;
     if (typeof data === "string") return this.close(CLOSE_CODES + CODES.PROTOCOL, "text");
     const bytes = new Uint8Array(data);
-    if (this.#accepted) return this.#accepted.received(bytes);
+    if (this.#accepted) return this.#receive(bytes);
     this.#early_bytes += bytes.length;
-    if (this.#early_bytes > this.#limits.socket_bytes_max) return this.#drop("too-slow");
+    if (this.#early_bytes > this.#limits.socket_bytes_max) return this.#tooSlow();
     this.#early.push(bytes);
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.#presence?.took(bytes.length);
+    this.#accepted?.received(bytes);
   }
 
   /** Drops a socket from which nothing comes any more, or on which nobody ever spoke. */
   #look(): void {
+    if (this.#paused) return;
     if (!this.#lives || !this.#spoke) return this.#drop("lost");
     this.#lives = false;
     this.#socket.ping();
+  }
+
+  #tooSlow(): void {
+    if (this.#why === undefined) this.#around.limited("socket_bytes_max");
+    this.#drop("too-slow");
   }
 
   #drop(why: string): void {

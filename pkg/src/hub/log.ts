@@ -1,6 +1,8 @@
+import type { HubLimits } from "./types.js";
+
 /** What happened at a hub. Messages are not told. */
 export type HubLogEntry = HubOccurrence & {
-  /** `warn`: somebody was kept out. `error`: a bus does not work. */
+  /** `warn`: somebody was kept out or held up. `error`: a bus does not work. */
   readonly level: "info" | "warn" | "error";
 };
 
@@ -33,12 +35,61 @@ type HubOccurrence =
        */
       readonly reason: string;
     }
+  /** The bus is over: `CLOSED` if it was closed, else why. Who asks for it has it opened anew. */
+  | { readonly event: "bus-closed"; readonly bus: string; readonly code: string }
+  /** It did not list its queues in time for `GET /metrics`. Told once, until it answers again. */
+  | { readonly event: "bus-silent"; readonly bus: string }
+  /**
+   * The storage of a bus failed, is full or has room again (`quota`, `number` is 0 then), or has
+   * lost what was confirmed (`rolled-back`, `cleared`): see the event `storage` of a bus.
+   */
+  | {
+      readonly event: "storage";
+      readonly bus: string;
+      readonly code: string;
+      readonly reason: string;
+      readonly number: number;
+    }
+  /**
+   * A limit of the hub was met. Of each limit one is told a second, with how many there were since
+   * the last that was told, this one included.
+   */
+  | {
+      readonly event: "limited";
+      readonly limit: LimitName;
+      readonly count: number;
+      /** Of limits per user. */
+      readonly user?: string;
+    }
   /** What `authorize` gave is no grant: nobody comes in with it. */
   | { readonly event: "authorize-failed"; readonly bus: string; readonly message: string }
   /** A socket or a request was turned away at the door. */
   | { readonly event: "refused"; readonly why: string; readonly address: string | undefined }
   | { readonly event: "closing" }
   | { readonly event: "closed" };
+
+/** Limits at which somebody is refused, dropped or made to wait. */
+export type LimitName = keyof Omit<HubLimits, "drain_ms" | "socket_silence_ms">;
+
+/** Tells that a limit was met, now and then. */
+export type Limited = (limit: LimitName, user?: string) => void;
+
+const LIMITED_MS = 1000;
+
+/** Counts what it does not tell: whoever floods a hub must not flood its log. */
+export function limitedLog(log: Log): Limited {
+  const told = new Map<LimitName, { at_ms: number; count: number }>();
+  return (limit, user) => {
+    const now_ms = performance.now();
+    const known = told.get(limit) ?? { at_ms: -Infinity, count: 0 };
+    told.set(limit, known);
+    known.count += 1;
+    if (now_ms - known.at_ms < LIMITED_MS) return;
+    const { count } = known;
+    Object.assign(known, { at_ms: now_ms, count: 0 });
+    log("warn", { event: "limited", limit, count, ...(user !== undefined && { user }) });
+  };
+}
 
 /** Tells an occurrence. */
 export type Log = (level: HubLogEntry["level"], occurrence: HubOccurrence) => void;

@@ -12,15 +12,32 @@ export interface OpenBus {
 const LIST_MS = 5000;
 
 interface Looked {
-  readonly bus: Labels;
+  readonly bus: { readonly bus: string };
   readonly sockets: number;
   /** Absent if the bus does not answer. */
   readonly queues: readonly QueueListing[] | undefined;
 }
 
-/** What is in the queues of all open buses, in the OpenMetrics text format. */
-export async function metricsOf(buses: readonly OpenBus[], sockets: number): Promise<string> {
-  return render(families(await Promise.all(buses.map(look)), sockets));
+/** What there is to be told of a hub. */
+export interface HubState {
+  readonly buses: readonly OpenBus[];
+  /** Names of those that failed and are not open again. */
+  readonly failed: readonly string[];
+  readonly sockets: number;
+}
+
+/**
+ * What is in the queues of all open buses, in the OpenMetrics text format, and the names of those
+ * that do not answer.
+ */
+export async function metricsOf({ buses, failed, sockets }: HubState) {
+  const open = await Promise.all(buses.map(look));
+  const silent = open.filter(({ queues }) => !queues).map(({ bus }) => bus.bus);
+  const opened = new Set(buses.map(({ name }) => name));
+  const down = failed
+    .filter((name) => !opened.has(name))
+    .map((name): Looked => ({ bus: { bus: name }, sockets: 0, queues: undefined }));
+  return { text: render(families([...open, ...down], sockets, down.length)), silent };
 }
 
 async function look({ name, bus, sockets }: OpenBus): Promise<Looked> {
@@ -45,7 +62,7 @@ const COUNTERS: readonly (readonly [name: string, help: string, read: Read])[] =
 
 const STATES = ["ready", "delayed", "leased", "prepared"] as const;
 
-function families(looked: readonly Looked[], sockets: number): Family[] {
+function families(looked: readonly Looked[], sockets: number, failed: number): Family[] {
   const family = (
     type: Family["type"],
     name: string,
@@ -59,7 +76,8 @@ function families(looked: readonly Looked[], sockets: number): Family[] {
     );
   const one = (read: Read) => each((queue, labels) => [[labels, read(queue)]]);
   return [
-    gauge("hub_buses", "Buses that are open.", [[{}, looked.length]]),
+    gauge("hub_buses", "Buses that are open.", [[{}, looked.length - failed]]),
+    gauge("hub_buses_failed", "Buses that failed and are not open again.", [[{}, failed]]),
     gauge("hub_sockets", "Sockets that are open.", [[{}, sockets]]),
     gauge(
       "bus_up",

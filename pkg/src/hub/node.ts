@@ -6,17 +6,18 @@ import { LIMITS } from "../limits.js";
 import type { Bus } from "../types.js";
 import { attempt } from "../pending.js";
 import { refusalOf } from "./admission.js";
-import { asRequest, granted, type RawGrant, tokenOf } from "./authorize.js";
+import { asRequest, granted, type RawGrant, refusedBecause, tokenOf } from "./authorize.js";
 import { PROTOCOL } from "./doors.js";
 import { HubSocket } from "./hub_socket.js";
 import { Http } from "./http.js";
 import { failure } from "./http_failure.js";
-import { type Log, openLog } from "./log.js";
+import { type Limited, limitedLog, type Log, openLog } from "./log.js";
 import { adapt, respond } from "./node_request.js";
 import { checkServer } from "./options.js";
 import { Rooms } from "./rooms.js";
 import { decode } from "./routes.js";
 import { CLOSE_CODES } from "./sockets.js";
+import { Users } from "./users.js";
 import type {
   Hub,
   HubServerOptions,
@@ -39,6 +40,8 @@ class NodeHub implements Hub {
   readonly #rooms: Rooms;
   readonly #server: WebSocketServer;
   readonly #log: Log;
+  readonly #limited: Limited;
+  readonly #users: Users;
   readonly #http: Http;
   readonly #closing = new AbortController();
   /** Responses that are not sent yet. */
@@ -53,7 +56,16 @@ class NodeHub implements Hub {
     this.#options = checked;
     this.#log = openLog(this, checked.log);
     const tell = checked.log && this.#log;
-    this.#rooms = new Rooms({ storage, limits: of_bus }, start, own.buses_max, tell);
+    this.#limited = limitedLog(this.#log);
+    this.#users = new Users(own, this.#limited);
+    const { buses_max } = own;
+    this.#rooms = new Rooms({
+      options: { storage, limits: of_bus },
+      start,
+      buses_max,
+      log: tell,
+      limited: this.#limited,
+    });
     this.#http = this.#routes();
     const bound = (name: "body_bytes_max" | "headers_bytes_max" | "fragment_bytes_max") =>
       of_bus[name] ?? LIMITS[name];
@@ -126,6 +138,9 @@ class NodeHub implements Hub {
     return new Http({
       options: this.#options,
       log: this.#log,
+      limited: this.#limited,
+      users: this.#users,
+      failed: () => this.#rooms.failed(),
       closing: this.#closing.signal,
       sockets: () => this.#open.size,
       open: (name) => this.bus(name),
@@ -158,6 +173,7 @@ class NodeHub implements Hub {
     // Each client resumes elsewhere, or here once there is a hub again.
     const ending = [...this.#open].map((socket) => socket.end(TRY_AGAIN_LATER));
     await within(drain_ms, Promise.all([...this.#answering, ...ending]));
+    this.#users.close();
     this.#server.close();
     this.#log("info", { event: "closed" });
   }
@@ -177,19 +193,27 @@ class NodeHub implements Hub {
     const number = (this.#last_socket += 1);
     // Nothing is opened for whoever may not come in.
     const opening = granting.then(() => this.#rooms.open(bus));
-    const accepted = new HubSocket(socket, opening, granting, this.#options.own);
+    const around = { limits: this.#options.own, users: this.#users, limited: this.#limited };
+    const accepted = new HubSocket(socket, opening, granting, around);
     this.#open.add(accepted);
     this.#log("info", { event: "connected", bus, socket: number, address });
-    void this.#until(accepted, bus, number);
+    void this.#until(accepted, bus, number, address);
   }
 
-  async #until(accepted: HubSocket, bus: string, socket: number): Promise<void> {
+  async #until(
+    accepted: HubSocket,
+    bus: string,
+    socket: number,
+    address: string | undefined,
+  ): Promise<void> {
     const why = await accepted.ended;
     this.#open.delete(accepted);
     const { failure: failed } = accepted;
     // That of a bus is told by itself.
     if (isTabmqError(failed, "INTERNAL") && failed.message.startsWith("authorize"))
       this.#log("error", { event: "authorize-failed", bus, message: failed.message });
+    const refused = refusedBecause(failed);
+    if (refused !== undefined) this.#log("warn", { event: "refused", why: refused, address });
     const reason = this.#closing.signal.aborted ? "hub-closing" : why;
     this.#log("info", { event: "disconnected", bus, socket, reason });
   }

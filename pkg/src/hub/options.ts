@@ -4,10 +4,19 @@ import type { HubLimits, HubServerOptions } from "./types.js";
 export const HUB_LIMITS: HubLimits = {
   buses_max: 1000,
   socket_bytes_max: 16 * 1024 * 1024,
+  user_sockets_max: 100,
+  user_bytes_per_s: 16 * 1024 * 1024,
+  user_messages_per_s: 10_000,
   http_requests_max: 1000,
   drain_ms: 5000,
   socket_silence_ms: 20_000,
 };
+
+/**
+ * What is read before a pause takes hold, some 64 KiB of a stream, is paid back within
+ * `node_silence_ms`: else a client would take the hub for dead, and send all of it again.
+ */
+const RATES_MIN = { user_bytes_per_s: 65_536, user_messages_per_s: 1000 } as const;
 
 const OPTIONS = new Set([
   "authorize",
@@ -53,6 +62,9 @@ export function checkServer(options: HubServerOptions): CheckedServer {
       throw invalid(`createHub: limits.${name} must be a whole number`, `limits.${name}`);
     (Object.hasOwn(own, name) ? (own as unknown as Record<string, number>) : of_bus)[name] = bound;
   }
+  for (const [name, least] of Object.entries(RATES_MIN) as [keyof typeof RATES_MIN, number][])
+    if (own[name] < least)
+      throw invalid(`createHub: limits.${name} must be at least ${least}`, `limits.${name}`);
   return { ...options, own, of_bus };
 }
 

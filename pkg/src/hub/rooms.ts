@@ -3,7 +3,7 @@ import { createBus } from "virtual:main";
 import { isTabmqError, TabmqError } from "../errors.js";
 import type { Bus, ConnectOptions } from "../types.js";
 import type { RawGrant } from "./authorize.js";
-import type { Log } from "./log.js";
+import type { Limited, Log } from "./log.js";
 import type { OpenBus } from "./metrics.js";
 import { type HubLink, Sockets } from "./sockets.js";
 import { SOCKETS } from "./symbol.js";
@@ -82,26 +82,27 @@ export class Room {
 /** Counts the hubs of this process. */
 let last_hub = 0;
 
+/** What the buses of a hub are made with. */
+interface Making {
+  readonly options: ConnectOptions;
+  readonly start: HubServerOptions["start"];
+  readonly buses_max: number;
+  /** Absent if the hub has none: what fails is told to whoever asked, or to the console. */
+  readonly log: Log | undefined;
+  readonly limited: Limited;
+}
+
 /** The buses of a hub. Each is opened by the first who asks for it. */
 export class Rooms {
   readonly #hub = (last_hub += 1);
   readonly #rooms = new Map<string, Room>();
-  readonly #options: ConnectOptions;
-  readonly #start: HubServerOptions["start"];
-  readonly #buses_max: number;
-  readonly #log: Log | undefined;
+  readonly #making: Making;
+  /** Names of those that ended by a failure, or could not be opened, and were not opened since. */
+  readonly #failed = new Set<string>();
   #closed: Promise<void> | undefined;
 
-  constructor(
-    options: ConnectOptions,
-    start: HubServerOptions["start"],
-    buses_max: number,
-    log: Log | undefined,
-  ) {
-    this.#options = options;
-    this.#start = start;
-    this.#buses_max = buses_max;
-    this.#log = log;
+  constructor(making: Making) {
+    this.#making = making;
   }
 
   /** Those that work. */
@@ -110,24 +111,33 @@ export class Rooms {
     return open.map(([name, { bus, sockets }]) => ({ name, bus, sockets }));
   }
 
+  /** Names of those that failed and are not open again; the last `buses_max` of them. */
+  failed(): readonly string[] {
+    return [...this.#failed];
+  }
+
   /** The bus of this name, as soon as it works. One that could not be opened is tried again. */
   async open(name: string): Promise<Room> {
     if (this.#closed) throw new TabmqError("CLOSED", "the hub is closed");
     let room = this.#rooms.get(name);
     if (!room) {
-      if (this.#rooms.size >= this.#buses_max)
-        throw new TabmqError("FULL", "the hub has too many buses", {
-          data: { reason: "buses_max" },
-        });
-      room = new Room(this.#hub, name, this.#options, this.#start);
+      const { options, start, buses_max, limited } = this.#making;
+      if (this.#rooms.size >= buses_max) {
+        limited("buses_max");
+        const data = { reason: "buses_max" };
+        throw new TabmqError("FULL", "the hub has too many buses", { data });
+      }
+      room = new Room(this.#hub, name, options, start);
       this.#rooms.set(name, room);
       this.#tell(name, room);
       this.#watch(name, room);
     }
     try {
       await room.ready;
+      this.#failed.delete(name);
       return room;
     } catch (error) {
+      this.#fail(name);
       if (this.#rooms.get(name) === room) this.#rooms.delete(name);
       void room.bus.close();
       throw error;
@@ -135,7 +145,7 @@ export class Rooms {
   }
 
   #tell(name: string, room: Room): void {
-    const log = this.#log;
+    const { log } = this.#making;
     // Else what nobody listens for goes to the console, and what fails to whoever asked.
     if (!log) return;
     const failed = (error: unknown) => {
@@ -143,15 +153,39 @@ export class Rooms {
       const message = error instanceof Error ? error.message : String(error);
       log("error", { event: "bus-failed", bus: name, code, message });
     };
-    room.bus.addEventListener("error", (event) => failed((event as CustomEvent).detail));
+    room.bus.addEventListener("error", ({ detail }) => failed(detail));
+    room.bus.addEventListener("storage", ({ detail: { code, reason, number } }) => {
+      const is_over = reason === "quota" && !number;
+      log(is_over ? "info" : "error", { event: "storage", bus: name, code, reason, number });
+    });
     room.ready.then(() => log("info", { event: "bus-opened", bus: name }), failed);
   }
 
   /** A bus that ended, because its folder is another's now or its user closed it, makes room. */
   #watch(name: string, room: Room): void {
     room.bus.addEventListener("status", ({ detail }) => {
-      if (detail === "closed" && this.#rooms.get(name) === room) this.#rooms.delete(name);
+      if (detail !== "closed" || this.#rooms.get(name) !== room) return;
+      this.#rooms.delete(name);
+      if (room.open) void this.#ended(name, room);
     });
+  }
+
+  /** It says itself why it is over. */
+  async #ended(name: string, { bus }: Room): Promise<void> {
+    const why: unknown = await bus.ready().catch((error: unknown) => error);
+    const code = isTabmqError(why) ? why.code : "INTERNAL";
+    const level = code === "CLOSED" ? "info" : "error";
+    if (level === "error" && !this.#rooms.has(name)) this.#fail(name);
+    this.#making.log?.(level, { event: "bus-closed", bus: name, code });
+  }
+
+  #fail(name: string): void {
+    this.#failed.delete(name);
+    this.#failed.add(name);
+    for (const oldest of this.#failed) {
+      if (this.#failed.size <= this.#making.buses_max) break;
+      this.#failed.delete(oldest);
+    }
   }
 
   close(): Promise<void> {

@@ -40,7 +40,9 @@ export interface Grant {
 export interface HubServerOptions {
   /**
    * Who may come in, and what they may do there. `anonymous`: everybody, with every right. Without
-   * it a hub answers only on addresses of this machine. A function that throws lets nobody in.
+   * it a hub answers only on addresses of this machine. A function that throws lets nobody in, and
+   * what it threw is told to `log` alone; throw a `TabmqError` with `UNAVAILABLE` if it can't tell
+   * now, so that clients try again. `jwt` makes one.
    */
   authorize?:
     | "anonymous"
@@ -67,6 +69,19 @@ export interface HubLimits {
   buses_max: number;
   /** What may wait to be sent to one socket; past it it is dropped, and its client resumes. */
   socket_bytes_max: number;
+  /** Sockets of one user, over all buses; one more is closed with `FULL`, and dials again later. */
+  user_sockets_max: number;
+  /**
+   * What may come from one user in a second, over all its sockets: a second's worth at once, then
+   * at this rate. Past it nothing more is read from its sockets for a while, so its clients wait;
+   * requests are refused with `FULL`. Users are those of grants. At least 65 536.
+   */
+  user_bytes_per_s: number;
+  /**
+   * The same for messages of sockets, each of which may carry many sends, and for requests. At
+   * least 1000.
+   */
+  user_messages_per_s: number;
   /** HTTP requests that are answered at once; one more is refused with `FULL`. */
   http_requests_max: number;
   /** How long `close` waits for HTTP requests that are under way. */

@@ -8,6 +8,9 @@ declare module "ws" {
     close(code?: number, reason?: string): void;
     terminate(): void;
     ping(): void;
+    /** Nothing more is read of its connection until `resume`. */
+    pause(): void;
+    resume(): void;
     on(event: "message", run: (data: ArrayBuffer | string, is_binary: boolean) => void): this;
     on(event: "close", run: (code: number) => void): this;
     on(event: "error", run: (error: Error & { code?: string }) => void): this;

@@ -1,5 +1,14 @@
 // As api.test-types.ts, for `tabmq/node`.
-import { createHub, HUB_LIMITS, type Hub, type HubLogEntry, serveHub } from "../../src/hub.js";
+import {
+  createHub,
+  type Grant,
+  HUB_LIMITS,
+  type Hub,
+  type HubLogEntry,
+  jwt,
+  type JwtClaims,
+  serveHub,
+} from "../../src/hub.js";
 import { type Bus, connect } from "../../src/index.js";
 
 type Equal<A, B> =
@@ -12,7 +21,7 @@ export async function making(): Promise<Hub> {
     origins: ["https://shop.example"],
     storage: "./data",
     metrics: true,
-    limits: { buses_max: HUB_LIMITS.buses_max, body_bytes_max: 1000 },
+    limits: { user_sockets_max: HUB_LIMITS.user_sockets_max, body_bytes_max: 1000 },
     start(bus, { name }) {
       expect<Equal<typeof bus, Bus>>();
       expect<Equal<typeof name, string>>();
@@ -20,6 +29,11 @@ export async function making(): Promise<Hub> {
     log(entry) {
       expect<Equal<typeof entry, HubLogEntry>>();
       if (entry.event === "disconnected") expect<Equal<typeof entry.reason, string>>();
+      if (entry.event === "limited") {
+        expect<Equal<typeof entry.user, string | undefined>>();
+        // @ts-expect-error how long a hub waits is nothing that somebody exceeds
+        if (entry.limit === "drain_ms") void entry;
+      }
       // @ts-expect-error who is turned away has no socket
       if (entry.event === "refused") void entry.socket;
     },
@@ -29,6 +43,31 @@ export async function making(): Promise<Hub> {
   // @ts-expect-error it is a function or "anonymous"
   createHub({ authorize: "everybody" });
   return hub;
+}
+
+export function verifying(): Hub {
+  const checks = { issuer: "https://login.example", audience: ["shop", "bank"] };
+  const authorize = jwt({
+    ...checks,
+    jwks: new URL("https://login.example/jwks"),
+    jwksMaxAge: "10m",
+    grant(claims, { bus }) {
+      expect<Equal<typeof claims, JwtClaims>>();
+      expect<Equal<typeof claims.sub, string>>();
+      expect<Equal<typeof claims.roles, unknown>>();
+      return bus === "shop" ? { publish: ["orders.#"] } : { user: "nobody" };
+    },
+  });
+  expect<Equal<Awaited<ReturnType<typeof authorize>>, Grant>>();
+  const grant = () => ({});
+  jwt({ ...checks, grant, secret: new Uint8Array(32) });
+  // @ts-expect-error one of the two
+  jwt({ ...checks, grant, secret: "", jwks: "" });
+  // @ts-expect-error one of the two
+  jwt({ ...checks, grant });
+  // @ts-expect-error whose tokens are meant
+  jwt({ audience: "shop", grant, secret: "" });
+  return createHub({ authorize });
 }
 
 export async function serving(hub: Hub): Promise<void> {
