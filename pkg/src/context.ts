@@ -21,6 +21,8 @@ export interface Context {
   /** A reference to a queue, as the bus knows it. */
   queue(name: string): QueueClient;
   readonly interceptors: Interceptors;
+  /** On a bus of two homes: throws `MIXED_HOMES` for what lives at the other one. */
+  readonly owns?: ((name: string, kind: "queue" | "topic") => void) | undefined;
   /** Raises the `error` event. */
   report(error: unknown): void;
 }

@@ -47,3 +47,8 @@ declare module "*.wasm" {
 declare module "virtual:main" {
   export const createBus: typeof import("./index.js").createBus;
 }
+
+// What a bus of two homes needs: a file of its own, which pages load only then.
+declare module "virtual:share" {
+  export const connectShared: typeof import("./share/connect.js").connectShared;
+}

@@ -13,7 +13,7 @@ import type {
 } from "../schema.js";
 import type { Watch } from "../watch.js";
 import type { Admin } from "./admin.js";
-import type { Host, Keeping, OwnPeer, Peer, Status, Wait } from "./common.js";
+import type { Home, Host, Keeping, OwnPeer, Peer, Status, Wait } from "./common.js";
 import type {
   MessageOf,
   Published,
@@ -45,6 +45,13 @@ export interface CloseOptions {
   timeout?: Duration;
 }
 
+/** It was on the device before `share` came to cover it, and stays there until it is deleted. */
+export interface Contract {
+  readonly name: string;
+  readonly home: Home;
+  readonly reason: "exists-on-device";
+}
+
 /** The `detail` of each event. */
 export interface BusEvents {
   status: Status;
@@ -57,7 +64,15 @@ export interface BusEvents {
    * (somebody deleted all that was stored; this client had `number` sends confirmed). The rest is
    * what the host last said of its storage.
    */
-  storage: Keeping & { readonly code: Code; readonly reason: string; readonly number: number };
+  storage: Keeping & {
+    readonly code: Code;
+    readonly reason: string;
+    readonly number: number;
+    /** Of which home, on a bus with `share`. */
+    readonly home?: Home;
+  };
+  /** On a bus with `share`: a queue that lives at another home than its name says. */
+  contract: Contract;
   /** A send that nobody waits for any more was refused, or is in doubt: see `bus.outbox`. */
   returned: OutboxEntry;
   /** What no promise could tell: a handler threw, messages are lost, a live handle was refused. */
