@@ -1,48 +1,13 @@
 // Tabs of a device at a hub in another process: one socket for all of them, whoever holds it.
 import assert from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
-import { join } from "node:path";
-import { createHub, serveHub } from "../../../pkg/dist/hub.js";
 import { until } from "../lib/processes.mjs";
 import { test } from "../lib/runner.mjs";
 import { folders, openPage } from "./bus.mjs";
+import { Server } from "./hub-server.mjs";
 
 const HUB = { folders, hosts: true };
 const KILLS = { ...HUB, kills: true };
 const RESUMED = { deadline_ms: 30_000 };
-
-/** A hub over files that can go away and come back at its address. */
-class Server {
-  #storage;
-  #served;
-
-  constructor(t) {
-    this.#storage = mkdtempSync(join(t.run.scratch, "hub-"));
-    t.cleanup(() => this.stop());
-  }
-
-  async start() {
-    this.hub = createHub({ storage: this.#storage });
-    this.#served = await serveHub({ hub: this.hub, port: this.port ?? 0 });
-    this.port = this.#served.port;
-    this.url = this.#served.url;
-    return this;
-  }
-
-  async stop() {
-    await this.#served?.close();
-    this.#served = undefined;
-  }
-
-  /** How many sockets are open. */
-  get sockets() {
-    return this.#served.sockets;
-  }
-
-  bus() {
-    return this.hub.bus("test");
-  }
-}
 
 async function openAtHub(t, label, server) {
   const tab = await openPage(t, label);
@@ -96,9 +61,7 @@ test("at a hub tabs and a server share a bus over one socket", HUB, async (t) =>
   });
   assert.equal(sum, 8);
 
-  await second.evaluate(() => {
-    globalThis.bus.serve("calc", { add: (a, b) => a + b });
-  });
+  await second.evaluate(() => globalThis.bus.serve("calc", { add: (a, b) => a + b }).ready());
   assert.equal(await own.client("calc").add(2, 3), 5);
   const twice = () => globalThis.bus.client("calc").add(4, 4);
   assert.equal(await third.evaluate(twice), 8);
