@@ -55,11 +55,18 @@ export class SharedBus extends EventTarget {
   #looking: Promise<void> | undefined;
   readonly #settled = async () => this.#looking;
 
-  constructor(kit: Kit, homes: Homes, device: BusClient, hub: BusClient) {
+  /** `kept` are the queues on the device that a filter covers. */
+  constructor(
+    kit: Kit,
+    homes: Homes,
+    clients: Readonly<Record<Home, BusClient>>,
+    kept: readonly string[],
+  ) {
     super();
+    const { device, hub } = clients;
     this.#kit = kit;
     this.#homes = homes;
-    this.#clients = { device, hub };
+    this.#clients = clients;
     this.name = device.name;
     this.admin = new SharedAdmin(homes, this.#clients, this.#settled);
     this.status = joined(device.status, hub.status, statusOf);
@@ -69,7 +76,7 @@ export class SharedBus extends EventTarget {
     const there = tagged("hub");
     this.peers = joined(device.peers, hub.peers, (a, b) => [...a.map(here), ...b.map(there)]);
     this.#told = this.status.get();
-    this.#contracts = [...homes.kept].map((name) => {
+    this.#contracts = kept.map((name) => {
       return { name, home: "device", reason: "exists-on-device" };
     });
     for (const home of ["device", "hub"] as const) {

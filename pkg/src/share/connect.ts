@@ -28,8 +28,10 @@ export async function connectShared(
     const device = join(ofDevice);
     const there = join(ofHub);
     await Promise.all([device.ready(), kit.untilUsable(there)]);
-    homes.keep(await queuesOf(device));
-    return new SharedBus(kit, homes, device, there);
+    const queues = await queuesOf(device);
+    homes.keep(queues);
+    const kept = queues.map((queue) => queue.name).filter((queue) => homes.kept.has(queue));
+    return new SharedBus(kit, homes, { device, hub: there }, kept);
   } catch (error) {
     for (const client of joined) void client.close();
     throw error;

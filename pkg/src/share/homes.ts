@@ -75,7 +75,7 @@ export class Homes {
     const kept = new Set<string>();
     for (const { name, options } of queues) {
       if (this.of(name) !== "hub") continue;
-      const { deadLetter = name + DEAD, expired } = options;
+      const { deadLetter, expired } = options;
       for (const one of [name, deadLetter, expired])
         if (one && this.of(one) === "hub") kept.add(one);
     }
