@@ -86,8 +86,11 @@ type ServiceMethods<S, N> = N extends keyof Services<S> ? Services<S>[N] : never
 export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTarget {
   readonly name: string;
   readonly peer: OwnPeer;
+  /** On a bus with `share` those of the device, then those at the hub. */
   readonly peers: Watch<readonly Peer[]>;
+  /** On a bus with `share` it is `offline` while the hub is away, and the device works on. */
   readonly status: Watch<Status>;
+  /** On a bus with `share` the one of the device. */
   readonly host: Watch<Host>;
   /**
    * Asks the browser not to clear what this origin stores when it needs room; some ask the user.
@@ -137,7 +140,8 @@ export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTa
   /**
    * Stores what `build` stages as one: all of it or nothing. Resolves with what it returned.
    * Rejects with `INVALID` if that is a promise, with `STALE_LEASE` if a delivery is another's by
-   * now, and as a send does if one of the messages is refused; then nothing was changed.
+   * now, with `MIXED_HOMES` if a part of it is of another bus or home, and as a send does if one of
+   * the messages is refused; then nothing was changed.
    */
   transaction<R>(
     build: (tx: Transaction<S>) => R extends PromiseLike<unknown> ? never : R,
