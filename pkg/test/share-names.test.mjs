@@ -88,6 +88,21 @@ test("share: a kept queue goes to the hub as a file, with ids, attempts and orde
   assert.deepEqual(found.map(({ attempts }) => attempts).sort(), [0, 0, 1]);
 });
 
+test("share: dead letters that the device has stay, and a new host forgets no name", async (t) => {
+  const { url } = await openHub(t);
+  const [storage, user] = [temporaryFolder(t), randomUUID()];
+  const before = await onDevice(t, user, { storage });
+  for (const name of ["orders", "orders.dead", "jobs"]) await before.queue(name).send(1);
+  const bus = await connectShared(t, url, user, ["orders"], { storage });
+  const told = await events(bus, "contract", 2);
+  assert.deepEqual(told.map(({ name }) => name), ["orders", "orders.dead"]);
+  const { epoch } = bus.host.get();
+  bus.admin.killHost();
+  await until(() => bus.host.get().epoch > epoch);
+  await before.queue("orders").send(2);
+  assert.equal((await bus.queue("orders").info()).home, "device");
+});
+
 test("share: another user of the realm hears that a kept queue is gone", async (t) => {
   const { url } = await openHub(t);
   const user = randomUUID();

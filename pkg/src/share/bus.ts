@@ -239,7 +239,7 @@ export class SharedBus extends EventTarget {
     const look = () => {
       if (!this.#homes.kept.size) return;
       this.#looking = queuesOf(device).then(
-        (queues) => this.#homes.keep(queues, this.#homes.kept),
+        (queues) => this.#homes.keepNoOther(queues),
         // Closed meanwhile, or another host follows.
         () => {},
       );

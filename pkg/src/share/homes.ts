@@ -6,6 +6,7 @@ import type { Kit } from "./kit.js";
 const FILTERS_MAX = 64;
 /** What the name of a dead-letter queue ends in, if a queue names none. */
 const DEAD = ".dead";
+const ALL_DEAD = /(\.dead)+$/;
 
 /** A queue that is on the device, with the queues that its messages go to. */
 export interface Existing {
@@ -38,11 +39,9 @@ export class Homes {
 
   /** Of a queue. Dead letters are where their queue is. */
   ofQueue(name: string): Home {
-    let plain = name;
-    for (;;) {
+    for (let plain = name; ; plain = plain.slice(0, -DEAD.length)) {
       if (this.#kept.has(plain)) return "device";
-      if (!plain.endsWith(DEAD) || plain === DEAD) return this.of(plain);
-      plain = plain.slice(0, -DEAD.length);
+      if (!plain.endsWith(DEAD)) return this.of(plain);
     }
   }
 
@@ -70,21 +69,31 @@ export class Homes {
     return new this.#error("MIXED_HOMES", text, { data: { name } });
   }
 
-  /** Takes note of what the device has. With `only` no other queue is kept from now on. */
-  keep(queues: readonly Existing[], only?: ReadonlySet<string>): void {
-    const kept = new Set<string>();
-    for (const { name, options } of queues) {
-      if (this.of(name) !== "hub") continue;
-      const { deadLetter, expired } = options;
-      for (const one of [name, deadLetter, expired])
-        if (one && this.of(one) === "hub") kept.add(one);
-    }
-    this.#kept = only ? new Set([...kept].filter((name) => only.has(name))) : kept;
+  /** Takes note of what the device has. */
+  keep(queues: readonly Existing[]): void {
+    this.#kept = this.#coveredOf(queues);
+  }
+
+  /** Some of what was kept may be gone. What has come since is not kept. */
+  keepNoOther(queues: readonly Existing[]): void {
+    const there = this.#coveredOf(queues);
+    this.#kept = new Set([...this.#kept].filter((name) => there.has(name)));
   }
 
   /** The queue is gone from the device: its name is the hub's from now on, if it was kept. */
   release(name: string): boolean {
     return this.#kept.delete(name);
+  }
+
+  #coveredOf(queues: readonly Existing[]): Set<string> {
+    const covers = (name: string) => this.of(name.replace(ALL_DEAD, "")) === "hub";
+    const kept = new Set<string>();
+    for (const { name, options } of queues) {
+      if (!covers(name)) continue;
+      for (const one of [name, options.deadLetter, options.expired])
+        if (one && covers(one)) kept.add(one);
+    }
+    return kept;
   }
 
   #check(share: unknown, limits: FilterLimits): readonly string[] {
