@@ -169,6 +169,26 @@ test("share: filters with wildcards say which home a subscription needs", async 
   assert.equal((await take(hub_only, 1))[0].body, 1);
 });
 
+test("share: a hub may grant the shared names alone, and tells whom it refuses", async (t) => {
+  const authorize = (_, { token }) => {
+    if (token !== "ann's") throw new Error("nobody we know");
+    return { user: "ann", publish: ["orders.#"], subscribe: ["orders.#"], consume: ["orders.#"] };
+  };
+  const { url } = await openHub(t, { authorize });
+  const share = ["orders.#"];
+  const user = randomUUID();
+  const bus = await connect("shop", { user, hub: { url, share, token: "ann's" } });
+  t.after(() => bus.close());
+  const heard = bus.subscribe("#");
+  await heard.ready();
+  await bus.publish("orders.x", 1);
+  await bus.publish("local", 2);
+  assert.deepEqual((await take(heard, 2)).map(({ body }) => body).sort(), [1, 2]);
+  assert.equal((await bus.queue("orders.new").send(1, { confirm: "hub" })).stored.at, "hub");
+  const eve = connect("shop", { user: "eve", hub: { url, share, token: "?" } });
+  await assert.rejects(eve, { code: "NOT_AUTHORIZED" });
+});
+
 test("share: peers of both homes are listed, with their home", async (t) => {
   const { url } = await openHub(t);
   const user = randomUUID();

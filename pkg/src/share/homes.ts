@@ -52,6 +52,15 @@ export class Homes {
     return this.#share.some((shared) => canMeet(shared, filter)) ? "both" : "device";
   }
 
+  /**
+   * What is listened to at the hub for a filter that fits topics of both homes: no more than it may
+   * be needed, if one filter says that. A grant need not cover the rest.
+   */
+  filterAtHub(filter: string): string {
+    const [met, another] = this.#share.filter((shared) => canMeet(shared, filter));
+    return met !== undefined && another === undefined && covers(filter, met) ? met : filter;
+  }
+
   /** Whether a filter can stand for a queue at the hub; dead letters may have another ending. */
   mayListHub(filter: string): boolean {
     return this.ofFilter(filter) !== "device" || /(^|\.)([*#]|dead)$/.test(filter);
@@ -86,12 +95,12 @@ export class Homes {
   }
 
   #coveredOf(queues: readonly Existing[]): Set<string> {
-    const covers = (name: string) => this.of(name.replace(ALL_DEAD, "")) === "hub";
+    const isCovered = (name: string) => this.of(name.replace(ALL_DEAD, "")) === "hub";
     const kept = new Set<string>();
     for (const { name, options } of queues) {
-      if (!covers(name)) continue;
+      if (!isCovered(name)) continue;
       for (const one of [name, options.deadLetter, options.expired])
-        if (one && covers(one)) kept.add(one);
+        if (one && isCovered(one)) kept.add(one);
     }
     return kept;
   }

@@ -22,7 +22,7 @@ export function subscribeBoth(
   if (group !== undefined)
     throw homes.mixed(`subscribe: group "${group}" would share topics of two homes`, filter);
   const own = device.subscribe(filter, options as SubscribeOptions, handler);
-  const feeder = hub.subscribe(filter);
+  const feeder = hub.subscribe(homes.filterAtHub(filter));
   feeder.quiet = true;
   const take = own.take.bind(own);
   const ready = { device: own.ready.bind(own), hub: feeder.ready.bind(feeder) };
