@@ -15,6 +15,7 @@ import { build, transform } from "esbuild";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ENTRIES = [
   "browser",
+  "share",
   "worker",
   "node",
   "workerd",
@@ -26,7 +27,7 @@ const ENTRIES = [
   "cli",
 ];
 /** What pages load. */
-const ENTRIES_OF_PAGES = ["browser", "worker"];
+const ENTRIES_OF_PAGES = ["browser", "share", "worker"];
 const TARGET = "es2022";
 /** What a page has from its browser and a simulated one has from its world. */
 const PAGE_GLOBALS = [
@@ -87,7 +88,7 @@ async function bundle(entry) {
     platform: "neutral",
     target: TARGET,
     external: ["node:*", "jose", "ws", "./tabmq.wasm"],
-    plugins: [glue, realms],
+    plugins: [glue, share, realms],
     logLevel: "warning",
   });
   const { code } = await transform(readFileSync(outfile), {
@@ -143,7 +144,7 @@ async function wrapRealm({ source, name, globals }) {
     platform: "neutral",
     mainFields: ["module", "main"],
     target: TARGET,
-    plugins: [glue],
+    plugins: [glue, share],
     legalComments: "none",
     logLevel: "warning",
     write: false,
@@ -152,6 +153,15 @@ async function wrapRealm({ source, name, globals }) {
   const [{ text }] = outputFiles;
   return `export function ${name}(globals) {\n${seen}\n${text}\nreturn loaded;\n}`;
 }
+
+/** What a bus of two homes needs is a file of its own: who has none does not load it. */
+const share = {
+  name: "share",
+  setup(context) {
+    const file = { path: "./share.js", external: true };
+    context.onResolve({ filter: /^(virtual:share|\.\/share\.js)$/ }, () => file);
+  },
+};
 
 /** By the name under which sources import it: where the glue is, and what it exports. */
 const GLUES = {

@@ -78,7 +78,8 @@ codes! {
     DuplicateDeclare = 5, "DUPLICATE_DECLARE";
     /// No queue matched the message.
     Unroutable = 6, "UNROUTABLE";
-    /// One operation named destinations of two homes.
+    /// One operation named what lives at two homes, the device and the hub, or on two buses.
+    /// Nothing was changed.
     MixedHomes = 7, "MIXED_HOMES";
     /// The lease ended before this acknowledgement; the message belongs to another delivery.
     /// Nothing was changed.

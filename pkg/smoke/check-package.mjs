@@ -21,6 +21,7 @@ const WANTED = [
   "dist/idb.js",
   "dist/hub.js",
   "dist/node.js",
+  "dist/share.js",
   "dist/sim-node.js",
   "dist/sim-pages.js",
   "dist/sim.js",

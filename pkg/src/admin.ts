@@ -3,6 +3,7 @@ import { readCounts } from "./counts.js";
 import { declaration, readOptions } from "./declaration.js";
 import { NOTHING } from "./engine.js";
 import { invalid } from "./errors.js";
+import { homeOf } from "./keeping.js";
 import { hex } from "./message.js";
 import {
   checkImport,
@@ -22,6 +23,7 @@ import { exportQueue, importQueue } from "./transfer.js";
 import type {
   Admin,
   BrowseOptions,
+  Home,
   ImportOptions,
   MoveOptions,
   Policy,
@@ -54,7 +56,7 @@ export class AdminClient implements Admin {
       const [found, others] = await this.#ask("list", wait, begin, listed);
       for (const queue of found as readonly RawQueue[]) {
         [after] = queue;
-        yield readQueue(queue);
+        yield readQueue(queue, homeOf(this.#context.engine));
       }
       more = others;
     }
@@ -79,6 +81,7 @@ export class AdminClient implements Admin {
   move(from: string, to: string, options?: MoveOptions): Promise<number> {
     return attempt(() => {
       const { signal, timeout, ...picked } = checkMove(options);
+      this.#context.owns?.(to, "queue");
       const order = encodePick({ ...picked, task: TASK.move, queue: from, into: to });
       // One with a rate takes its time.
       const wait = { signal, timeout: timeout ?? (picked.rate ? Infinity : undefined) };
@@ -129,7 +132,9 @@ export class AdminClient implements Admin {
       const { priority = 0, ...wait } = checkPolicy(more);
       if (typeof pattern !== "string")
         throw invalid("policy: the pattern must be a string", "pattern");
-      const given = declaration(checkQueue(options));
+      const checked = checkQueue(options);
+      if (checked.expired !== undefined) this.#context.owns?.(checked.expired, "queue");
+      const given = declaration(checked);
       const begin: Begin = (raw) => raw.setPolicy(name, pattern, priority, given);
       return this.#ask("policy", wait, begin, count);
     });
@@ -195,7 +200,7 @@ export class AdminClient implements Admin {
   }
 }
 
-function readQueue(queue: RawQueue): QueueListing {
+function readQueue(queue: RawQueue, home: Home): QueueListing {
   const [name, counts, bytes, options, owner, pausedUntil, policy, traced] = queue;
   return {
     ...readCounts(counts),
@@ -206,6 +211,7 @@ function readQueue(queue: RawQueue): QueueListing {
     pausedUntil: pausedUntil ? new Date(pausedUntil) : undefined,
     policy: policy ?? undefined,
     traced: traced ?? false,
+    home,
   };
 }
 

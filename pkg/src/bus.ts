@@ -30,7 +30,7 @@ import { SOCKETS } from "./hub/symbol.js";
 import { COURIER } from "./outbox/symbol.js";
 import { outboxOf } from "./outbox/verbs.js";
 import { publish, subscribe, TopicClient } from "./topic.js";
-import { StagedTransaction } from "./transaction.js";
+import { buildInto, StagedTransaction, type Staging } from "./transaction.js";
 import type {
   Bus,
   BusEvents,
@@ -65,6 +65,7 @@ export class BusClient extends EventTarget implements Context {
   readonly outbox: Bus["outbox"];
   readonly interceptors = new Interceptors();
   readonly posts = new Posts(this);
+  owns: Context["owns"];
   readonly #status: Source<Status>;
   readonly #definition: Definition;
   readonly #release: () => boolean;
@@ -140,23 +141,20 @@ export class BusClient extends EventTarget implements Context {
   }
 
   transaction<R>(build: (tx: Transaction) => R, options?: TransactionOptions): Promise<R> {
+    return this.transact(new StagedTransaction(this), build, options);
+  }
+
+  /** Builds into `staged`, and stores it. */
+  transact<R>(
+    staged: Staging,
+    build: (tx: Transaction) => R,
+    options?: TransactionOptions,
+  ): Promise<R> {
     return attempt(async () => {
       const { durability, ...wait } = checkTransaction(options);
       if (typeof build !== "function") throw invalid("transaction: nothing is built", "build");
       this.check();
-      const staged = new StagedTransaction(this);
-      let result: R;
-      try {
-        result = build(staged as Transaction);
-      } catch (error) {
-        staged.sealed = true;
-        throw error;
-      }
-      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
-        staged.sealed = true;
-        ignoreFailure(Promise.resolve(result));
-        throw invalid("transaction: what is stored at once can't be built over time", "build");
-      }
+      const result = buildInto(staged, build);
       if (!staged.isEmpty) await staged.commit(this.#patience("transaction", wait), durability);
       staged.sealed = true;
       return result;

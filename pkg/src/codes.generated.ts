@@ -17,7 +17,10 @@ export const CODES = {
   DUPLICATE_DECLARE: 5,
   /** No queue matched the message. */
   UNROUTABLE: 6,
-  /** One operation named destinations of two homes. */
+  /**
+   * One operation named what lives at two homes, the device and the hub, or on two buses. Nothing
+   * was changed.
+   */
   MIXED_HOMES: 7,
   /**
    * The lease ended before this acknowledgement; the message belongs to another delivery. Nothing

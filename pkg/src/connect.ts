@@ -1,11 +1,12 @@
 import { BusClient } from "./bus.js";
 import type { Definition } from "./define.js";
 import { Engine } from "./engine.js";
-import { invalid } from "./errors.js";
+import { invalid, TabmqError } from "./errors.js";
 import { type CheckedConnect, checkConnect } from "./options.js";
 import { SOCKETS } from "./hub/symbol.js";
 import { attempt } from "./pending.js";
 import type { Schema } from "./schema.js";
+import { StagedTransaction } from "./transaction.js";
 import type { Bus, ConnectOptions } from "./types.js";
 
 interface Entry {
@@ -25,18 +26,12 @@ const ending = new Map<string, Promise<void>>();
 export function createBus<S extends Schema = Schema>(
   name: string,
   options?: ConnectOptions,
-  definition: Definition = {},
+  definition?: Definition,
 ): Bus<S> {
-  if (typeof name !== "string" || !name)
-    throw invalid("the name of a bus must be a string that is not empty", "name");
-  const checked = checkConnect(options);
-  // Each hub of a process has buses of its own.
-  const place = checked.hub ? "hub" : (checked[SOCKETS]?.hub ?? "device");
-  const key = JSON.stringify([name, checked.user, place]);
-  let entry = entries.get(key);
-  if (entry && !entry.engine.over) same(entry.engine.options, checked, name);
-  else entries.set(key, (entry = { engine: new Engine(name, checked, ending.get(key)), users: 0 }));
-  return new BusClient(entry.engine, definition, share(key, entry)) as unknown as Bus<S>;
+  const checked = checkBus(name, options);
+  if (checked.hub && "share" in checked.hub)
+    throw invalid("createBus: with hub.share the homes must be known first, so use connect", "hub");
+  return join(name, checked, definition) as unknown as Bus<S>;
 }
 
 /**
@@ -49,10 +44,16 @@ export function connect<S extends Schema = Schema>(
   definition?: Definition,
 ): Promise<Bus<S>> {
   return attempt(async () => {
-    const bus = createBus<S>(name, options, definition);
+    const checked = checkBus(name, options);
+    if (checked.hub && "share" in checked.hub) {
+      const { connectShared } = await import("virtual:share");
+      const kit = { join, untilUsable, StagedTransaction, TabmqError };
+      return connectShared(kit, name, checked, definition) as Promise<unknown> as Promise<Bus<S>>;
+    }
+    const bus = join(name, checked, definition);
     try {
-      await (options?.hub === undefined ? bus.ready() : untilUsable(bus));
-      return bus;
+      await untilUsable(bus);
+      return bus as unknown as Bus<S>;
     } catch (error) {
       void bus.close();
       throw error;
@@ -60,8 +61,28 @@ export function connect<S extends Schema = Schema>(
   });
 }
 
+function checkBus(name: string, options: ConnectOptions | undefined): CheckedConnect {
+  if (typeof name !== "string" || !name)
+    throw invalid("the name of a bus must be a string that is not empty", "name");
+  return checkConnect(options);
+}
+
+/** One more user of the client with these options. */
+function join(name: string, checked: CheckedConnect, definition: Definition = {}): BusClient {
+  // Each hub of a process has buses of its own.
+  const place = checked.hub ? "hub" : (checked[SOCKETS]?.hub ?? "device");
+  const key = JSON.stringify([name, checked.user, place]);
+  let entry = entries.get(key);
+  if (entry && !entry.engine.over) same(entry.engine.options, checked, name);
+  else entries.set(key, (entry = { engine: new Engine(name, checked, ending.get(key)), users: 0 }));
+  return new BusClient(entry.engine, definition, share(key, entry));
+}
+
 /** Resolves once a node answers, or once it is known that the hub is away. */
-function untilUsable(bus: Pick<Bus, "ready" | "status">): Promise<void> {
+function untilUsable(bus: BusClient): Promise<void> {
+  if (!bus.engine.options.hub) return bus.ready();
+  // Another user of the client has found out.
+  if (bus.status.get() === "offline") return Promise.resolve();
   return new Promise((resolve, reject) => {
     const leave = bus.status.subscribe((status) => {
       // Later than a refusal that is told along with it.

@@ -23,6 +23,8 @@ export interface Context {
   queue(name: string): QueueClient;
   readonly interceptors: Interceptors;
   readonly posts: Posts;
+  /** On a bus of two homes: throws `MIXED_HOMES` for what lives at the other one. */
+  readonly owns?: ((name: string, kind: "queue" | "topic") => void) | undefined;
   /** Raises the `error` event. */
   report(error: unknown): void;
 }

@@ -23,11 +23,11 @@ const COUNTS = [
 export type Counts = readonly (number | boolean | null)[];
 
 /** What anyone may know of it. Without counts all are zero. */
-export function readCounts(counts: Counts): Omit<QueueInfo, "policy"> {
+export function readCounts(counts: Counts): Omit<QueueInfo, "policy" | "home"> {
   const entries: [string, unknown][] = COUNTS.map((name, index) => [
     name,
     counts[index] ?? (name !== "paused" && 0),
   ]);
   entries.push(["prepared", counts[PREPARED] ?? 0]);
-  return Object.fromEntries(entries) as Omit<QueueInfo, "policy">;
+  return Object.fromEntries(entries) as Omit<QueueInfo, "policy" | "home">;
 }

@@ -1,7 +1,7 @@
 import { setAlarm } from "./alarms.js";
 import { asyncDispose } from "./dispose.js";
 import type { Context } from "./context.js";
-import { type Encoded, NOTHING } from "./engine.js";
+import { type Encoded, type Engine, NOTHING } from "./engine.js";
 import { isTabmqError, Reject, Retry, TabmqError, unencodable } from "./errors.js";
 import { type Duration, milliseconds } from "./duration.js";
 import type { Interceptors } from "./interceptors.js";
@@ -108,6 +108,11 @@ export class LeasedDelivery implements Delivery<unknown> {
     this.lease_ms = lease_ms;
     this.#context = context;
     context.engine.events.leases.set(lease, (error) => this.#lose(error));
+  }
+
+  /** Whose lease it is. */
+  get engine(): Engine {
+    return this.#context.engine;
   }
 
   get signal(): AbortSignal {

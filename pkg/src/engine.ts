@@ -56,6 +56,8 @@ export class Engine {
   readonly outbox: SendOutbox;
   /** By queue and options. Another node may not know them. */
   readonly declared = new Map<string, Declared>();
+  /** What is told that a queue was deleted. */
+  readonly onDeleted = new Set<(queue: string) => void>();
   /** The worker that hosts for this page, if it has one. */
   worker: PageWorker | undefined;
   #raw: RawBus | undefined;
@@ -214,6 +216,7 @@ export class Engine {
       const [name] = JSON.parse(key) as [string];
       if (name === queue) this.declared.delete(key);
     }
+    for (const tell of this.onDeleted) tell(queue);
   }
 
   /**

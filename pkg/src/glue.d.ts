@@ -48,3 +48,8 @@ declare module "virtual:main" {
   export const createBus: typeof import("./index.js").createBus;
   export const RemoteError: typeof import("./index.js").RemoteError;
 }
+
+// What a bus of two homes needs: a file of its own, which pages load only then.
+declare module "virtual:share" {
+  export const connectShared: typeof import("./share/connect.js").connectShared;
+}

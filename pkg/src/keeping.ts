@@ -1,15 +1,20 @@
 import type { Context } from "./context.js";
+import type { Engine } from "./engine.js";
 import { invalid, TabmqError } from "./errors.js";
 import { SOCKETS } from "./hub/symbol.js";
-import type { Host, Keeping } from "./types.js";
+import type { Home, Host, Keeping } from "./types.js";
 
 /** Where what is confirmed lies. */
-export const whereOf = ({ kind }: Host) => (kind === "hub" ? "hub" : "device") as "hub" | "device";
+export const whereOf = ({ kind }: Host) => (kind === "hub" ? "hub" : "device") as Home;
+
+/** Where what this client speaks to lives, whoever hosts it now. */
+export const homeOf = ({ options }: Engine): Home =>
+  options.hub || options[SOCKETS] ? "hub" : "device";
 
 /** To wait for the hub means nothing where there is none. */
 export function requireHub({ engine }: Context, verb: string, confirm: string | undefined): void {
-  if (confirm === "hub" && !engine.options.hub && !engine.options[SOCKETS])
-    throw invalid(`${verb} option "confirm": this bus has no hub`, "confirm");
+  if (confirm === "hub" && homeOf(engine) === "device")
+    throw invalid(`${verb} option "confirm": what lives on this device has no hub`, "confirm");
 }
 
 /** What a host says of how safe its storage is. */

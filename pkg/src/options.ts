@@ -475,7 +475,8 @@ export type CheckedConnect = Checked<typeof CONNECT> & { readonly [SOCKETS]?: Ra
 export function checkConnect(options: unknown): CheckedConnect {
   const checked = check("connect", options, CONNECT);
   const { hub, storage = "auto" } = checked;
-  if (hub && storage !== "auto") throw invalid("connect: a hub has its own storage", "storage");
+  if (hub && !("share" in hub) && storage !== "auto")
+    throw invalid("connect: a hub has its own storage", "storage");
   const sockets = (options as { [SOCKETS]?: RawSockets } | undefined)?.[SOCKETS];
   return sockets ? { ...checked, [SOCKETS]: sockets } : checked;
 }

@@ -32,7 +32,7 @@ import {
   patience,
 } from "./options.js";
 import { receiptsOfDevice } from "./hub/receipts.js";
-import { requireHub } from "./keeping.js";
+import { homeOf, requireHub } from "./keeping.js";
 import { listed, pages } from "./pages.js";
 import { attempt, type Patience, Pending } from "./pending.js";
 import { encodePick, encodeRedrive, TASK } from "./redrive.js";
@@ -93,6 +93,8 @@ export class QueueClient implements Queue<unknown, unknown> {
     this.#isDeadLetters = isDeadLetters;
     this.#context = context;
     this.#options = checkQueue(options);
+    const { deadLetter, expired } = this.#options;
+    for (const other of [deadLetter, expired]) if (other) context.owns?.(other, "queue");
     this.#wire = declaration(this.#options);
     this.receipts = new Receipts(context, name, this.#options.durability);
     this.#asking = {
@@ -292,6 +294,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   redrive(options?: RedriveOptions): Promise<number> {
     return attempt(() => {
       const { signal, timeout, ...redrive } = checkRedrive(options);
+      if (redrive.into !== undefined) this.#context.owns?.(redrive.into, "queue");
       const bytes = encodeRedrive(this.name, this.#isDeadLetters, redrive);
       // One with a rate takes its time.
       const wait = { signal, timeout: timeout ?? (redrive.rate ? Infinity : undefined) };
@@ -310,6 +313,7 @@ export class QueueClient implements Queue<unknown, unknown> {
       const checked = (due[1] === undefined ? checkSchedule : checkSampling)(options),
         rest = this.#rest(checked);
       const { durability } = checked;
+      if (due[1] !== undefined) this.#context.owns?.(due[1], "topic");
       const order = encodeSchedule(this.#context, this.name, key, due, body, checked);
       const begin = (raw: RawBus, bytes: Uint8Array) => raw.schedule(this.name, bytes, durability);
       await this.#ask("schedule", checked, order, begin, () => undefined);
@@ -362,7 +366,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   }
 
   info(options?: Wait): Promise<QueueInfo> {
-    return attempt(() => this.#inspect("info", checkWait("info", options), readInfo));
+    return attempt(() => this.#inspect("info", checkWait("info", options), this.#read));
   }
 
   #inspect<T>(verb: string, wait: CheckedWait, read: (event: StateEvent) => T): Promise<T> {
@@ -462,7 +466,7 @@ export class QueueClient implements Queue<unknown, unknown> {
   #redeclare(verb: string, wait: CheckedWait): Promise<QueueInfo> {
     const begin = (raw: RawBus) => raw.declare(this.name, this.#wire);
     const wanted = this.#patience(verb, wait);
-    return this.#context.ask(wanted, "request", NOTHING, begin, readInfo).promise;
+    return this.#context.ask(wanted, "request", NOTHING, begin, this.#read).promise;
   }
 
   /** For a verb that asks more than once: what is left of its wait at that moment. */
@@ -475,6 +479,11 @@ export class QueueClient implements Queue<unknown, unknown> {
     };
   }
 
+  readonly #read = ([, , counts, policy]: StateEvent): QueueInfo => {
+    const home = homeOf(this.#context.engine);
+    return { ...readCounts(counts), policy: policy ?? undefined, home };
+  };
+
   #patience(verb: string, wait: CheckedWait) {
     return patience(
       `queue "${this.name}": ${verb}`,
@@ -485,7 +494,3 @@ export class QueueClient implements Queue<unknown, unknown> {
 }
 
 const count = ([, , counted]: RawEventOf<"counted">) => counted;
-
-function readInfo([, , counts, policy]: StateEvent): QueueInfo {
-  return { ...readCounts(counts), policy: policy ?? undefined };
-}

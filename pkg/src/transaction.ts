@@ -6,7 +6,7 @@ import type { Encoded } from "./engine.js";
 import { invalid, TabmqError } from "./errors.js";
 import { later } from "./later.js";
 import { checkStaged, checkStagedItem } from "./options.js";
-import type { Patience } from "./pending.js";
+import { ignoreFailure, type Patience } from "./pending.js";
 import type { QueueClient } from "./queue.js";
 import type { RawBus, RawEventOf } from "./raw.js";
 import type { BatchItem, Durability, Receipt, Staged, StageOptions, Transaction } from "./types.js";
@@ -45,8 +45,30 @@ export interface Acknowledged {
   readonly value: Encoded | undefined;
 }
 
+/** What a transaction is built into. */
+export interface Staging extends Transaction {
+  readonly isEmpty: boolean;
+  /** Whether more may be staged. */
+  set sealed(sealed: boolean);
+  /** Stores all of it. */
+  commit(patience: Patience, durability: Durability | undefined): Promise<void>;
+}
+
+/** Runs what builds it, at once. Nothing more can be staged if that fails. */
+export function buildInto<R>(staged: Staging, build: (tx: Transaction) => R): R {
+  try {
+    const result = build(staged);
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then !== "function") return result;
+    ignoreFailure(Promise.resolve(result));
+    throw invalid("transaction: what is stored at once can't be built over time", "build");
+  } catch (error) {
+    staged.sealed = true;
+    throw error;
+  }
+}
+
 /** What is staged, until it is stored as one. */
-export class StagedTransaction implements Transaction {
+export class StagedTransaction implements Staging {
   readonly messages: StagedMessage[] = [];
   readonly #acks: Acknowledged[] = [];
   readonly #context: Context;
@@ -66,6 +88,7 @@ export class StagedTransaction implements Transaction {
   }
 
   queue(name: string) {
+    this.#context.owns?.(name, "queue");
     const queue = this.#context.queue(name);
     const stage = (of: Part) => {
       this.#check("send");
@@ -91,6 +114,8 @@ export class StagedTransaction implements Transaction {
   ack(delivery: unknown, value?: unknown): void {
     this.#check("ack");
     if (!isDelivery(delivery)) throw invalid("tx.ack: this is no delivery", "delivery");
+    if (delivery.engine !== this.#context.engine)
+      throw new TabmqError("MIXED_HOMES", "tx.ack: the delivery is from another home or bus");
     if (this.#acks.some((other) => other.delivery === delivery))
       throw invalid("tx.ack: the delivery is acknowledged already", "delivery");
     this.#acks.push({ delivery, value: delivery.encodeValue(value) });

@@ -223,6 +223,7 @@ export async function importQueue(
   if (!(file instanceof Blob)) throw invalid("import: the file must be a Blob", "file");
   const rest = restOf(wait);
   const { queue: named, options, total } = await survey(file);
+  context.owns?.(into ?? named, "queue");
   const queue = new QueueClient(context, into ?? named, undefined);
   await queue.info(rest()).catch((error: unknown) => {
     if (!isTabmqError(error, "NOT_FOUND")) throw error;

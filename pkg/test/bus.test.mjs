@@ -56,7 +56,7 @@ test("connect: tells its way by status events", async (t) => {
 });
 
 for (const [options, code] of [
-  [{ hub: { url: "wss://edge.example/mq", share: ["shop.#"] } }, "UNSUPPORTED"],
+  [{ hub: { url: "wss://edge.example/mq", share: [] } }, "INVALID"],
   [{ hub: "edge.example/mq" }, "INVALID"],
   [{ hub: { url: [] } }, "INVALID"],
   [{ hub: { url: "wss://edge.example/mq", tokn: "x" } }, "INVALID"],

@@ -22,6 +22,7 @@ const MODULES = [
   "message.ts",
   "options.ts",
   "pending.ts",
+  "share/filters.ts",
   "watch.ts",
   "codes.generated.ts",
 ];

@@ -11,6 +11,8 @@ export const TOKEN_PREFIX = "tabmq.token.";
 export interface CheckedHub {
   readonly urls: readonly string[];
   readonly token: TokenSource | undefined;
+  /** Filters of what lives there, if that is not all. Checked by src/share, where it is used. */
+  readonly share?: unknown;
 }
 
 const FIELDS = new Set(["url", "token", "share"]);
@@ -36,10 +38,8 @@ export function checkHub(value: unknown, name: string): CheckedHub {
   if (!urls.length) throw invalid(`${name}.url must name an address`, name);
   if (token !== undefined && typeof token !== "string" && typeof token !== "function")
     throw invalid(`${name}.token must be a string or a function`, name);
-  // What stays on the device beside a hub needs a node of its own.
-  if (share !== undefined && !(Array.isArray(share) && share.length === 1 && share[0] === "#"))
-    throw unsupported(`${name}.share`);
-  return { urls, token };
+  const all = share === undefined || JSON.stringify(share) === '["#"]';
+  return all ? { urls, token } : { urls, token, share };
 }
 
 /** The same whether it begins with `ws` or `http`, and never with a query or a slash at its end. */

@@ -13,7 +13,7 @@ import type {
 } from "../schema.js";
 import type { Watch } from "../watch.js";
 import type { Admin } from "./admin.js";
-import type { Host, Keeping, OwnPeer, Peer, Status, Wait } from "./common.js";
+import type { Home, Host, Keeping, OwnPeer, Peer, Status, Wait } from "./common.js";
 import type {
   MessageOf,
   Published,
@@ -45,6 +45,13 @@ export interface CloseOptions {
   timeout?: Duration;
 }
 
+/** It was on the device before `share` came to cover it, and stays there until it is deleted. */
+export interface Contract {
+  readonly name: string;
+  readonly home: Home;
+  readonly reason: "exists-on-device";
+}
+
 /** The `detail` of each event. */
 export interface BusEvents {
   status: Status;
@@ -57,7 +64,15 @@ export interface BusEvents {
    * (somebody deleted all that was stored; this client had `number` sends confirmed). The rest is
    * what the host last said of its storage.
    */
-  storage: Keeping & { readonly code: Code; readonly reason: string; readonly number: number };
+  storage: Keeping & {
+    readonly code: Code;
+    readonly reason: string;
+    readonly number: number;
+    /** Of which home, on a bus with `share`. */
+    readonly home?: Home;
+  };
+  /** On a bus with `share`: a queue that lives at another home than its name says. */
+  contract: Contract;
   /** A send that nobody waits for any more was refused, or is in doubt: see `bus.outbox`. */
   returned: OutboxEntry;
   /** What no promise could tell: a handler threw, messages are lost, a live handle was refused. */
@@ -71,8 +86,11 @@ type ServiceMethods<S, N> = N extends keyof Services<S> ? Services<S>[N] : never
 export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTarget {
   readonly name: string;
   readonly peer: OwnPeer;
+  /** On a bus with `share` those of the device, then those at the hub. */
   readonly peers: Watch<readonly Peer[]>;
+  /** On a bus with `share` it is `offline` while the hub is away, and the device works on. */
   readonly status: Watch<Status>;
+  /** On a bus with `share` the one of the device. */
   readonly host: Watch<Host>;
   /**
    * Asks the browser not to clear what this origin stores when it needs room; some ask the user.
@@ -122,7 +140,8 @@ export interface Bus<S extends Schema = Schema> extends AsyncDisposable, EventTa
   /**
    * Stores what `build` stages as one: all of it or nothing. Resolves with what it returned.
    * Rejects with `INVALID` if that is a promise, with `STALE_LEASE` if a delivery is another's by
-   * now, and as a send does if one of the messages is refused; then nothing was changed.
+   * now, with `MIXED_HOMES` if a part of it is of another bus or home, and as a send does if one of
+   * the messages is refused; then nothing was changed.
    */
   transaction<R>(
     build: (tx: Transaction<S>) => R extends PromiseLike<unknown> ? never : R,

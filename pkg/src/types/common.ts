@@ -24,6 +24,8 @@ export interface Live extends Disposable, AsyncDisposable {
 export type Durability = "memory" | "relaxed" | "strict";
 export type HostKind = "shared-worker" | "worker" | "tab" | "inline" | "hub";
 export type StorageKind = "indexeddb" | "files" | "memory";
+/** Where a name lives, for life. */
+export type Home = "device" | "hub";
 export type Status = "idle" | "connecting" | "ready" | "offline" | "closed";
 export type MessageHeaders = Readonly<Record<string, string | number | boolean>>;
 
@@ -57,7 +59,11 @@ export interface HubOptions {
   url: string | readonly string[];
   /** Proves to the hub who this is. */
   token?: TokenSource;
-  /** Filters of the names that live at the hub. Only `["#"]`, the default, is supported so far. */
+  /**
+   * Filters of the names that live at the hub, from 1 to 64; the rest stays on the device and works
+   * while the hub is away. Default `["#"]`: all live at the hub. With another one the bus comes
+   * from `connect`, and `createBus` refuses with `INVALID`. See docs/guide/hub.md.
+   */
   share?: readonly string[];
 }
 
@@ -83,8 +89,9 @@ export interface ConnectOptions {
    */
   host?: "auto" | Exclude<HostKind, "hub">;
   /**
-   * The address of a hub: everything of this bus lives there, and whoever names the same hub and
-   * bus shares it. Storage and durability are then the hub's. See docs/guide/hub.md.
+   * The address of a hub: everything of this bus lives there, or what `share` says, and whoever
+   * names the same hub and bus shares it. Storage and durability are then the hub's, and `storage`
+   * is that of what stays on the device. See docs/guide/hub.md.
    */
   hub?: string | HubOptions;
   peer?: PeerInfo;
@@ -104,10 +111,14 @@ export interface Peer {
   readonly id: string;
   readonly name: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
+  /** Where it is seen, on a bus with `share`: a client with two homes has an id in each. */
+  readonly home?: Home;
 }
 
 /** This client. */
 export interface OwnPeer extends Peer {
+  /** The id by which peers at the hub know it, on a bus with `share`. */
+  readonly hubId?: string;
   /** Changes what the others see. */
   update(info: PeerInfo): void;
 }

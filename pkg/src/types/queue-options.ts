@@ -1,5 +1,5 @@
 import type { Duration } from "../duration.js";
-import type { Durability } from "./common.js";
+import type { Durability, Home } from "./common.js";
 
 /**
  * A consumer is slow if it has not settled a delivery `after` so long, whatever it extends, while
@@ -170,10 +170,12 @@ export interface QueueInfo {
   readonly prepared: number;
   /** The name of the policy that gives what the queue does not declare; see `admin.policy`. */
   readonly policy: string | undefined;
+  /** Where it lives. On a bus with `share` both are possible. */
+  readonly home: Home;
 }
 
 /** A queue as it is now. */
-export interface QueueStats extends Omit<QueueInfo, "policy"> {
+export interface QueueStats extends Omit<QueueInfo, "policy" | "home"> {
   /** False until the host has told, and while there is no such queue. */
   readonly exists: boolean;
   /** Bodies of its messages, encoded. */

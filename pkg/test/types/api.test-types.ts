@@ -214,6 +214,12 @@ export async function services(): Promise<void> {
 export async function life(): Promise<void> {
   await using shop = await connect<Shop>("shop", { storage: "memory", limits: { lanes_max: 5 } });
   await connect("shop", { hub: "wss://edge.example/mq" });
+  const homes = await connect("shop", { hub: { url: "wss://edge.example/mq", share: ["a.#"] } });
+  const { home } = await homes.queue<number>("q").info();
+  expect<Equal<typeof home, "device" | "hub">>();
+  homes.addEventListener("contract", ({ detail }) => {
+    expect<Equal<typeof detail.home, "device" | "hub">>();
+  });
   createBus("shop", { host: "worker", assets: { worker: () => new Worker("worker.js") } });
   // @ts-expect-error a host that there is not
   createBus("shop", { host: "service-worker" });

@@ -1,48 +1,13 @@
 // Tabs of a device at a hub in another process: one socket for all of them, whoever holds it.
 import assert from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
-import { join } from "node:path";
-import { createHub, serveHub } from "../../../pkg/dist/hub.js";
 import { until } from "../lib/processes.mjs";
 import { test } from "../lib/runner.mjs";
 import { folders, openPage } from "./bus.mjs";
+import { Server } from "./hub-server.mjs";
 
 const HUB = { folders, hosts: true };
 const KILLS = { ...HUB, kills: true };
 const RESUMED = { deadline_ms: 30_000 };
-
-/** A hub over files that can go away and come back at its address. */
-class Server {
-  #storage;
-  #served;
-
-  constructor(t) {
-    this.#storage = mkdtempSync(join(t.run.scratch, "hub-"));
-    t.cleanup(() => this.stop());
-  }
-
-  async start() {
-    this.hub = createHub({ storage: this.#storage });
-    this.#served = await serveHub({ hub: this.hub, port: this.port ?? 0 });
-    this.port = this.#served.port;
-    this.url = this.#served.url;
-    return this;
-  }
-
-  async stop() {
-    await this.#served?.close();
-    this.#served = undefined;
-  }
-
-  /** How many sockets are open. */
-  get sockets() {
-    return this.#served.sockets;
-  }
-
-  bus() {
-    return this.hub.bus("test");
-  }
-}
 
 async function openAtHub(t, label, server) {
   const tab = await openPage(t, label);

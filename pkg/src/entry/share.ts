@@ -1,0 +1,1 @@
+export { connectShared } from "../share/connect.js";
