@@ -3,7 +3,7 @@ import type { Definition } from "./define.js";
 import { Engine } from "./engine.js";
 import { invalid } from "./errors.js";
 import { type CheckedConnect, checkConnect } from "./options.js";
-import { SOCKETS } from "./hub/symbol.js";
+import { DIAL, SOCKETS } from "./hub/symbol.js";
 import { attempt } from "./pending.js";
 import type { Schema } from "./schema.js";
 import type { Bus, ConnectOptions } from "./types.js";
@@ -30,6 +30,11 @@ export function createBus<S extends Schema = Schema>(
   if (typeof name !== "string" || !name)
     throw invalid("the name of a bus must be a string that is not empty", "name");
   const checked = checkConnect(options);
+  if (checked[SOCKETS]?.parts || checked[DIAL]) {
+    // What it has of its server ends with one request or object, which share a realm with others.
+    const engine = new Engine(name, checked, undefined);
+    return new BusClient(engine, definition, () => true) as unknown as Bus<S>;
+  }
   // Each hub of a process has buses of its own.
   const place = checked.hub ? "hub" : (checked[SOCKETS]?.hub ?? "device");
   const key = JSON.stringify([name, checked.user, place]);

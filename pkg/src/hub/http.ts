@@ -1,13 +1,8 @@
 import { closed, invalid, isTabmqError, TabmqError } from "../errors.js";
-import { LIMITS } from "../limits.js";
-import type { Bus } from "../types.js";
 import { refusalOf, type Visitor } from "./admission.js";
 import { allows, granted, tokenOf } from "./authorize.js";
-import { readBody } from "./http_body.js";
 import { failure, HttpError, json } from "./http_failure.js";
-import { messageOptions } from "./http_options.js";
 import type { Log } from "./log.js";
-import { metricsOf, type OpenBus } from "./metrics.js";
 import { OPEN_METRICS } from "./openmetrics.js";
 import type { CheckedServer } from "./options.js";
 import { METHODS, routeOf, type Target } from "./routes.js";
@@ -18,10 +13,14 @@ export interface HttpHub {
   readonly log: Log;
   /** Aborts when the hub begins to close. */
   readonly closing: AbortSignal;
-  /** Of all buses. */
-  sockets(): number;
-  open(name: string): Promise<Bus>;
-  buses(): readonly OpenBus[];
+  /** What is told of it beside its status. */
+  health(): object;
+  /** The bus whose metrics are asked for; empty for all of them. Throws if that can't be had. */
+  metricsOf(query: URLSearchParams): string;
+  /** In the OpenMetrics text format. */
+  metrics(bus: string): Promise<string>;
+  /** Stores what the request brings, which is granted. */
+  store(target: Target, request: Request): Promise<Response>;
 }
 
 /** The routes of a hub. */
@@ -78,15 +77,16 @@ export class Http {
       throw new HttpError(405, error, { allow: methods.join(", ") });
     }
     if (route.kind === "health") return this.#health(request.method);
-    const bus = route.kind === "metrics" ? "" : route.bus;
+    const { searchParams } = url;
+    const bus = route.kind === "metrics" ? this.#hub.metricsOf(searchParams) : route.bus;
     const token = tokenOf([], request.headers.get("authorization"));
     const grant = await granted(this.#hub.options.authorize, bare(request), { bus, token });
     if (route.kind === "metrics") {
       if (grant && !grant.admin) throw notGranted("admin");
-      return this.#metrics(request.method);
+      return this.#metrics(request.method, bus);
     }
     if (grant && !allows(grant.publish, route.name)) throw notGranted("publish");
-    return this.#bounded(() => this.#store(route, request, url.searchParams));
+    return this.#bounded(() => this.#hub.store(route, request));
   }
 
   #health(method: string): Response {
@@ -94,14 +94,13 @@ export class Http {
     const status = closing.aborted ? "closing" : "ok";
     const response = json(closing.aborted ? 503 : 200, {
       status,
-      buses: this.#hub.buses().length,
-      sockets: this.#hub.sockets(),
+      ...this.#hub.health(),
     });
     return method === "HEAD" ? new Response(null, response) : response;
   }
 
-  async #metrics(method: string): Promise<Response> {
-    const text = await metricsOf(this.#hub.buses(), this.#hub.sockets());
+  async #metrics(method: string, bus: string): Promise<Response> {
+    const text = await this.#hub.metrics(bus);
     return new Response(method === "HEAD" ? null : text, {
       headers: { "content-type": OPEN_METRICS, "cache-control": "no-store" },
     });
@@ -116,30 +115,6 @@ export class Http {
     const running = run();
     this.#under_way.add(running);
     return running.finally(() => this.#under_way.delete(running));
-  }
-
-  async #store(
-    { kind, bus: name, name: target }: Target,
-    request: Request,
-    query: URLSearchParams,
-  ): Promise<Response> {
-    const options = messageOptions(query, request.headers);
-    const { of_bus } = this.#hub.options;
-    const bytes_max = of_bus["body_bytes_max"] ?? LIMITS.body_bytes_max;
-    const body = await readBody(request, bytes_max, this.#hub.closing);
-    const bus = await this.#hub.open(name);
-    if (kind === "topics") {
-      await bus.publish(target, body, options);
-      return json(202, { at: "hub" });
-    }
-    const { id, duplicate, duplicateOf, stored } = await bus.queue(target).send(body, options);
-    const { durability, persisted } = stored;
-    return json(duplicate ? 200 : 202, {
-      id,
-      duplicate,
-      ...(duplicateOf !== undefined && { duplicateOf }),
-      stored: { at: "hub", durability, persisted },
-    });
   }
 }
 

@@ -11,7 +11,9 @@ import { PROTOCOL } from "./doors.js";
 import { HubSocket } from "./hub_socket.js";
 import { Http } from "./http.js";
 import { failure } from "./http_failure.js";
+import { storeMessage } from "./http_store.js";
 import { type Log, openLog } from "./log.js";
+import { metricsOf } from "./metrics.js";
 import { adapt, respond } from "./node_request.js";
 import { checkServer } from "./options.js";
 import { Rooms } from "./rooms.js";
@@ -127,9 +129,16 @@ class NodeHub implements Hub {
       options: this.#options,
       log: this.#log,
       closing: this.#closing.signal,
-      sockets: () => this.#open.size,
-      open: (name) => this.bus(name),
-      buses: () => this.#rooms.list(),
+      health: () => ({ buses: this.#rooms.list().length, sockets: this.#open.size }),
+      metricsOf: () => "",
+      metrics: () => metricsOf(this.#rooms.list(), this.#open.size),
+      store: (target, request) =>
+        storeMessage(request, {
+          target,
+          limits: this.#options.of_bus,
+          closing: this.#closing.signal,
+          open: (name) => this.bus(name),
+        }),
     });
   }
 
