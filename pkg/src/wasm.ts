@@ -27,7 +27,7 @@ export function setDefaultSource(source: () => WasmSource): void {
 export function instance(source: WasmSource | undefined, alone = false): Promise<Instance> {
   const made: Promise<Instance> =
     (alone ? undefined : current)
-    ?? instantiate(source).catch((error: unknown) => {
+    ?? instantiate(source, alone).catch((error: unknown) => {
       if (current === made) current = undefined;
       throw new TabmqError("UNAVAILABLE", `the wasm module can't be loaded: ${String(error)}`, {
         cause: error,
@@ -37,7 +37,7 @@ export function instance(source: WasmSource | undefined, alone = false): Promise
   return made;
 }
 
-async function instantiate(source: WasmSource | undefined): Promise<Instance> {
+async function instantiate(source: WasmSource | undefined, alone: boolean): Promise<Instance> {
   modules ??= compile(source ?? defaultSource?.()).catch((error: unknown) => {
     modules = undefined;
     throw error;
@@ -52,7 +52,11 @@ async function instantiate(source: WasmSource | undefined): Promise<Instance> {
       trapped.clear();
     }),
   );
-  glue.finish(await WebAssembly.instantiate(module, glue.imports), module);
+  // A promise of the engine may be settled while the runtime works for another object.
+  const made = alone
+    ? new WebAssembly.Instance(module, glue.imports)
+    : await WebAssembly.instantiate(module, glue.imports);
+  glue.finish(made, module);
   return { RawBus: glue.RawBus, trapped };
 }
 

@@ -25,9 +25,10 @@ async function bundled() {
   return outputFiles[0].text;
 }
 
-test("cloudflare: the example works off orders, tells of them and answers for itself", async (t) => {
-  const text = readFileSync(join(EXAMPLE, "wrangler.jsonc"), "utf8").replaceAll(/^ *\/\/.*$/gm, "");
-  const { vars, durable_objects: objects, migrations, compatibility_date: date } = JSON.parse(text);
+test("cloudflare: the example works off orders, tells of them", async (t) => {
+  const commented = readFileSync(join(EXAMPLE, "wrangler.jsonc"), "utf8");
+  const settings = JSON.parse(commented.replaceAll(/^ *\/\/.*$/gm, ""));
+  const { vars, durable_objects: objects, migrations, compatibility_date: date } = settings;
   const [{ name, class_name: className }] = objects.bindings;
   assert.deepEqual(migrations[0].new_sqlite_classes, [className]);
   const worker = await startWorker(t, {

@@ -13,7 +13,8 @@ const OPTIONS = `{
   origins: ["https://shop.example"],
   authorize(request, { bus, token, env, renewal }) {
     if (renewal || !env.HUB) throw new Error("not as it should be");
-    if (token === "long") return { user: "x", publish: Array.from({ length: 200 }, (_, n) => "queue".repeat(20) + n) };
+    const long = Array.from({ length: 200 }, (_, number) => "queue".repeat(20) + number);
+    if (token === "long") return { user: "x", publish: long };
     if (token === "none") return { name: "x" };
     if (token === "admin") return { user: "root", admin: true, publish: ["#"], consume: ["#"] };
     if (token !== "ann@" + bus) throw new Error("nobody we know");
@@ -36,7 +37,8 @@ test("cloudflare: a grant is judged in the Worker, held by the object and kept w
   await worker.evict("shop");
   assert.equal(await code(ann.queue("orders.new").send(2, confirm)), "done");
   assert.equal(await code(ann.queue("wages").send(1, confirm)), "NOT_AUTHORIZED");
-  const other = connect("other", { hub, user: "elsewhere" });
+  const elsewhere = { hub: { ...hub, token: "ann@shop" }, user: "elsewhere" };
+  const other = connect("other", elsewhere);
   assert.equal(await code(other), "NOT_AUTHORIZED", "of another bus");
 });
 
@@ -61,14 +63,15 @@ test("cloudflare: what gives no grant lets nobody in, and wakes no object", asyn
   assert.equal((await post(`${to}/wages`, "1", bearer("ann@shop"))).status, 403);
   assert.equal((await worker.instance("shop")).made, 1, "made by this question alone");
   assert.equal((await post(`${to}/orders.a`, "1", bearer("ann@shop", forged))).status, 202);
-  const metrics = (query, token) => fetch(`${worker.http}/metrics${query}`, { headers: bearer(token) });
+  const metrics = (query, token) =>
+    fetch(`${worker.http}/metrics${query}`, { headers: bearer(token) });
   assert.equal((await metrics("", "admin")).status, 400);
   assert.equal((await metrics("?bus=shop", "ann@shop")).status, 403);
   const told = await (await metrics("?bus=shop", "admin")).text();
   assert.match(told, /tabmq_queue_messages\{bus="shop",queue="orders.a",state="ready"\} 1\n/);
 });
 
-test("cloudflare: without authorize nobody comes in; options that mean nothing are refused", async (t) => {
+test("cloudflare: without authorize nobody comes in; wrong options are refused", async (t) => {
   const script = (options) => `
     import { createHub } from "./tabmq/cloudflare.js";
     const refused = [];
@@ -90,7 +93,7 @@ test("cloudflare: without authorize nobody comes in; options that mean nothing a
   assert.equal((await post(`${worker.http}/shop/queues/q`, "1")).status, 403);
 });
 
-test("cloudflare: a wrong binding is told, and the Worker is a client with every right", async (t) => {
+test("cloudflare: a wrong binding is told; the Worker is a client with every right", async (t) => {
   const script = `
     import { createHub } from "./tabmq/cloudflare.js";
     const hub = createHub({
@@ -109,7 +112,7 @@ test("cloudflare: a wrong binding is told, and the Worker is a client with every
       if (pathname !== "/work") return hub.fetch(request, env);
       const bus = await hub.bus("shop", env);
       try {
-        const receipt = await bus.queue("jobs").send(41);
+        const receipt = await bus.queue("jobs").send(41, { track: true });
         const about = await bus.call("about", "bus", []);
         return Response.json([receipt.stored.at, await receipt.processed(), about]);
       } finally {

@@ -32,7 +32,8 @@ test("cloudflare: an idle object sleeps under open sockets, which go on when it 
     await connectTo(t, worker.url, "sleep"),
   ];
   const statuses = [];
-  for (const bus of [near, far]) bus.addEventListener("status", ({ detail }) => statuses.push(detail));
+  for (const bus of [near, far])
+    bus.addEventListener("status", ({ detail }) => statuses.push(detail));
   const heard = far.subscribe("x");
   await heard.ready();
   const worked = [];
@@ -78,7 +79,9 @@ test("cloudflare: an alarm wakes an object that sleeps for what is delayed", {
   assert.equal(after.made, before.made + 1, "it slept, and nobody else woke it");
 });
 
-test("cloudflare: an object with nothing to do has no alarm that would wake it soon", { timeout: 30_000 }, async (t) => {
+test("cloudflare: an object with nothing to do has no alarm that would wake it soon", {
+  timeout: 60_000,
+}, async (t) => {
   const options = `{
     binding: "HUB",
     authorize: "anonymous",

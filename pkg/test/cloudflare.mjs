@@ -9,13 +9,14 @@ import { WebSocket } from "ws";
 
 const DIST = join(import.meta.dirname, "../dist");
 
+const ofPackage = (type, path, file) => ({ type, path, contents: readFileSync(join(DIST, file)) });
 /** The modules of the package as they are; and the one that a bundled Worker has beside it. */
 const PACKAGE = [
-  { type: "ESModule", path: "tabmq/cloudflare.js", file: "cloudflare.js" },
-  { type: "ESModule", path: "tabmq/workerd.js", file: "workerd.js" },
-  { type: "CompiledWasm", path: "tabmq/tabmq.wasm", file: "tabmq.wasm" },
-  { type: "CompiledWasm", path: "tabmq.wasm", file: "tabmq.wasm" },
-].map(({ file, ...module }) => ({ ...module, contents: readFileSync(join(DIST, file)) }));
+  ofPackage("ESModule", "tabmq/cloudflare.js", "cloudflare.js"),
+  ofPackage("ESModule", "tabmq/workerd.js", "workerd.js"),
+  ofPackage("CompiledWasm", "tabmq/tabmq.wasm", "tabmq.wasm"),
+  ofPackage("CompiledWasm", "tabmq.wasm", "tabmq.wasm"),
+];
 
 /**
  * A Worker whose objects can be looked at: `/instance/BUS` tells how often the object was made and

@@ -1,12 +1,12 @@
 // A hub in Durable Objects, in workerd.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 
 import { isTabmqError } from "tabmq";
 
 import { connectTo, rawSocket, startWorker } from "./cloudflare.mjs";
-import { take, until } from "./helpers.mjs";
+import { take } from "./helpers.mjs";
 import { post } from "./hub-server.mjs";
 
 /** One runtime for the tests that need no other; each has a bus of its own. */
@@ -15,10 +15,12 @@ const stops = [];
 before(async () => {
   shared = await startWorker({ after: (stop) => stops.push(stop) });
 });
-test.after?.(() => Promise.all(stops.map((stop) => stop())));
+after(() => Promise.all(stops.map((stop) => stop())));
+
+const two = (t, ...names) => Promise.all(names.map((name) => connectTo(t, shared.url, name)));
 
 test("cloudflare: a queue: sent, processed and told", async (t) => {
-  const [near, far] = [await connectTo(t, shared.url, "queue"), await connectTo(t, shared.url, "queue")];
+  const [near, far] = await two(t, "queue", "queue");
   far.queue("jobs").process(({ body }) => body * 2);
   const receipt = await near.queue("jobs").send(21, { confirm: "processed" });
   assert.equal(receipt.stored.at, "hub");
@@ -28,7 +30,7 @@ test("cloudflare: a queue: sent, processed and told", async (t) => {
 });
 
 test("cloudflare: live messages and calls pass between clients", async (t) => {
-  const [near, far] = [await connectTo(t, shared.url, "live"), await connectTo(t, shared.url, "live")];
+  const [near, far] = await two(t, "live", "live");
   const prices = far.subscribe("price.*");
   await prices.ready();
   await near.publish("price.tea", 3);
@@ -39,7 +41,7 @@ test("cloudflare: live messages and calls pass between clients", async (t) => {
 });
 
 test("cloudflare: a bus is an object: others hear nothing of it", async (t) => {
-  const [one, other] = [await connectTo(t, shared.url, "one"), await connectTo(t, shared.url, "other")];
+  const [one, other] = await two(t, "one", "other");
   await one.queue("q").send("here", { confirm: "hub" });
   assert.equal((await one.queue("q").info()).ready, 1);
   await assert.rejects(other.queue("q").info(), { code: "NOT_FOUND" });

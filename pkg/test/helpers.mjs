@@ -11,6 +11,10 @@ import { createBus } from "tabmq";
  */
 const AT = process.env.TABMQ_TEST_HUB;
 export const AT_HUB = AT === "1" || AT === "object";
+/** The host keeps nothing. */
+export const IN_MEMORY = AT !== "object";
+/** What a case says of that. */
+export const inMemory = { skip: !IN_MEMORY && "an object stores everything" };
 /** Where what is stored lies. */
 export const HOME = AT_HUB ? "hub" : "device";
 /** Why a case says nothing about a hub. */

@@ -34,8 +34,12 @@ const ends = [];
 const { url } = await startWorker({ after: (end) => ends.push(end) }, { script });
 after(() => Promise.all(ends.map((end) => end())));
 
+/** Else it is the device that confirms, on a machine that is busy. */
+const OF_CLIENTS = { outbox_after_ms: 10_000 };
+
 /** The options of a bus at a hub that does what the options of one without ask for. */
 export function at(_, __, options = {}) {
-  const limits = encodeURIComponent(JSON.stringify(options.limits ?? {}));
-  return { ...options, hub: `${url}/${limits}` };
+  const limits = { ...OF_CLIENTS, ...options.limits };
+  const wanted = encodeURIComponent(JSON.stringify(options.limits ?? {}));
+  return { ...options, limits, hub: `${url}/${wanted}` };
 }

@@ -141,8 +141,8 @@ impl Drop for Current {
     }
 }
 
-/// What an event says. What is neither a byte array nor the answer to a probe is not ours, and what is longer than `bytes_max` is
-/// not copied.
+/// What an event says. What is neither a byte array nor the answer to a probe is not ours, and what
+/// is longer than `bytes_max` is not copied.
 fn read(event: Event, bytes_max: u32) -> Option<SocketNews> {
     match event.type_().as_str() {
         "open" => Some(SocketNews::Opened),

@@ -22,6 +22,7 @@ export interface ObjectStorage {
 
 /** A WebSocket of the runtime, on the side of the server. */
 export interface ServerSocket {
+  binaryType?: string;
   accept(): void;
   send(message: Uint8Array | string): void;
   close(code?: number, reason?: string): void;

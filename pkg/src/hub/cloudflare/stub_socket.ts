@@ -38,6 +38,8 @@ export function stubSocket(dial: () => Promise<Response>): new () => WebSocket {
         this.#socket = socket;
         socket.addEventListener("message", (event) => this.#take(event));
         socket.addEventListener("close", (event) => this.#end(event));
+        // Newer runtimes hand over blobs otherwise.
+        socket.binaryType = "arraybuffer";
         socket.accept();
         if (this.readyState === CLOSED) return socket.close();
         this.readyState = OPEN;

@@ -30,6 +30,16 @@ import type { CloudflareHub, CloudflareHubOptions } from "./types.js";
 
 /** What is kept with a socket has 16 KiB, and says a little more than the grant. */
 const GRANT_BYTES_MAX = 15 * 1024;
+/** What code of the Worker may do. */
+const EVERYTHING: RawGrant = {
+  user: "$worker",
+  publish: ["#"],
+  subscribe: ["#"],
+  consume: ["#"],
+  serve: ["#"],
+  call: ["#"],
+  admin: true,
+};
 /** The close code of a socket that broke. */
 const LOST = 1006;
 /** Requests of the Worker itself are for no host. */
@@ -119,9 +129,12 @@ class Door {
   }
 
   async bus(name: string): Promise<Bus> {
+    // Where others have grants, who has none may do nothing.
+    const granted = typeof this.#options.authorize === "function" && { grant: EVERYTHING };
     const dial = () => {
       const headers = { upgrade: "websocket" };
-      return this.#ask(new Request(NOWHERE, { headers }), { kind: "socket", bus: name });
+      const call: ObjectCall = { kind: "socket", bus: name, ...granted };
+      return this.#ask(new Request(NOWHERE, { headers }), call);
     };
     // What is written down here would end with the request.
     const options = { hub: NOWHERE, durability: "strict", [DIAL]: stubSocket(dial) };
@@ -200,7 +213,8 @@ function checkName(bus: string): void {
 
 function checkLength(grant: RawGrant | undefined): RawGrant | undefined {
   const { length } = new TextEncoder().encode(JSON.stringify(grant ?? null));
-  if (length > GRANT_BYTES_MAX) throw new TabmqError("INTERNAL", "authorize: the grant is too long");
+  if (length > GRANT_BYTES_MAX)
+    throw new TabmqError("INTERNAL", "authorize: the grant is too long");
   return grant;
 }
 
