@@ -1,6 +1,6 @@
-// Runs every *.test.mjs beside it, or those whose names have the first argument in them; then with the
-// buses at a hub those that get them from helpers.mjs, and some of them with the buses in Durable
-// Objects. Counts.
+// Runs every *.test.mjs beside it, or those whose names have the first argument in them; then with
+// the buses at a hub those that get them from helpers.mjs, and some of them with the buses in
+// Durable Objects. Counts.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { run } from "node:test";

@@ -67,8 +67,7 @@ export class SqlStore implements Store {
       // The first part of each chunk.
       const chunks = "SELECT id FROM tabmq WHERE id % ? = 0 AND (id / ?) % 4 = ? ORDER BY id";
       const rows = [...this.#exec(chunks, PARTS_MAX, PARTS_MAX, KIND_CHUNK)];
-      const numbers = rows.map(({ id }) => numberOf(Math.floor((id as number) / PARTS_MAX)));
-      return numbers.filter((number) => number > 0);
+      return rows.map(({ id }) => numberOf(Math.floor((id as number) / PARTS_MAX)));
     });
   }
 

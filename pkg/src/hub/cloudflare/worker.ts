@@ -130,10 +130,10 @@ class Door {
 
   async bus(name: string): Promise<Bus> {
     // Where others have grants, who has none may do nothing.
-    const granted = typeof this.#options.authorize === "function" && { grant: EVERYTHING };
+    const with_grant = typeof this.#options.authorize === "function" && { grant: EVERYTHING };
     const dial = () => {
       const headers = { upgrade: "websocket" };
-      const call: ObjectCall = { kind: "socket", bus: name, ...granted };
+      const call: ObjectCall = { kind: "socket", bus: name, ...with_grant };
       return this.#ask(new Request(NOWHERE, { headers }), call);
     };
     // What is written down here would end with the request.
