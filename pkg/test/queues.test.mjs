@@ -8,6 +8,7 @@ import {
   connectBus,
   deferred,
   events,
+  IN_MEMORY,
   inMemory,
   notAtHub,
   take,
@@ -262,7 +263,9 @@ test("process: close gives back what no handler has begun", async (t) => {
   );
 });
 
-test("process: tells when the lease was lost while the handler ran", async (t) => {
+// Else a handler that stands still does not keep the host from hearing its renewal first.
+const together = { skip: !IN_MEMORY && "an object is a process of its own" };
+test("process: tells when the lease was lost while the handler ran", together, async (t) => {
   const bus = await connectBus(t);
   const jobs = bus.queue("q", { lease: "50ms" });
   const errors = events(bus, "error");

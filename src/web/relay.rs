@@ -13,7 +13,7 @@ use crate::sorted::Set;
 use crate::time::{Instant, Now};
 use crate::web::io::Effect;
 use crate::web::realm::{NodeAt, Realm};
-use crate::web::to_hub::idle_ms;
+use crate::web::to_hub::{Doubt, idle_ms};
 use crate::web::trace::Way;
 use crate::wire::envelope::encode_envelope;
 use crate::wire::{Envelope, Message};
@@ -48,8 +48,8 @@ pub(super) struct Relay {
     is_open: bool,
     /// When something came from the hub last.
     heard_at: Option<Instant>,
-    /// When the hub was asked for a sign of life that has not come.
-    probed_at: Option<Instant>,
+    /// The hub was asked for a sign of life, which has not come.
+    doubt: Doubt,
     /// It asked who relays, and nobody answered so far.
     asked: bool,
 }
@@ -94,7 +94,7 @@ impl Realm {
     /// The hub gave a sign of life.
     pub(super) fn relay_heard(&mut self, now: Now) {
         self.relay.heard_at = Some(now.mono);
-        self.relay.probed_at = None;
+        self.relay.doubt = Doubt::default();
         self.heard_of_hub(now);
     }
 
@@ -104,26 +104,18 @@ impl Realm {
         if self.relay_wake_at().is_none_or(|at| at > now.mono) {
             return;
         }
-        let Some(probed_at) = self.relay.probed_at.take() else { return self.probe_hub(now) };
-        if self.was_paused_since(now, probed_at) {
-            return self.probe_hub(now);
+        if self.relay.doubt.asks(now, &self.config.limits) {
+            return self.effects.push(Effect::ProbeHub);
         }
         self.leave_socket_to_hub(now);
     }
 
     /// When to ask the hub, or to stop waiting for its answer.
     pub(super) fn relay_wake_at(&self) -> Option<Instant> {
-        let Relay { heard_at, probed_at, is_open: true, .. } = &self.relay else { return None };
+        let Relay { heard_at, doubt, is_open: true, .. } = &self.relay else { return None };
         let silence_ms = self.config.limits.node_silence_ms;
-        let patience_ends = probed_at.map(|at| at.after_ms(silence_ms));
+        let patience_ends = doubt.ends_at(silence_ms);
         patience_ends.or_else(|| Some((*heard_at)?.after_ms(idle_ms(silence_ms))))
-    }
-
-    fn probe_hub(&mut self, now: Now) {
-        if self.relay.is_open && self.relay.probed_at.is_none() {
-            self.relay.probed_at = Some(now.mono);
-            self.effects.push(Effect::ProbeHub);
-        }
     }
 
     /// The socket to the hub is open.
@@ -199,8 +191,11 @@ impl Realm {
             CHECK if self.hosting.is_relaying() => {
                 self.effects.push(Effect::ToAll([ANSWER].into()));
                 let heard_at = self.relay.heard_at.unwrap_or_default();
-                if now.mono.ms_since(heard_at) >= self.config.limits.node_silence_ms {
-                    self.probe_hub(now);
+                let silent_ms = now.mono.ms_since(heard_at);
+                let is_silent = silent_ms >= self.config.limits.node_silence_ms;
+                if is_silent && self.relay.is_open && !self.relay.doubt.is_open() {
+                    self.relay.doubt.asks(now, &self.config.limits);
+                    self.effects.push(Effect::ProbeHub);
                 }
             }
             ANSWER => {
@@ -265,7 +260,7 @@ impl Realm {
 
     fn leave_socket_to_hub(&mut self, now: Now) {
         self.relay.heard_at = Some(now.mono);
-        self.relay.probed_at = None;
+        self.relay.doubt = Doubt::default();
         self.relay.is_open = false;
         self.effects.push(Effect::DropSocket);
         self.signal(now, LOST);

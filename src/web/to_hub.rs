@@ -17,12 +17,43 @@ pub(super) const fn idle_ms(silence_ms: u64) -> u64 {
     silence_ms.saturating_mul(IDLE_FACTOR)
 }
 
+/// So often an answer may be late because whoever asked stood still.
+const PAUSES_MAX: u32 = 3;
+
+/// Somebody was asked for a sign of life.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    asked_at: Option<Instant>,
+    asked: u32,
+}
+
+impl Doubt {
+    /// When the answer is late.
+    pub fn ends_at(&self, silence_ms: u64) -> Option<Instant> {
+        self.asked_at.map(|at| at.after_ms(silence_ms))
+    }
+
+    /// Whether to ask, for the first time or again: after a pause the answer may have come, and
+    /// wait in line. False if nobody answers.
+    pub fn asks(&mut self, now: Now, limits: &Limits) -> bool {
+        let patience_ms = limits.node_silence_ms.saturating_add(limits.pause_ms_max);
+        let before = self.asked_at.replace(now.mono);
+        let paused = before.is_none_or(|at| now.mono.ms_since(at) > patience_ms);
+        self.asked += 1;
+        paused && self.asked <= PAUSES_MAX
+    }
+
+    pub const fn is_open(&self) -> bool {
+        self.asked_at.is_some()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct ToHub {
     /// When something came from the hub, or whoever relays was there.
     heard_at: Instant,
-    /// When whoever relays was asked whether it is there, if it does not answer.
-    asked_at: Option<Instant>,
+    /// Whoever relays was asked whether it is there, and has not answered.
+    doubt: Doubt,
     /// What was told of why it refuses, since it last answered.
     told: Option<Code>,
     /// It was dialed in vain: that is told once the client has said all it has to say.
@@ -59,7 +90,7 @@ impl Realm {
 
     pub(super) fn heard_of_hub(&mut self, now: Now) {
         self.to_hub.heard_at = now.mono;
-        self.to_hub.asked_at = None;
+        self.to_hub.doubt = Doubt::default();
     }
 
     /// What the user does not know yet, once the client has said everything.
@@ -83,18 +114,11 @@ impl Realm {
         if self.hub_check_at().is_none_or(|at| at > now.mono) {
             return;
         }
-        let asked_at = self.to_hub.asked_at.replace(now.mono);
-        if asked_at.is_none_or(|at| self.was_paused_since(now, at)) {
+        if self.to_hub.doubt.asks(now, &self.config.limits) {
             return self.check_relay();
         }
         self.heard_of_hub(now);
         self.node_silent();
-    }
-
-    /// Whether this realm stood still after it asked: the answer may have come, and wait in line.
-    pub(super) fn was_paused_since(&self, now: Now, asked_at: Instant) -> bool {
-        let Limits { node_silence_ms, pause_ms_max, .. } = self.config.limits;
-        now.mono.ms_since(asked_at) > node_silence_ms.saturating_add(pause_ms_max)
     }
 
     pub(super) fn hub_check_at(&self) -> Option<Instant> {
@@ -105,8 +129,33 @@ impl Realm {
             return self.relay_wake_at();
         }
         let silence_ms = self.config.limits.node_silence_ms;
-        let patience_ends = self.to_hub.asked_at.map(|at| at.after_ms(silence_ms));
+        let patience_ends = self.to_hub.doubt.ends_at(silence_ms);
         let idle_ends = self.to_hub.heard_at.after_ms(idle_ms(silence_ms));
         self.client.is_open().then(|| patience_ends.unwrap_or(idle_ends))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::UnixMillis;
+
+    fn asks_at(doubt: &mut Doubt, ms: u64) -> bool {
+        doubt.asks(Now { mono: Instant(0).after_ms(ms), unix: UnixMillis(0) }, &Limits::DEFAULTS)
+    }
+
+    #[test]
+    fn who_is_silent_is_asked_once() {
+        let mut doubt = Doubt::default();
+        assert!(asks_at(&mut doubt, 0));
+        assert_eq!(doubt.ends_at(3000), Some(Instant(0).after_ms(3000)));
+        assert!(!asks_at(&mut doubt, 3000));
+    }
+
+    #[test]
+    fn after_a_pause_it_is_asked_again_but_not_for_ever() {
+        let mut doubt = Doubt::default();
+        let minutes = (0..10).map(|minute| asks_at(&mut doubt, minute * 60_000));
+        assert_eq!(minutes.take_while(|asks| *asks).count(), 3);
     }
 }
