@@ -225,7 +225,8 @@ function emitTypes() {
       reach(resolve(dirname(file), `${path}.d.ts`));
     }
   };
-  for (const entry of ["index", "idb", "sim", "hub", "cloudflare"]) reach(join(types, `${entry}.d.ts`));
+  const entries = ["index", "idb", "sim", "hub", "cloudflare"];
+  for (const entry of entries) reach(join(types, `${entry}.d.ts`));
   for (const name of readdirSync(types, { recursive: true })) {
     const file = join(types, name);
     if (name.endsWith(".d.ts") && !reached.has(file)) rmSync(file);

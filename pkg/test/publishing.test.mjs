@@ -73,8 +73,9 @@ test("dedupe: what is no window or no id is refused and changes nothing", async 
   assert.equal((await orders.info()).sentTotal, 0);
 });
 
-const no_more = "receipts: promise the level that was asked for and no more than the host has";
-test(no_more, inMemory, async (t) => {
+test("receipts: promise the level that was asked for and no more than the host has", {
+  ...inMemory,
+}, async (t) => {
   const bus = await connectBus(t, { durability: "relaxed" });
   const level = async (queue, options) => (await queue.send(1, options)).stored.durability;
   assert.equal(await level(bus.queue("q")), "memory");
