@@ -48,7 +48,10 @@ impl Broker {
         if self.housekeeping.stirred || self.settling.is_some() {
             return Some(self.housekeeping.at);
         }
-        let due = [self.idle_lanes.first(), self.parked_end_at(), self.idle_queue_end_at()];
+        // A node without ticks would take its own idleness for a pause.
+        let beat_ms = (self.limits.pause_ms_max / 2).saturating_sub(HOUSEKEEPING_MS);
+        let beat = Some(self.housekeeping.at.after_ms(beat_ms)).filter(|_| self.storage.fenced);
+        let due = [self.idle_lanes.first(), self.parked_end_at(), self.idle_queue_end_at(), beat];
         // Ids are remembered for too long at no harm: their windows are judged one by one.
         let due = due.into_iter().flatten().min().map(|at| at.max(self.housekeeping.at));
         let without_lane = self.sessions.values().any(|session| session.lane == LaneId(0));
