@@ -24,6 +24,7 @@ const ENTRIES = [
   "sim-node",
   "sim-pages",
   "hub",
+  "cloudflare",
   "cli",
 ];
 /** What pages load. */
@@ -88,7 +89,8 @@ async function bundle(entry) {
     platform: "neutral",
     target: TARGET,
     external: ["node:*", "jose", "ws", "./tabmq.wasm"],
-    plugins: [glue, share, realms],
+    // A hub has the buses of whoever runs it.
+    plugins: [glue, share, realms(entry === "cloudflare" ? "./workerd.js" : "./node.js")],
     logLevel: "warning",
   });
   const { code } = await transform(readFileSync(outfile), {
@@ -113,14 +115,13 @@ const REALMS = {
   },
 };
 
-const realms = {
+const realms = (main_path) => ({
   name: "realms",
   setup(context) {
     // A file of its own: who runs the model alone does not load it.
     const pages = { path: "./sim-pages.js", external: true };
     context.onResolve({ filter: /^virtual:sim-pages$/ }, () => pages);
-    // A hub has the buses of whoever runs it.
-    const main = { path: "./node.js", external: true };
+    const main = { path: main_path, external: true };
     context.onResolve({ filter: /^virtual:main$/ }, () => main);
     const hub = { path: "./hub.js", external: true };
     context.onResolve({ filter: /^virtual:hub$/ }, () => hub);
@@ -133,7 +134,7 @@ const realms = {
       }));
     }
   },
-};
+});
 
 async function wrapRealm({ source, name, globals }) {
   const { outputFiles } = await build({
@@ -234,7 +235,8 @@ function emitTypes() {
       reach(resolve(dirname(file), `${path}.d.ts`));
     }
   };
-  for (const entry of ["index", "idb", "sim", "hub"]) reach(join(types, `${entry}.d.ts`));
+  const entries = ["index", "idb", "sim", "hub", "cloudflare"];
+  for (const entry of entries) reach(join(types, `${entry}.d.ts`));
   for (const name of readdirSync(types, { recursive: true })) {
     const file = join(types, name);
     if (name.endsWith(".d.ts") && !reached.has(file)) rmSync(file);

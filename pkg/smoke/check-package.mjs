@@ -17,6 +17,7 @@ const WANTED = [
   "dist/THIRD_PARTY.md",
   "dist/browser.js",
   "dist/cli.js",
+  "dist/cloudflare.js",
   "dist/hub.js",
   "dist/idb.js",
   "dist/hub.js",

@@ -3,7 +3,7 @@ import type { Definition } from "./define.js";
 import { Engine } from "./engine.js";
 import { invalid, TabmqError } from "./errors.js";
 import { type CheckedConnect, checkConnect } from "./options.js";
-import { SOCKETS } from "./hub/symbol.js";
+import { DIAL, SOCKETS } from "./hub/symbol.js";
 import { attempt } from "./pending.js";
 import type { Schema } from "./schema.js";
 import { StagedTransaction } from "./transaction.js";
@@ -69,6 +69,10 @@ function checkBus(name: string, options: ConnectOptions | undefined): CheckedCon
 
 /** One more user of the client with these options. */
 function join(name: string, checked: CheckedConnect, definition: Definition = {}): BusClient {
+  if (checked[SOCKETS]?.parts || checked[DIAL]) {
+    // What it has of its server ends with one request or object, which share a realm with others.
+    return new BusClient(new Engine(name, checked, undefined), definition, () => true);
+  }
   // Each hub of a process has buses of its own.
   const place = checked.hub ? "hub" : (checked[SOCKETS]?.hub ?? "device");
   const key = JSON.stringify([name, checked.user, place]);

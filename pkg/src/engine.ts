@@ -1,5 +1,5 @@
 import { doorsOf, tellingDoors } from "./hub/doors.js";
-import { SOCKETS } from "./hub/symbol.js";
+import { DIAL, SOCKETS } from "./hub/symbol.js";
 import { borderError, closed, TabmqError } from "./errors.js";
 import { Events } from "./events.js";
 import { OWN_LIMITS, type OwnLimits } from "./limits.js";
@@ -90,7 +90,8 @@ export class Engine {
     this.name = name;
     this.options = options;
     this.limits = { ...OWN_LIMITS, ...options.limits };
-    this.storage = storageOf(options.storage ?? "auto", name, options.user);
+    this.storage =
+      options[SOCKETS]?.parts?.storage ?? storageOf(options.storage ?? "auto", name, options.user);
     this.events = new Events(this);
     this.outbox = new SendOutbox(this);
     this.#after = after;
@@ -300,8 +301,11 @@ export class Engine {
     await this.#after;
     const { options } = this;
     const plan = planHost(options, this.storage !== undefined);
-    const hub = options.hub && (await doorsOf(options.hub, this.name));
-    const { RawBus, trapped } = await instance(options.assets?.wasm);
+    const { [DIAL]: socket, [SOCKETS]: sockets } = options;
+    const doors = options.hub && (await doorsOf(options.hub, this.name));
+    const hub = doors && { ...doors, ...(socket && { socket }) };
+    const alone = socket !== undefined || sockets?.parts !== undefined;
+    const { RawBus, trapped } = await instance(options.assets?.wasm, alone);
     if (this.#over) throw this.#over;
     const raw = this.#try(
       () =>
@@ -315,7 +319,8 @@ export class Engine {
             peer: encodeNow(this.events.ownInfo),
             limits: options.limits,
             hub: hub && tellingDoors(hub, (why) => (this.events.trouble = why)),
-            sockets: options[SOCKETS],
+            sockets,
+            timer: sockets?.parts?.timer,
           } as ConstructorParameters<typeof RawBus>[1],
           (batch) => this.events.take(batch),
         ),

@@ -2,10 +2,10 @@ import { REASONS } from "./deaths.js";
 import { type Duration, milliseconds } from "./duration.js";
 import { invalid, unsupported } from "./errors.js";
 import { checkHub } from "./hub/doors.js";
-import { SOCKETS } from "./hub/symbol.js";
+import { DIAL, SOCKETS } from "./hub/symbol.js";
 import type { Limits } from "./limits.js";
 import type { Patience } from "./pending.js";
-import type { RawSockets, RawWhen } from "./raw.js";
+import type { RawDoors, RawSockets, RawWhen } from "./raw.js";
 import { hasFolders } from "./storage.js";
 import type * as T from "./types.js";
 
@@ -471,14 +471,19 @@ const CONNECT = {
     return { ...(value as Partial<Limits>) };
   }) as Rule<Partial<Limits>>,
 };
-export type CheckedConnect = Checked<typeof CONNECT> & { readonly [SOCKETS]?: RawSockets };
+/** What only entries for servers give. */
+interface OfServers {
+  readonly [SOCKETS]?: RawSockets;
+  readonly [DIAL]?: NonNullable<RawDoors["socket"]>;
+}
+export type CheckedConnect = Checked<typeof CONNECT> & OfServers;
 export function checkConnect(options: unknown): CheckedConnect {
   const checked = check("connect", options, CONNECT);
   const { hub, storage = "auto" } = checked;
   if (hub && !("share" in hub) && storage !== "auto")
     throw invalid("connect: a hub has its own storage", "storage");
-  const sockets = (options as { [SOCKETS]?: RawSockets } | undefined)?.[SOCKETS];
-  return sockets ? { ...checked, [SOCKETS]: sockets } : checked;
+  const { [SOCKETS]: sockets, [DIAL]: dial } = (options ?? {}) as OfServers;
+  return { ...checked, ...(sockets && { [SOCKETS]: sockets }), ...(dial && { [DIAL]: dial }) };
 }
 
 export type { Duration };

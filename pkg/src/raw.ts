@@ -2,6 +2,7 @@
 // about comes back as events.
 
 import type { Counts } from "./counts.js";
+import type { HubParts } from "./hub/sockets.js";
 import type { Durability, HostKind, StorageKind } from "./types.js";
 
 export interface RawOptions {
@@ -17,6 +18,8 @@ export interface RawOptions {
   hub?: RawDoors;
   /** The node here is a hub, which is reached through these. */
   sockets?: RawSockets;
+  /** In place of `setTimeout`. */
+  timer?: RawTimer;
 }
 
 /** How a hub is reached. */
@@ -36,6 +39,15 @@ export interface RawSockets {
   close(socket: number, code: number): void;
   /** The node that knew them is no more. Not called by the wasm side. */
   closeAll(): void;
+  /** What the bus has of its server, of which it is the only user. Not read by the wasm side. */
+  readonly parts?: HubParts | undefined;
+}
+
+/** One timer that JavaScript performs. */
+export interface RawTimer {
+  /** In place of what was set before. */
+  set(run: () => void, wait_ms: number): void;
+  clear(): void;
 }
 
 /** A storage that JavaScript performs; src/web/storage_batch.rs says what the bytes are. */
@@ -69,6 +81,8 @@ export interface RawBus {
   atSocket(socket: number, bytes: Uint8Array): void;
   /** As `RawGrant` of hub/authorize.ts. */
   socketGranted(socket: number, grant: object): void;
+  /** An earlier node of this hub had it. */
+  socketAdopted(socket: number): void;
   socketGone(socket: number): void;
   offer(protocols: readonly string[]): void;
   sendBatch(queue: string, items: Uint8Array, durability?: string, supersede?: string): number;

@@ -20,18 +20,24 @@ export function setDefaultSource(source: () => WasmSource): void {
   defaultSource = source;
 }
 
-/** The instance of this realm, loaded at the first call. A failed attempt is forgotten. */
-export function instance(source: WasmSource | undefined): Promise<Instance> {
-  current ??= instantiate(source).catch((error: unknown) => {
-    current = undefined;
-    throw new TabmqError("UNAVAILABLE", `the wasm module can't be loaded: ${String(error)}`, {
-      cause: error,
+/**
+ * The instance of this realm, loaded at the first call; or one that is `alone`, and ends with its
+ * user. A failed attempt is forgotten.
+ */
+export function instance(source: WasmSource | undefined, alone = false): Promise<Instance> {
+  const made: Promise<Instance> =
+    (alone ? undefined : current)
+    ?? instantiate(source, alone).catch((error: unknown) => {
+      if (current === made) current = undefined;
+      throw new TabmqError("UNAVAILABLE", `the wasm module can't be loaded: ${String(error)}`, {
+        cause: error,
+      });
     });
-  });
-  return current;
+  if (!alone) current = made;
+  return made;
 }
 
-async function instantiate(source: WasmSource | undefined): Promise<Instance> {
+async function instantiate(source: WasmSource | undefined, alone: boolean): Promise<Instance> {
   modules ??= compile(source ?? defaultSource?.()).catch((error: unknown) => {
     modules = undefined;
     throw error;
@@ -40,12 +46,17 @@ async function instantiate(source: WasmSource | undefined): Promise<Instance> {
   const trapped = new Set<(cause: unknown) => void>();
   const glue = makeGlue((exports) =>
     guarded(exports, (cause) => {
+      // One that is alone costs the others no more than another instance.
       current = undefined;
       for (const tell of trapped) tell(cause);
       trapped.clear();
     }),
   );
-  glue.finish(await WebAssembly.instantiate(module, glue.imports), module);
+  // A promise of the engine may be settled while the runtime works for another object.
+  const made = alone
+    ? new WebAssembly.Instance(module, glue.imports)
+    : await WebAssembly.instantiate(module, glue.imports);
+  glue.finish(made, module);
   return { RawBus: glue.RawBus, trapped };
 }
 

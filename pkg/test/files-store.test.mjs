@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 
+import { bytes, epoch, half, performStep, text } from "./conformance.mjs";
 import { EFFECTS, failOnce, temporaryFolder, withoutLock } from "./files.mjs";
 import { internals } from "./internals.mjs";
 
@@ -14,15 +15,7 @@ const SCENARIOS = JSON.parse(
   fs.readFileSync(new URL("../../tests/log/conformance.json", import.meta.url), "utf8"),
 );
 
-const KINDS = { manifest: 0, chunk: 1, page: 2 };
-const key = ([kind, number]) => keyOf(KINDS[kind], number);
-const chunk = (number) => keyOf(KINDS.chunk, number);
-const utf8 = new TextEncoder();
-const bytes = (text) => utf8.encode(text);
-const text = (value) => (value ? new TextDecoder().decode(value) : null);
-const half = (number) => number.toString(16).padStart(16, "0");
-const epoch = (counter) => (counter ? half(counter) + half(counter) : undefined);
-const counter = (fence) => (fence === undefined ? null : Number.parseInt(fence.slice(0, 16), 16));
+const chunk = (number) => keyOf(1, number);
 
 async function openStore(t, folder) {
   const store = new FileStore(folder);
@@ -61,35 +54,6 @@ async function chunks(store) {
   return Object.fromEntries(numbers.map((number, at) => [number, text(values[at])]));
 }
 
-async function perform(store, name, given) {
-  switch (name) {
-    case "open": {
-      const { fence, manifest } = await store.look();
-      return { fence: counter(fence), manifest: text(manifest) };
-    }
-    case "fence":
-      return counter(await store.fence());
-    case "list":
-      return store.list();
-    case "read":
-      return (await store.read(given.map(key))).map(text);
-    default: {
-      const { expect, claim, strict = false, puts = [], deletes = [] } = given;
-      const commit = {
-        expect: epoch(expect),
-        claim: epoch(claim),
-        strict,
-        puts: puts.map(([kind, number, value]) => putOf(key([kind, number]), value)),
-        deletes: deletes.map(key),
-      };
-      return store.commit(commit).then(
-        () => "committed",
-        ({ fault }) => fault,
-      );
-    }
-  }
-}
-
 test("files do what every storage does", async (t) => {
   withoutLock(t);
   for (const { name, steps } of SCENARIOS) {
@@ -101,7 +65,7 @@ test("files do what every storage does", async (t) => {
         stores[writer] = await openStore(t, folder);
         continue;
       }
-      const got = await perform(stores[writer], action, given);
+      const got = await performStep(stores[writer], keyOf, action, given);
       assert.deepEqual(got, wanted, `${name}: ${writer} ${action} ${JSON.stringify(given)}`);
     }
   }

@@ -5,13 +5,21 @@ import { dirname, join } from "node:path";
 
 import { createBus } from "tabmq";
 
-/** With this in the environment buses are at a hub, which has the limits that they ask for. */
-export const AT_HUB = process.env.TABMQ_TEST_HUB === "1";
+/**
+ * With this in the environment buses are at a hub, which has the limits that they ask for: `1` in
+ * this process, `object` in Durable Objects.
+ */
+const AT = process.env.TABMQ_TEST_HUB;
+export const AT_HUB = AT === "1" || AT === "object";
+/** The host keeps nothing. */
+export const IN_MEMORY = AT !== "object";
+/** What a case says of that. */
+export const inMemory = { skip: !IN_MEMORY && "an object stores everything" };
 /** Where what is stored lies. */
 export const HOME = AT_HUB ? "hub" : "device";
 /** Why a case says nothing about a hub. */
 export const notAtHub = (why) => ({ skip: AT_HUB && why });
-const hubs = AT_HUB && (await import("./hubs.mjs"));
+const hubs = AT_HUB && (await import(AT === "object" ? "./objects.mjs" : "./hubs.mjs"));
 
 /** A bus of its own, closed after the test. */
 export function openBus(t, options) {

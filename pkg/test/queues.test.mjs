@@ -3,7 +3,17 @@ import { test } from "node:test";
 
 import { Reject, Retry } from "tabmq";
 
-import { AT_HUB, connectBus, deferred, events, notAtHub, take, until } from "./helpers.mjs";
+import {
+  AT_HUB,
+  connectBus,
+  deferred,
+  events,
+  IN_MEMORY,
+  inMemory,
+  notAtHub,
+  take,
+  until,
+} from "./helpers.mjs";
 
 const of_node = notAtHub("this device gives the ids, and may be the first to confirm");
 test("send: resolves with a receipt that says what this host keeps", of_node, async (t) => {
@@ -23,7 +33,7 @@ test("send: resolves with a receipt that says what this host keeps", of_node, as
   assert.equal((await bus.queue("q").send(1, { id: "mine" })).id, "mine");
 });
 
-test("send: strict is not supported in memory", async (t) => {
+test("send: strict is not supported in memory", inMemory, async (t) => {
   const bus = await connectBus(t);
   await assert.rejects(bus.queue("q").send(1, { durability: "strict" }), { code: "UNSUPPORTED" });
   await assert.rejects(bus.queue("s", { durability: "strict" }).ready(), { code: "UNSUPPORTED" });
@@ -72,8 +82,8 @@ test("send: a delayed message comes later", async (t) => {
   const bus = await connectBus(t);
   const jobs = bus.queue("q");
   const got = take(jobs.consume({ prefetch: 3 }), 3);
-  const at = new Date(Date.now() + 30);
-  await jobs.send("later", { delay: "400ms" });
+  const at = new Date(Date.now() + 500);
+  await jobs.send("later", { delay: "1s" });
   await jobs.send("at", { at });
   await jobs.send("now");
   assert.deepEqual(
@@ -253,7 +263,9 @@ test("process: close gives back what no handler has begun", async (t) => {
   );
 });
 
-test("process: tells when the lease was lost while the handler ran", async (t) => {
+// Else a handler that stands still does not keep the host from hearing its renewal first.
+const together = { skip: !IN_MEMORY && "an object is a process of its own" };
+test("process: tells when the lease was lost while the handler ran", together, async (t) => {
   const bus = await connectBus(t);
   const jobs = bus.queue("q", { lease: "50ms" });
   const errors = events(bus, "error");

@@ -1,7 +1,8 @@
-// Runs every *.test.mjs beside it, or those whose names have the first argument in them, and then
-// once more with the buses at a hub those that get them from helpers.mjs. Counts.
+// Runs every *.test.mjs beside it, or those whose names have the first argument in them; then with
+// the buses at a hub those that get them from helpers.mjs, and some of them with the buses in
+// Durable Objects. Counts.
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
@@ -38,6 +39,15 @@ if (with_buses.length) {
   console.log("\nwith buses at a hub\n");
   process.env.TABMQ_TEST_HUB = "1";
   await runAll(with_buses);
+}
+// Queues, and live messages.
+const in_objects = with_buses.filter((file) =>
+  ["bus", "consuming", "publishing", "queues"].includes(basename(file, ".test.mjs")),
+);
+if (in_objects.length) {
+  console.log("\nwith buses in Durable Objects\n");
+  process.env.TABMQ_TEST_HUB = "object";
+  await runAll(in_objects);
 }
 process.exitCode = failed || !passed ? 1 : 0;
 process.on("exit", () => console.log(`${passed} passed, ${failed} failed`));

@@ -25,6 +25,7 @@ mod fullness;
 mod gate;
 mod grants;
 mod groups;
+mod housekeeping;
 mod index;
 pub mod io;
 mod lanes;
@@ -78,6 +79,7 @@ use crate::broker::decisions::Questions;
 use crate::broker::fullness::Fullness;
 use crate::broker::gate::Gate;
 pub use crate::broker::grants::{Grant, Granting};
+use crate::broker::housekeeping::Housekeeping;
 use crate::broker::io::{Event, Input};
 use crate::broker::link::Links;
 use crate::broker::live::LiveHub;
@@ -109,7 +111,6 @@ use crate::rules::Rules;
 use crate::sorted::{Line, Map, Set};
 use crate::store::StorageFault;
 use crate::time::{Instant, Now, UnixMillis};
-use crate::wire::Frame;
 use crate::wire::frame::{CallKey, StorageReport};
 
 /// What a broker is made with.
@@ -122,9 +123,6 @@ pub struct BrokerConfig {
     /// The storage had no room when this log was last written.
     pub storage_full: bool,
 }
-
-/// How often lanes and parked sessions are looked at.
-const HOUSEKEEPING_MS: u64 = 1000;
 
 #[derive(Debug)]
 pub struct Broker {
@@ -183,7 +181,7 @@ pub struct Broker {
     roles: Roles,
     settling: Option<Settling>,
     peer_lists: PeerLists,
-    housekeeping_at: Instant,
+    housekeeping: Housekeeping,
     draining: bool,
     over: bool,
     events: VecDeque<Event>,
@@ -243,7 +241,7 @@ impl Broker {
             roles: Roles::default(),
             settling: Some(Settling::new(now.mono.after_ms(config.limits.settle_ms))),
             peer_lists: PeerLists::default(),
-            housekeeping_at: now.mono.after_ms(HOUSEKEEPING_MS),
+            housekeeping: Housekeeping::new(now),
             draining: false,
             over: false,
             events: VecDeque::new(),
@@ -267,7 +265,7 @@ impl Broker {
         self.keep_all_results(now);
         self.watch_all_times(now);
         let (epoch, log) = (self.log.epoch(), self.log.id());
-        self.broadcast(&Frame::Announce { log });
+        self.broadcasts.push_back(self.announcement());
         self.events.push_back(Event::Ready { epoch, log });
     }
 
@@ -315,6 +313,9 @@ impl Broker {
             return;
         }
         self.expire_messages(now);
+        if !matches!(input, Input::Tick) {
+            self.housekeeping.stir();
+        }
         match input {
             Input::Tick => {}
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes),
@@ -344,15 +345,7 @@ impl Broker {
         self.expire_calls(now);
         self.repeat_newest(now);
         self.answer_repairs(now);
-        if self.housekeeping_at <= now.mono {
-            self.housekeeping_at = now.mono.after_ms(HOUSEKEEPING_MS);
-            self.retire_lanes(now);
-            self.end_parked_sessions(now);
-            self.hang_up_without_lane(now);
-            self.delete_idle_queues(now);
-            self.forget_ids(now);
-            self.advise_consumers();
-        }
+        self.keep_house(now);
         self.settle_down(now);
         self.wake_delayed(now);
         self.wake_rated(now);

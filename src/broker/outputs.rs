@@ -1,5 +1,7 @@
 //! What leaves the broker, and in which order: events, storage, last words, messages.
 
+use alloc::vec::Vec;
+
 use crate::broker::Broker;
 use crate::broker::io::{Event, Output};
 use crate::broker::settling::Settling;
@@ -7,6 +9,7 @@ use crate::broker::timetable::ZoneQuestion;
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, LinkNonce};
 use crate::time::{Instant, Now, UnixMillis};
+use crate::wire::envelope::{encode_envelope, encode_frame};
 use crate::wire::{Envelope, Frame, MessageWriter};
 
 impl Broker {
@@ -51,7 +54,7 @@ impl Broker {
         let settles = self.settling.is_some();
         let questions = self.questions.wake_at().filter(|_| !draining && !settles);
         let pauses = self.pauses.first().map(wall);
-        let housekeeping = Some(self.housekeeping_at).filter(|_| !self.sessions.is_empty());
+        let housekeeping = self.house_at();
         let settling = self.settling.as_ref().map(Settling::until);
         [
             self.lease_times.first(),
@@ -90,6 +93,13 @@ impl Broker {
             }
             self.events.push_back(Event::Drained);
         }
+    }
+
+    /// Says that this broker is there: whoever followed another one says Hello.
+    pub fn announcement(&self) -> Vec<u8> {
+        let mut bytes = encode_envelope(&Envelope { epoch: self.epoch(), ..Envelope::default() });
+        encode_frame(&Frame::Announce { log: self.log.id() }, &mut bytes);
+        bytes
     }
 
     pub(super) fn broadcast(&mut self, frame: &Frame<'_>) {

@@ -214,12 +214,14 @@ impl Broker {
         if session.conn == Some(conn) {
             session.conn = None;
             session.detached_at = Some(now.mono);
+            self.housekeeping.stir();
             self.elect_active_around(client);
         }
     }
 
     /// The session ends: leases, calls, roles and groups of the client are given to others.
     pub(super) fn end_session(&mut self, now: Now, client: ClientId, leaving: Leaving) {
+        self.housekeeping.stir();
         self.end_leases_of(now, client, leaving);
         self.clear_declared(client);
         self.fail_calls_served_by(now, client);

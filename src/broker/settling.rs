@@ -69,6 +69,7 @@ impl Broker {
             return;
         }
         let awaited = self.settling.take().and_then(|settling| settling.awaited);
+        self.housekeeping.stir();
         let all_here = awaited.as_ref().is_some_and(Set::is_empty);
         mark(if all_here { Mark::SettledByAll } else { Mark::SettleTimeout });
         self.claimed.clear();

@@ -32,6 +32,8 @@ pub(super) struct Silence {
     checking: bool,
     /// Pauses of this client since the node was last heard. It asks after each.
     pauses: u32,
+    /// The host looks after an idle way to the node.
+    by_host: bool,
 }
 
 impl Silence {
@@ -69,8 +71,9 @@ impl Silence {
         Some(self.since?.after_ms(wait_ms))
     }
 
-    fn idle_check_at(&self, limits: &Limits) -> Instant {
-        self.heard_at.after_ms(limits.node_silence_ms.saturating_mul(IDLE_FACTOR))
+    fn idle_check_at(&self, limits: &Limits) -> Option<Instant> {
+        let idle_ms = limits.node_silence_ms.saturating_mul(IDLE_FACTOR);
+        (!self.by_host).then(|| self.heard_at.after_ms(idle_ms))
     }
 }
 
@@ -90,6 +93,12 @@ impl Client {
             || !self.services.is_empty()
             || !self.roles.is_empty()
             || self.live.has_groups()
+    }
+
+    /// Whether the node is still there while nothing is awaited from it is found out by the host:
+    /// it is in the same process, or a way leads to it that can be asked itself.
+    pub const fn leave_idle_checks(&mut self) {
+        self.silence.by_host = true;
     }
 
     /// Asks whether the node is still there, though nothing is awaited from it.
@@ -128,7 +137,8 @@ impl Client {
     /// Probes a silent node, and tells when it stays silent.
     pub(super) fn watch_silence(&mut self) {
         let now = self.now.mono;
-        if self.is_served() && self.silence.idle_check_at(&self.limits) <= now {
+        let idle_check_at = self.silence.idle_check_at(&self.limits);
+        if self.is_served() && idle_check_at.is_some_and(|at| at <= now) {
             self.check_node();
         }
         // Whoever opened a bus waits for it, even if nothing was asked of it so far.
@@ -161,7 +171,7 @@ impl Client {
     pub(super) fn silence_wake_at(&self) -> Option<Instant> {
         let Some(due_at) = self.silence.due_at(&self.limits) else {
             let idle_check_at = self.silence.idle_check_at(&self.limits);
-            return (self.link.is_open() && self.is_served()).then_some(idle_check_at);
+            return idle_check_at.filter(|_| self.link.is_open() && self.is_served());
         };
         Some(due_at.min(self.now.mono.after_ms(self.limits.pause_ms_max.div_ceil(2).max(1))))
     }

@@ -15,3 +15,5 @@ mod raw_bus;
 mod schedules;
 #[cfg(feature = "npm-sim")]
 mod simulator;
+#[cfg(feature = "npm")]
+mod sockets;

@@ -137,8 +137,18 @@ pub fn number(value: f64, reason: &'static str) -> Result<u64, Refused> {
 /// # Errors
 /// `INVALID` with the name of the option.
 pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
-    let names =
-        ["storage", "durability", "host", "user", "peer", "limits", "guest", "hub", "sockets"];
+    let names = [
+        "storage",
+        "durability",
+        "host",
+        "user",
+        "peer",
+        "limits",
+        "guest",
+        "hub",
+        "sockets",
+        "timer",
+    ];
     let fields = Fields::of(object, &names, "options");
     let storage = fields.read("storage", |storage| match storage.as_string().as_deref() {
         None if storage.is_object() => Some(StorageChoice::Files(storage.clone().unchecked_into())),
@@ -178,6 +188,8 @@ pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
         guest,
         takes_up: true,
         reach: sockets.or(hub).unwrap_or_default(),
+        timer: fields
+            .read("timer", |timer| timer.is_object().then(|| timer.clone().unchecked_into())),
     })?;
     if options.peer.len() > options.limits.headers_bytes_max as usize {
         return Err(Refused::new(Code::TooLarge, "headers_bytes_max"));

@@ -23,7 +23,6 @@ use crate::js::options;
 use crate::options::{ConsumeOptions, Durability};
 use crate::time::Now;
 use crate::web::driver::{Driver, Telling};
-use crate::web::sockets::SocketId;
 use crate::web::worker::WorkerNews;
 use crate::wire::frame::{Acked, Browse, Item, Outcome, Policy, Redrive, Settlement, Staged};
 
@@ -379,31 +378,6 @@ impl RawBus {
     }
 
     /// Tells a page of its worker: it waits for the lock, or it is not there.
-    /// What the next socket to the hub offers as subprotocols: a token may be among them.
-    pub fn offer(&self, protocols: Vec<String>) {
-        self.driver.offer(protocols);
-    }
-
-    /// A transport message came on a socket of this hub.
-    #[wasm_bindgen(js_name = atSocket)]
-    pub fn at_socket(&self, socket: u32, bytes: Vec<u8>) {
-        self.driver.at_socket(SocketId(socket), bytes);
-    }
-
-    /// What a socket of this hub may do from now on: an object like `RawGrant` of pkg/src/raw.ts.
-    #[wasm_bindgen(js_name = socketGranted)]
-    pub fn socket_granted(&self, socket: u32, grant: &JsValue) -> Answer<()> {
-        let grant = options::grant(grant).map_err(to_error)?;
-        self.driver.socket_granted(SocketId(socket), grant);
-        Ok(())
-    }
-
-    /// A socket of this hub is gone.
-    #[wasm_bindgen(js_name = socketGone)]
-    pub fn socket_gone(&self, socket: u32) {
-        self.driver.socket_gone(SocketId(socket));
-    }
-
     #[wasm_bindgen(js_name = workerNews)]
     pub fn worker_news(&self, up: bool) -> Answer<()> {
         let news = if up { WorkerNews::Up } else { WorkerNews::Down };

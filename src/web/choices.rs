@@ -13,6 +13,7 @@ use crate::web::locks::LockManager;
 use crate::web::realm::NodeAt;
 use crate::web::runtime;
 use crate::web::socket::Doors;
+use crate::web::timer::TimerHost;
 use crate::web::worker::Part;
 
 /// Which host is asked for.
@@ -47,6 +48,8 @@ pub struct DriverOptions {
     /// The user writes sends down, and takes up what another page of this tab wrote.
     pub takes_up: bool,
     pub reach: Reach,
+    /// Performs the timer in place of the runtime.
+    pub timer: Option<TimerHost>,
 }
 
 /// How this realm and its node reach each other, and whoever else is on the bus.

@@ -34,7 +34,7 @@ use crate::web::realm::{NodeAt, Realm, RealmConfig};
 use crate::web::runtime::{self, Clock};
 use crate::web::session_storage;
 use crate::web::sockets::SocketId;
-use crate::web::timer::Timer;
+use crate::web::timer::{Timer, TimerHost};
 use crate::web::worker::WorkerNews;
 
 /// What a drain has to tell, oldest first.
@@ -167,7 +167,8 @@ impl Driver {
             persisted: false,
             last_host: None,
         };
-        Ok(Self { shared: Shared::new(inbox, core, platform, Box::new(tell)) })
+        let timer = options.timer;
+        Ok(Self { shared: Shared::new(inbox, core, platform, timer, Box::new(tell)) })
     }
 
     /// Starts to work. True if `Notice::Claimed` comes first, and waits for `go_on`.
@@ -261,6 +262,11 @@ impl Driver {
         self.shared.inbox.push(Arrival::Fact(Fact::SocketGranted { socket, grant }));
     }
 
+    /// A socket that an earlier node of this hub had.
+    pub fn socket_adopted(&self, socket: SocketId) {
+        self.shared.inbox.push(Arrival::Fact(Fact::SocketAdopted { socket }));
+    }
+
     /// A socket of this hub is gone.
     pub fn socket_gone(&self, socket: SocketId) {
         self.shared.inbox.push(Arrival::Fact(Fact::SocketGone { socket }));
@@ -311,10 +317,11 @@ impl Shared {
         inbox: Rc<Inbox<Arrival>>,
         core: Core,
         platform: Platform,
+        timer: Option<TimerHost>,
         tell: Box<dyn Fn(Telling)>,
     ) -> Rc<Self> {
         let of_timer = inbox.clone();
-        let timer = Timer::new(move || of_timer.push(Arrival::TimerFired));
+        let timer = Timer::new(timer, move || of_timer.push(Arrival::TimerFired));
         let shared = Rc::new(Self {
             inbox,
             core: RefCell::new(core),

@@ -90,10 +90,16 @@ pub enum Fact {
     },
     /// On the socket to the hub.
     FromHub(Vec<u8>),
+    /// The answer to `ProbeHub`.
+    HubAlive,
     /// What a socket of this hub may do, before anything comes on it.
     SocketGranted {
         socket: SocketId,
         grant: Grant,
+    },
+    /// A socket that an earlier node of this hub had, and whose grant was told.
+    SocketAdopted {
+        socket: SocketId,
     },
     /// A transport message on a socket of this hub.
     AtSocket {
@@ -133,6 +139,8 @@ pub enum Effect {
         socket: SocketId,
         code: Code,
     },
+    /// Ask on the socket to the hub whether anything is at its other end. Answer: `HubAlive`.
+    ProbeHub,
     /// The socket to the hub leads nowhere: the next message opens another.
     DropSocket,
     /// Ask for the node's lock, as the last in line or by force. An earlier request is taken back.

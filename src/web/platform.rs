@@ -197,6 +197,7 @@ impl Platform {
     pub fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::ToHub(bytes) => self.way.send(&bytes),
+            Effect::ProbeHub => self.way.probe(),
             Effect::DropSocket => self.way.drop_socket(),
             Effect::ToSockets { sockets, bytes } => self.way.send_to(&sockets, &bytes),
             Effect::CloseSocket { socket, code } => self.way.close(socket, code),

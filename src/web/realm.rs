@@ -97,7 +97,10 @@ impl Page {
 
 impl Realm {
     /// A realm that does nothing yet but take orders. `seed` must differ from realm to realm.
-    pub fn new(config: RealmConfig, client: Client, seed: [u8; 32]) -> Self {
+    pub fn new(config: RealmConfig, mut client: Client, seed: [u8; 32]) -> Self {
+        if config.node_at != NodeAt::Device {
+            client.leave_idle_checks();
+        }
         Self {
             client,
             hosting: Hosting::new(seed, config.guest),
@@ -158,8 +161,10 @@ impl Realm {
             }
             Fact::SocketOpened => self.socket_opened(now),
             Fact::FromHub(bytes) => self.relay_down(now, bytes),
+            Fact::HubAlive => self.relay_heard(now),
             Fact::SocketClosed { code } => self.socket_closed(now, code),
             Fact::SocketGranted { socket, grant } => self.socket_granted(now, socket, grant),
+            Fact::SocketAdopted { socket } => self.socket_adopted(now, socket),
             Fact::AtSocket { socket, bytes } => self.at_socket(now, socket, &bytes),
             Fact::SocketGone { socket } => self.socket_gone(now, socket),
             Fact::Page(fact) => self.page_changed(now, fact),

@@ -13,6 +13,7 @@ use crate::sorted::Set;
 use crate::time::{Instant, Now};
 use crate::web::io::Effect;
 use crate::web::realm::{NodeAt, Realm};
+use crate::web::to_hub::{Doubt, idle_ms};
 use crate::web::trace::Way;
 use crate::wire::envelope::encode_envelope;
 use crate::wire::{Envelope, Message};
@@ -29,8 +30,10 @@ const ANSWER: u8 = 3;
 const CLIENTS: u8 = 4;
 /// For whom was it relayed before? Answered with `CLIENTS`.
 const ASK_CLIENTS: u8 = 5;
+/// A client that awaits nothing heard nothing for long: who relays, and is the hub there?
+const CHECK: u8 = 6;
 /// First bytes of signals are below this.
-const SIGNALS_END: u8 = 6;
+const SIGNALS_END: u8 = 7;
 const ID_BYTES: usize = 16;
 
 /// What a realm knows of whoever relays, and what it does itself while it does.
@@ -45,6 +48,8 @@ pub(super) struct Relay {
     is_open: bool,
     /// When something came from the hub last.
     heard_at: Option<Instant>,
+    /// The hub was asked for a sign of life, which has not come.
+    doubt: Doubt,
     /// It asked who relays, and nobody answered so far.
     asked: bool,
 }
@@ -72,7 +77,7 @@ impl Realm {
 
     /// A message of the hub.
     pub(super) fn relay_down(&mut self, now: Now, bytes: Vec<u8>) {
-        self.relay.heard_at = Some(now.mono);
+        self.relay_heard(now);
         let Ok(message) = Message::parse(&bytes) else { return };
         let Envelope { client, link, .. } = message.envelope;
         if link == LinkNonce(0) {
@@ -86,9 +91,36 @@ impl Realm {
         }
     }
 
+    /// The hub gave a sign of life.
+    pub(super) fn relay_heard(&mut self, now: Now) {
+        self.relay.heard_at = Some(now.mono);
+        self.relay.doubt = Doubt::default();
+        self.heard_of_hub(now);
+    }
+
+    /// Asks a hub that said nothing for long for a sign of life, which costs it no wake. Without
+    /// one the socket leads nowhere.
+    pub(super) fn tick_relay(&mut self, now: Now) {
+        if self.relay_wake_at().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        if self.relay.doubt.asks(now, &self.config.limits) {
+            return self.effects.push(Effect::ProbeHub);
+        }
+        self.leave_socket_to_hub(now);
+    }
+
+    /// When to ask the hub, or to stop waiting for its answer.
+    pub(super) fn relay_wake_at(&self) -> Option<Instant> {
+        let Relay { heard_at, doubt, is_open: true, .. } = &self.relay else { return None };
+        let silence_ms = self.config.limits.node_silence_ms;
+        let patience_ends = doubt.ends_at(silence_ms);
+        patience_ends.or_else(|| Some((*heard_at)?.after_ms(idle_ms(silence_ms))))
+    }
+
     /// The socket to the hub is open.
     pub(super) fn socket_opened(&mut self, now: Now) {
-        self.relay.heard_at = Some(now.mono);
+        self.relay_heard(now);
         self.relay.is_open = true;
         self.effects.push(Effect::ListPresent(self.hosting.tenure()));
         self.signal(now, DIAL);
@@ -156,7 +188,20 @@ impl Realm {
                 self.effects.push(Effect::ToAll([ANSWER].into()));
                 self.doubt_socket(now);
             }
-            ANSWER => self.relay.asked = false,
+            CHECK if self.hosting.is_relaying() => {
+                self.effects.push(Effect::ToAll([ANSWER].into()));
+                let heard_at = self.relay.heard_at.unwrap_or_default();
+                let silent_ms = now.mono.ms_since(heard_at);
+                let is_silent = silent_ms >= self.config.limits.node_silence_ms;
+                if is_silent && self.relay.is_open && !self.relay.doubt.is_open() {
+                    self.relay.doubt.asks(now, &self.config.limits);
+                    self.effects.push(Effect::ProbeHub);
+                }
+            }
+            ANSWER => {
+                self.relay.asked = false;
+                self.heard_of_hub(now);
+            }
             LOST | DIAL => self.follow_signal(now, *signal),
             _ => {}
         }
@@ -209,11 +254,21 @@ impl Realm {
     fn doubt_socket(&mut self, now: Now) {
         let silence_ms = self.config.limits.node_silence_ms;
         if self.relay.heard_at.is_some_and(|at| now.mono.ms_since(at) >= silence_ms) {
-            self.relay.heard_at = Some(now.mono);
-            self.relay.is_open = false;
-            self.effects.push(Effect::DropSocket);
-            self.signal(now, LOST);
+            self.leave_socket_to_hub(now);
         }
+    }
+
+    fn leave_socket_to_hub(&mut self, now: Now) {
+        self.relay.heard_at = Some(now.mono);
+        self.relay.doubt = Doubt::default();
+        self.relay.is_open = false;
+        self.effects.push(Effect::DropSocket);
+        self.signal(now, LOST);
+    }
+
+    /// Asks who relays, on behalf of a client that awaits nothing.
+    pub(super) fn check_relay(&mut self) {
+        self.effects.push(Effect::ToAll([CHECK].into()));
     }
 }
 

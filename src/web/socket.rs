@@ -19,6 +19,9 @@ use crate::web::runtime;
 const MESSAGES_LOST_MAX: u32 = 6;
 /// Private close codes begin here; a hub adds the number of its code.
 const CLOSE_CODES: u16 = 4000;
+/// Texts, which frames never are: a host of sockets may answer them without waking its hub.
+const PROBE: &str = "ping";
+const PROBE_ANSWER: &str = "pong";
 
 /// The doors to one hub, and how to open them.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Doors {
 pub enum SocketNews {
     Opened,
     Message(Vec<u8>),
+    /// The answer to a probe.
+    Alive,
     /// It is closed, or did not open. With the code that the hub gave, if it gave one.
     Closed(Option<Code>),
 }
@@ -79,6 +84,13 @@ impl HubSocket {
             Some(current) if current.lost < MESSAGES_LOST_MAX => current.lost += 1,
             Some(_) => (self.report)(self.number, SocketNews::Closed(None)),
             None => self.open(),
+        }
+    }
+
+    /// Asks for a sign of life.
+    pub fn probe(&self) {
+        if let Some(current) = self.current.as_ref().filter(|current| current.is_open.get()) {
+            let _ = current.socket.send_with_str(PROBE);
         }
     }
 
@@ -129,13 +141,16 @@ impl Drop for Current {
     }
 }
 
-/// What an event says. What is no byte array is not ours, and what is longer than `bytes_max` is
-/// not copied.
+/// What an event says. What is neither a byte array nor the answer to a probe is not ours, and what
+/// is longer than `bytes_max` is not copied.
 fn read(event: Event, bytes_max: u32) -> Option<SocketNews> {
     match event.type_().as_str() {
         "open" => Some(SocketNews::Opened),
         "message" => {
             let data = event.unchecked_into::<MessageEvent>().data();
+            if data == PROBE_ANSWER {
+                return Some(SocketNews::Alive);
+            }
             let bytes = Uint8Array::new(&data.dyn_into::<ArrayBuffer>().ok()?.into());
             (bytes.length() <= bytes_max).then(|| SocketNews::Message(bytes.to_vec()))
         }

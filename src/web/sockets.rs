@@ -101,6 +101,14 @@ impl Realm {
         self.sockets.is_guarded = true;
     }
 
+    /// Those who speak on the socket follow a node that is no more, and hear of this one.
+    pub(super) fn socket_adopted(&mut self, now: Now, socket: SocketId) {
+        let Some(broker) = self.hosting.broker() else { return };
+        let bytes = broker.announcement();
+        self.trace.record(now, Way::AllSent, &bytes);
+        self.effects.push(Effect::ToSockets { sockets: [socket].into(), bytes });
+    }
+
     /// A transport message on a socket of this hub.
     pub(super) fn at_socket(&mut self, now: Now, socket: SocketId, bytes: &[u8]) {
         if self.sockets.is_guarded && !self.sockets.grants.contains_key(&socket) {

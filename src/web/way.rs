@@ -46,6 +46,12 @@ impl Way {
         }
     }
 
+    pub fn probe(&self) {
+        if let Self::ToHub(socket) = self {
+            socket.probe();
+        }
+    }
+
     pub fn drop_socket(&mut self) {
         if let Self::ToHub(socket) = self {
             socket.drop_current();
@@ -71,6 +77,7 @@ impl Way {
         }
         [match news {
             SocketNews::Opened => Fact::SocketOpened,
+            SocketNews::Alive => Fact::HubAlive,
             SocketNews::Message(bytes) => Fact::FromHub(bytes),
             SocketNews::Closed(code) => {
                 socket.drop_current();

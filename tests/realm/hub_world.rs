@@ -22,7 +22,7 @@ use tabmq::wire::frame::StorageReport;
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
 
 pub const HUB: ClientId = ClientId([0xff; 16]);
-const FILES: StorageReport =
+pub const FILES: StorageReport =
     StorageReport { persistent: true, fenced: true, durability_max: Durability::Strict };
 const MEMORY: StorageReport =
     StorageReport { persistent: false, fenced: false, durability_max: Durability::Memory };
@@ -60,6 +60,8 @@ pub struct HubWorld {
     pub own: Vec<Event>,
     /// Nobody listens: dialing fails.
     pub down: bool,
+    /// How often a hub was asked whether it is there.
+    pub probes: usize,
     facts: VecDeque<Fact>,
     store: MemoryStore,
     report: StorageReport,
@@ -89,6 +91,7 @@ impl HubWorld {
             stalled: None,
             own: Vec::new(),
             down: false,
+            probes: 0,
             facts: VecDeque::new(),
             store: MemoryStore::default(),
             report,
@@ -208,6 +211,18 @@ impl HubWorld {
         self.deliver();
     }
 
+    /// The host lets the hub sleep: what was stored stays, and so do its sockets.
+    pub fn sleep_hub(&mut self) {
+        self.facts.clear();
+        self.down = true;
+    }
+
+    /// The next hub is given a socket that the one before had.
+    pub fn adopt(&mut self, socket: SocketId) {
+        self.facts.push_back(Fact::SocketAdopted { socket });
+        self.deliver();
+    }
+
     /// The hub is closed as planned.
     pub fn close_hub(&mut self) {
         self.hub.close(self.now, false);
@@ -284,6 +299,7 @@ impl HubWorld {
         for effect in self.remotes[at].realm.take_effects(self.now) {
             match effect {
                 Effect::ToHub(bytes) => self.send(at, bytes),
+                Effect::ProbeHub => self.probe(at),
                 Effect::DropSocket | Effect::EndHosting => self.gone(at),
                 // Each is a device of its own, and alone there.
                 Effect::RequestLock { .. } => {
@@ -325,6 +341,15 @@ impl HubWorld {
         self.next_socket += 1;
         remote.socket = Some(SocketId(self.next_socket));
         remote.facts.push_back(Fact::SocketOpened);
+    }
+
+    /// What holds the socket of a hub answers, and not the hub.
+    fn probe(&mut self, at: usize) {
+        self.probes += 1;
+        let socket = self.remotes[at].socket;
+        if !self.down && socket.is_some() && socket != self.stalled {
+            self.remotes[at].facts.push_back(Fact::HubAlive);
+        }
     }
 
     /// The realm drops its socket.

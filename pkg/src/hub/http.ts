@@ -1,13 +1,8 @@
 import { closed, invalid, isTabmqError, TabmqError } from "../errors.js";
-import { LIMITS } from "../limits.js";
-import type { Bus } from "../types.js";
 import { refusalOf, type Visitor } from "./admission.js";
 import { allows, granted, type RawGrant, refusedBecause, tokenOf } from "./authorize.js";
-import { readBody } from "./http_body.js";
 import { failure, HttpError, json } from "./http_failure.js";
-import { messageOptions } from "./http_options.js";
 import type { Limited, Log } from "./log.js";
-import { metricsOf, type OpenBus } from "./metrics.js";
 import { OPEN_METRICS } from "./openmetrics.js";
 import type { CheckedServer } from "./options.js";
 import { METHODS, routeOf, type Target } from "./routes.js";
@@ -18,24 +13,28 @@ export interface HttpHub {
   readonly options: CheckedServer;
   readonly log: Log;
   readonly limited: Limited;
-  readonly users: Users;
+  /** Absent where requests of a user meet nowhere. */
+  readonly users?: Users | undefined;
   /** Aborts when the hub begins to close. */
   readonly closing: AbortSignal;
-  /** Of all buses. */
-  sockets(): number;
-  open(name: string): Promise<Bus>;
-  buses(): readonly OpenBus[];
-  /** Names of those that failed and are not open again. */
-  failed(): readonly string[];
+  /** What is told of it beside its status: `failed` counts buses that do not work. */
+  health(): { readonly failed?: number };
+  /** The bus whose metrics are asked for; empty for all of them. Throws if that can't be had. */
+  metricsOf(query: URLSearchParams): string;
+  /** In the OpenMetrics text format. */
+  metrics(bus: string): Promise<string>;
+  /** Stores what the request brings, which is granted. `took` is told how long its body is. */
+  store(target: Target, request: Request, took: Took | undefined): Promise<Response>;
 }
+
+/** Told what came of a body. */
+export type Took = (bytes: number) => void;
 
 /** The routes of a hub. */
 export class Http {
   readonly #hub: HttpHub;
   /** Requests that change something and are under way. */
   readonly #under_way = new Set<Promise<unknown>>();
-  /** Buses that did not answer when they were looked at last. */
-  #silent: ReadonlySet<string> = new Set();
 
   constructor(hub: HttpHub) {
     this.#hub = hub;
@@ -85,14 +84,15 @@ export class Http {
       throw new HttpError(405, error, { allow: methods.join(", ") });
     }
     if (route.kind === "health") return this.#health(request.method);
-    const grant = await this.#granted(route.kind === "metrics" ? "" : route.bus, request, env);
+    const bus = route.kind === "metrics" ? this.#hub.metricsOf(url.searchParams) : route.bus;
+    const grant = await this.#granted(bus, request, env);
     if (route.kind === "metrics") {
       if (grant && !grant.admin) throw notGranted("admin");
-      return this.#metrics(request.method);
+      return this.#metrics(request.method, bus);
     }
     if (grant && !allows(grant.publish, route.name)) throw notGranted("publish");
-    const took = grant && this.#hub.users.request(grant.user);
-    return this.#bounded(() => this.#store(route, request, url.searchParams, took));
+    const took = grant && this.#hub.users?.request(grant.user);
+    return this.#bounded(() => this.#hub.store(route, request, took));
   }
 
   async #granted(
@@ -113,26 +113,17 @@ export class Http {
 
   #health(method: string): Response {
     const { closing } = this.#hub;
-    const failed = this.#hub.failed().length;
-    const status = closing.aborted ? "closing" : failed ? "degraded" : "ok";
+    const told = this.#hub.health();
+    const status = closing.aborted ? "closing" : told.failed ? "degraded" : "ok";
     const response = json(closing.aborted ? 503 : 200, {
       status,
-      buses: this.#hub.buses().length,
-      sockets: this.#hub.sockets(),
-      failed,
+      ...told,
     });
     return method === "HEAD" ? new Response(null, response) : response;
   }
 
-  async #metrics(method: string): Promise<Response> {
-    const { text, silent } = await metricsOf({
-      buses: this.#hub.buses(),
-      failed: this.#hub.failed(),
-      sockets: this.#hub.sockets(),
-    });
-    for (const bus of silent)
-      if (!this.#silent.has(bus)) this.#hub.log("error", { event: "bus-silent", bus });
-    this.#silent = new Set(silent);
+  async #metrics(method: string, bus: string): Promise<Response> {
+    const text = await this.#hub.metrics(bus);
     return new Response(method === "HEAD" ? null : text, {
       headers: { "content-type": OPEN_METRICS, "cache-control": "no-store" },
     });
@@ -148,31 +139,6 @@ export class Http {
     const running = run();
     this.#under_way.add(running);
     return running.finally(() => this.#under_way.delete(running));
-  }
-
-  async #store(
-    { kind, bus: name, name: target }: Target,
-    request: Request,
-    query: URLSearchParams,
-    took: ((bytes: number) => void) | undefined,
-  ): Promise<Response> {
-    const options = messageOptions(query, request.headers);
-    const { of_bus } = this.#hub.options;
-    const bytes_max = of_bus["body_bytes_max"] ?? LIMITS.body_bytes_max;
-    const body = await readBody(request, bytes_max, this.#hub.closing, took);
-    const bus = await this.#hub.open(name);
-    if (kind === "topics") {
-      await bus.publish(target, body, options);
-      return json(202, { at: "hub" });
-    }
-    const { id, duplicate, duplicateOf, stored } = await bus.queue(target).send(body, options);
-    const { durability, persisted } = stored;
-    return json(duplicate ? 200 : 202, {
-      id,
-      duplicate,
-      ...(duplicateOf !== undefined && { duplicateOf }),
-      stored: { at: "hub", durability, persisted },
-    });
   }
 }
 

@@ -1,23 +1,16 @@
 import type { WebSocket } from "ws";
 
 import { CODES } from "../codes.generated.js";
-import { codeOf, isTabmqError } from "../errors.js";
+import { isTabmqError } from "../errors.js";
 import { type RawGrant, tellable } from "./authorize.js";
 import type { Accepted, Room } from "./rooms.js";
-import { CLOSE_CODES, type HubLink } from "./sockets.js";
 import type { Limited } from "./log.js";
+import { CLOSE_CODES, type HubLink, PROBE, PROBE_ANSWER, reasonOf, whyOf } from "./sockets.js";
 import type { HubLimits } from "./types.js";
 import type { Pausable, Presence, Users } from "./users.js";
 
 /** How long a client has to answer that its socket is closed. */
 const CLOSING_MS_MAX = 1000;
-/** What a close code says that the other side gave, or the lack of one. */
-const REASONS: { readonly [code: number]: string } = {
-  1000: "left",
-  1001: "left",
-  1005: "left",
-  1006: "lost",
-};
 const TOO_LONG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 /** A longer timer fires at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -75,7 +68,7 @@ export class HubSocket implements HubLink, Pausable {
         clearInterval(this.#looks);
         this.#accepted?.gone();
         this.#presence?.leave();
-        resolve(this.#why ?? REASONS[code] ?? "PROTOCOL");
+        resolve(this.#why ?? reasonOf(code));
       });
     });
     const silence_ms = Math.min(limits.socket_silence_ms, TIMER_MS_MAX);
@@ -104,9 +97,7 @@ export class HubSocket implements HubLink, Pausable {
   }
 
   close(code: number, reason?: string): void {
-    const told = code >= CLOSE_CODES ? codeOf(code - CLOSE_CODES) : "hub-closing";
-    // A client that says farewell is hung up with the code of it.
-    this.#why ??= told === "CLOSED" ? "left" : told;
+    this.#why ??= whyOf(code);
     // Its answer is to be read.
     if (this.#paused) this.resume();
     this.#socket.close(code, reason);
@@ -137,6 +128,7 @@ export class HubSocket implements HubLink, Pausable {
 
   #take(data: ArrayBuffer | string): void {
     this.#lives = true;
+    if (data === PROBE) return this.#socket.send(PROBE_ANSWER);
     this.#spoke = true;
     if (typeof data === "string") return this.close(CLOSE_CODES + CODES.PROTOCOL, "text");
     const bytes = new Uint8Array(data);

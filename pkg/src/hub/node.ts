@@ -11,7 +11,9 @@ import { PROTOCOL } from "./doors.js";
 import { HubSocket } from "./hub_socket.js";
 import { Http } from "./http.js";
 import { failure } from "./http_failure.js";
+import { storeMessage } from "./http_store.js";
 import { type Limited, limitedLog, type Log, openLog } from "./log.js";
+import { metricsOf } from "./metrics.js";
 import { adapt, respond } from "./node_request.js";
 import { checkServer } from "./options.js";
 import { Rooms } from "./rooms.js";
@@ -40,6 +42,8 @@ class NodeHub implements Hub {
   readonly #rooms: Rooms;
   readonly #server: WebSocketServer;
   readonly #log: Log;
+  /** Buses that did not answer when they were looked at last. */
+  #silent: ReadonlySet<string> = new Set();
   readonly #limited: Limited;
   readonly #users: Users;
   readonly #http: Http;
@@ -140,12 +144,35 @@ class NodeHub implements Hub {
       log: this.#log,
       limited: this.#limited,
       users: this.#users,
-      failed: () => this.#rooms.failed(),
       closing: this.#closing.signal,
-      sockets: () => this.#open.size,
-      open: (name) => this.bus(name),
-      buses: () => this.#rooms.list(),
+      health: () => ({
+        buses: this.#rooms.list().length,
+        sockets: this.#open.size,
+        failed: this.#rooms.failed().length,
+      }),
+      metricsOf: () => "",
+      metrics: () => this.#metrics(),
+      store: (target, request, took) =>
+        storeMessage(request, {
+          target,
+          took,
+          limits: this.#options.of_bus,
+          closing: this.#closing.signal,
+          open: (name) => this.bus(name),
+        }),
     });
+  }
+
+  async #metrics(): Promise<string> {
+    const { text, silent } = await metricsOf({
+      buses: this.#rooms.list(),
+      failed: this.#rooms.failed(),
+      sockets: this.#open.size,
+    });
+    for (const bus of silent)
+      if (!this.#silent.has(bus)) this.#log("error", { event: "bus-silent", bus });
+    this.#silent = new Set(silent);
+    return text;
   }
 
   async #answer(incoming: PlainRequest, outgoing: PlainResponse): Promise<void> {

@@ -5,7 +5,7 @@ import type { Bus, ConnectOptions } from "../types.js";
 import type { RawGrant } from "./authorize.js";
 import type { Limited, Log } from "./log.js";
 import type { OpenBus } from "./metrics.js";
-import { type HubLink, Sockets } from "./sockets.js";
+import { type HubLink, type HubParts, Sockets } from "./sockets.js";
 import { SOCKETS } from "./symbol.js";
 import type { HubServerOptions } from "./types.js";
 
@@ -14,6 +14,7 @@ interface Intake {
   at(socket: number, bytes: Uint8Array): void;
   /** Throws for patterns that are none. */
   granted(socket: number, grant: RawGrant): void;
+  adopted(socket: number): void;
   gone(socket: number): void;
 }
 
@@ -37,8 +38,9 @@ export class Room {
     name: string,
     options: ConnectOptions,
     start: HubServerOptions["start"],
+    parts?: HubParts,
   ) {
-    this.#sockets = new Sockets(hub);
+    this.#sockets = new Sockets(hub, parts);
     const here = { host: "inline", peer: { name: "hub" }, [SOCKETS]: this.#sockets };
     const made = { ...options, ...here } as ConnectOptions;
     this.bus = createBus(name, made);
@@ -52,11 +54,12 @@ export class Room {
     return this.#sockets.count;
   }
 
-  /** Throws if the grant is none. */
-  accept(link: HubLink, grant: RawGrant | undefined): Accepted {
+  /** Throws if the grant is none. `adopted`: an earlier node had the socket. */
+  accept(link: HubLink, grant: RawGrant | undefined, adopted = false): Accepted {
     const socket = this.#sockets.add(link);
     try {
       if (grant) this.#intake.granted(socket, grant);
+      if (adopted) this.#intake.adopted(socket);
     } catch (error) {
       this.#sockets.remove(socket);
       throw new TabmqError("INTERNAL", (error as Error).message, { cause: error });

@@ -1,5 +1,7 @@
 import { CODES } from "../codes.generated.js";
-import type { RawSockets } from "../raw.js";
+import { codeOf } from "../errors.js";
+import type { RawTimer, RawSockets } from "../raw.js";
+import type { FolderStorage } from "../storage.js";
 
 /** One socket of a hub, whatever server holds it. */
 export interface HubLink {
@@ -9,17 +11,47 @@ export interface HubLink {
   close(code: number): void;
 }
 
+/** What a server brings along for a bus, in place of what its runtime has. */
+export interface HubParts {
+  readonly storage: FolderStorage;
+  readonly timer: RawTimer;
+}
+
+/** What is asked and answered to learn whether a socket leads anywhere. */
+export const PROBE = "ping";
+export const PROBE_ANSWER = "pong";
+
 /** Private close codes begin here; the number of our own code is added. */
 export const CLOSE_CODES = 4000;
+
+/** What a close code says that the other side gave, or the lack of one. */
+const REASONS: { readonly [code: number]: string } = {
+  1000: "left",
+  1001: "left",
+  1005: "left",
+  1006: "lost",
+};
+
+/** Why a socket ended that the other side closed, as the log tells it. */
+export const reasonOf = (code: number): string => REASONS[code] ?? "PROTOCOL";
+
+/** Why it ends if we close it with this code. */
+export function whyOf(code: number): string {
+  const told = code >= CLOSE_CODES ? codeOf(code - CLOSE_CODES) : "hub-closing";
+  // A client that says farewell is hung up with the code of it.
+  return told === "CLOSED" ? "left" : told;
+}
 
 /** The sockets of one bus by number. */
 export class Sockets implements RawSockets {
   readonly hub: number;
   readonly #links = new Map<number, HubLink>();
   #last = 0;
+  readonly parts: HubParts | undefined;
 
-  constructor(hub: number) {
+  constructor(hub: number, parts?: HubParts) {
     this.hub = hub;
+    this.parts = parts;
   }
 
   get count(): number {

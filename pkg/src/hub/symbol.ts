@@ -3,3 +3,6 @@
  * holds the sockets, and the bus takes what comes on them.
  */
 export const SOCKETS = Symbol.for("tabmq.sockets");
+
+/** How a bus in a server reaches its hub: by sockets that this option makes. */
+export const DIAL = Symbol.for("tabmq.dial");

@@ -4,7 +4,7 @@ declare module "ws" {
   export class WebSocket {
     binaryType: "arraybuffer";
     readonly bufferedAmount: number;
-    send(bytes: Uint8Array): void;
+    send(message: Uint8Array | string): void;
     close(code?: number, reason?: string): void;
     terminate(): void;
     ping(): void;

@@ -123,6 +123,7 @@ pub async fn connect(name: &str, options: Options) -> Result<Bus, Error> {
         guest: None,
         takes_up: false,
         reach: Reach::Device,
+        timer: None,
     };
     let driver = Driver::new(name, driver_options, tell)?;
     driver.start()?;

@@ -1,0 +1,3 @@
+export { createHub } from "./hub/cloudflare/worker.js";
+export type * from "./hub/cloudflare/types.js";
+export type { AuthorizeContext, Grant, HubLogEntry } from "./hub/types.js";

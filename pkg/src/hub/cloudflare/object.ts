@@ -1,0 +1,275 @@
+import { CODES } from "../../codes.generated.js";
+import { isTabmqError, TabmqError } from "../../errors.js";
+import { Session } from "../../files/session.js";
+import { LIMITS } from "../../limits.js";
+import type { FolderStorage } from "../../storage.js";
+import type { RawGrant } from "../authorize.js";
+import { tellable } from "../authorize.js";
+import { PROTOCOL } from "../doors.js";
+import { failure } from "../http_failure.js";
+import { storeMessage } from "../http_store.js";
+import type { Log } from "../log.js";
+import { metricsOf } from "../metrics.js";
+import { type Accepted, Room } from "../rooms.js";
+import { CLOSE_CODES, PROBE, PROBE_ANSWER, reasonOf, whyOf } from "../sockets.js";
+import type { HubServerOptions } from "../types.js";
+import { AlarmTimer } from "./alarm_timer.js";
+import { callOf, type ObjectCall } from "./call.js";
+import { answerText, type ObjectState, type ServerSocket } from "./platform.js";
+import { socketPair, upgraded } from "./platform.js";
+import { SqlStore } from "./sql_store.js";
+
+/** The name of the bus, under this key. */
+const BUS_KEY = "tabmq.bus";
+/** A bus that could not be opened when an alarm rang is tried again. */
+const AGAIN_MS = 60_000;
+/** There is one for each object. */
+const HUB = 0;
+
+/** What is kept with a socket while the object sleeps. */
+interface Attachment {
+  /** Absent: everything. */
+  readonly grant?: RawGrant;
+  readonly number: number;
+}
+
+interface Known {
+  readonly accepted: Accepted;
+  readonly number: number;
+  /** Why it ends, if it ends by us. */
+  why?: string;
+}
+
+/** What the objects of a hub share. */
+export interface ObjectOptions {
+  readonly limits: Readonly<Record<string, number>>;
+  readonly log: Log;
+  start(bus: Parameters<NonNullable<HubServerOptions["start"]>>[0], name: string): unknown;
+}
+
+/** The hub of one bus. All fields are gone when it slept, so whatever counts is in its storage. */
+export class BusObject {
+  readonly #state: ObjectState;
+  readonly #options: ObjectOptions;
+  readonly #sockets = new Map<ServerSocket, Known>();
+  readonly #closing = new AbortController();
+  #timer!: AlarmTimer;
+  #name: string | undefined;
+  #room: Room | undefined;
+  #last_socket = 0;
+
+  constructor(state: ObjectState, options: ObjectOptions) {
+    this.#state = state;
+    this.#options = options;
+    answerText(state, PROBE, PROBE_ANSWER);
+    void state.blockConcurrencyWhile(() => this.#wake());
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    try {
+      const found = callOf(request);
+      if (!found) throw new TabmqError("NOT_FOUND", "only its Worker speaks to this object");
+      const { call, passed } = found;
+      const room = await this.#opened(call.bus);
+      if (call.kind === "socket") return this.#connect(room, call);
+      if (call.kind === "store")
+        return await storeMessage(passed, {
+          target: call.target,
+          limits: this.#options.limits,
+          closing: this.#closing.signal,
+          open: async () => room.bus,
+        });
+      const { bus } = room;
+      const open = [{ name: call.bus, bus, sockets: room.sockets }];
+      const told = await metricsOf({ buses: open, failed: [], sockets: room.sockets });
+      return new Response(told.text);
+    } catch (error) {
+      if (!isTabmqError(error)) console.error(error);
+      return failure(error);
+    }
+  }
+
+  webSocketMessage(socket: ServerSocket, message: ArrayBuffer | string): void {
+    const known = this.#sockets.get(socket);
+    // Its client says it again on another one.
+    if (!known) return socket.close(CLOSE_CODES + CODES.UNAVAILABLE);
+    if (message === PROBE) return socket.send(PROBE_ANSWER);
+    const is_text = typeof message === "string";
+    if (!is_text && message.byteLength <= this.#messageBytesMax())
+      return known.accepted.received(new Uint8Array(message));
+    const code = is_text ? "PROTOCOL" : "TOO_LARGE";
+    known.why ??= code;
+    socket.close(CLOSE_CODES + CODES[code]);
+    known.accepted.gone();
+  }
+
+  /** `code` is what the client gave, or the lack of one. */
+  socketEnded(socket: ServerSocket, code: number): void {
+    const known = this.#sockets.get(socket);
+    if (!known) return;
+    this.#sockets.delete(socket);
+    known.accepted.gone();
+    // The runtime leaves the other half to us; it may be closed already.
+    attempt(() => socket.close());
+    const { number, why } = known;
+    const bus = this.#name ?? "";
+    const reason = why ?? reasonOf(code);
+    this.#options.log("info", { event: "disconnected", bus, socket: number, reason });
+  }
+
+  async alarm(): Promise<void> {
+    try {
+      if (this.#name !== undefined) await this.#opened(this.#name);
+    } catch {
+      // It was told to the log.
+      return this.#state.storage.setAlarm(Date.now() + AGAIN_MS);
+    }
+    await this.#timer.ring();
+  }
+
+  /** Goes on with what an instance before this one left. */
+  async #wake(): Promise<void> {
+    const { storage } = this.#state;
+    const [name, alarm_at] = [await storage.get(BUS_KEY), await storage.getAlarm()];
+    this.#timer = new AlarmTimer(storage, alarm_at ?? undefined, (error) => console.error(error));
+    if (typeof name !== "string") return;
+    this.#name = name;
+    try {
+      const room = await this.#open(name);
+      for (const socket of this.#state.getWebSockets()) this.#adopt(room, socket);
+    } catch (error) {
+      for (const socket of this.#state.getWebSockets()) hangUp(socket, error);
+    }
+  }
+
+  /** The bus, which may be new, or have failed before. */
+  async #opened(name: string): Promise<Room> {
+    if (this.#room) return this.#room;
+    if (this.#name === undefined) await this.#state.storage.put(BUS_KEY, name);
+    this.#name = name;
+    const opening = this.#state.blockConcurrencyWhile(() =>
+      this.#open(name).catch((error: unknown) => ({ error })),
+    );
+    const opened = await opening;
+    if (opened instanceof Room) return opened;
+    throw opened.error;
+  }
+
+  async #open(name: string): Promise<Room> {
+    if (this.#room) return this.#room;
+    const { log, start, limits } = this.#options;
+    const parts = { storage: new ObjectFolder(this.#state), timer: this.#timer };
+    const room = new Room(HUB, name, { limits }, (bus) => start(bus, name) as Promise<void>, parts);
+    const failed = (error: unknown) => {
+      const code = isTabmqError(error) ? error.code : "INTERNAL";
+      const message = error instanceof Error ? error.message : String(error);
+      log("error", { event: "bus-failed", bus: name, code, message });
+    };
+    room.bus.addEventListener("error", (event) => failed((event as CustomEvent).detail));
+    room.bus.addEventListener("status", ({ detail }) => {
+      if (detail === "closed" && this.#room === room) this.#room = undefined;
+    });
+    try {
+      await room.ready;
+    } catch (error) {
+      failed(error);
+      void room.bus.close();
+      throw error;
+    }
+    log("info", { event: "bus-opened", bus: name });
+    this.#room = room;
+    return room;
+  }
+
+  #connect(room: Room, call: ObjectCall & { kind: "socket" }): Response {
+    const { near, far } = socketPair();
+    const { grant, bus, address } = call;
+    const number = (this.#last_socket += 1);
+    this.#state.acceptWebSocket(near);
+    try {
+      const attachment: Attachment = { number, ...(grant && { grant }) };
+      near.serializeAttachment(attachment);
+      this.#accept(room, near, attachment, false);
+    } catch (error) {
+      hangUp(near, error);
+    }
+    this.#options.log("info", { event: "connected", bus, socket: number, address });
+    return upgraded(far, PROTOCOL);
+  }
+
+  #adopt(room: Room, socket: ServerSocket): void {
+    const attachment = socket.deserializeAttachment() as Attachment | null;
+    if (!attachment) return socket.close(CLOSE_CODES + CODES.UNAVAILABLE);
+    this.#last_socket = Math.max(this.#last_socket, attachment.number);
+    try {
+      this.#accept(room, socket, attachment, true);
+    } catch (error) {
+      hangUp(socket, error);
+    }
+  }
+
+  #accept(room: Room, socket: ServerSocket, attachment: Attachment, adopted: boolean): void {
+    const { grant, number } = attachment;
+    const link = {
+      // What is sent on one that broke is lost with it: its end is told by itself.
+      send: (bytes: Uint8Array) => attempt(() => socket.send(bytes)),
+      close: (code: number) => {
+        const known = this.#sockets.get(socket);
+        if (known) known.why ??= whyOf(code);
+        attempt(() => socket.close(code));
+      },
+    };
+    const accepted = room.accept(link, grant, adopted);
+    this.#sockets.set(socket, { accepted, number });
+  }
+
+  /** One to everyone is not cut. */
+  #messageBytesMax(): number {
+    const bound = (name: "body_bytes_max" | "headers_bytes_max" | "fragment_bytes_max") =>
+      this.#options.limits[name] ?? LIMITS[name];
+    return bound("body_bytes_max") + bound("headers_bytes_max") + bound("fragment_bytes_max");
+  }
+}
+
+/** Does what the runtime refuses for a socket that is over. */
+function attempt(run: () => void): void {
+  try {
+    run();
+  } catch {
+    // It is over, which is told by itself.
+  }
+}
+
+/** Ends a socket whose client can't be let in. */
+function hangUp(socket: ServerSocket, error: unknown): void {
+  const code = isTabmqError(error) ? error.code : "INTERNAL";
+  socket.close(CLOSE_CODES + CODES[code], tellable(error));
+}
+
+/** The storage of an object, in the place where other hubs have a folder. */
+class ObjectFolder implements FolderStorage {
+  readonly folder = "the storage of the object";
+  cause: unknown;
+  readonly #store: SqlStore;
+  #closing: Promise<void> | undefined;
+
+  constructor(state: ObjectState) {
+    this.#store = new SqlStore(state.storage);
+  }
+
+  open(answer: (batch: Uint8Array) => void) {
+    const note = (error: unknown) => {
+      this.cause = (error as { cause?: unknown }).cause ?? error;
+    };
+    const before = this.#closing ?? Promise.resolve();
+    const session = new Session(this.#store, before, answer, note);
+    return {
+      perform: (batch: Uint8Array) => session.perform(batch),
+      close: () => void (this.#closing = session.close()),
+    };
+  }
+
+  async idle(): Promise<void> {
+    await this.#closing;
+  }
+}
