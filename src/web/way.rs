@@ -70,7 +70,10 @@ impl Way {
             return Vec::new();
         }
         [match news {
-            SocketNews::Opened => Fact::SocketOpened,
+            SocketNews::Opened => {
+                socket.opened();
+                Fact::SocketOpened
+            }
             SocketNews::Message(bytes) => Fact::FromHub(bytes),
             SocketNews::Closed(code) => {
                 socket.drop_current();
