@@ -2,6 +2,8 @@
 //! to say, so the client's Hellos, which come in growing intervals, are what dials again; and each
 //! try takes the next door.
 
+use crate::marks::{Mark, mark};
+
 /// So many messages may be lost to a socket that does not open before the next door is tried.
 pub const MESSAGES_LOST_MAX: u32 = 6;
 
@@ -59,7 +61,10 @@ impl Dialing {
                 current.lost += 1;
                 Way::Lose
             }
-            Some(_) => Way::GiveUp,
+            Some(_) => {
+                mark(Mark::DialGivenUp);
+                Way::GiveUp
+            }
             None => {
                 let door = self.next_door % self.doors;
                 self.next_door = self.next_door.wrapping_add(1);
