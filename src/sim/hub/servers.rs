@@ -164,6 +164,10 @@ impl HubWorld {
             server.timer.idle_ticks = 0;
         }
         let serves = server.realm.broker().map(crate::broker::Broker::epoch);
+        if serves.is_none() {
+            // It replays its log under the same epoch, and serves anew after that.
+            server.serves = None;
+        }
         if let Some((epoch, node)) = serves.filter(|_| server.serves != serves).zip(server.node) {
             server.serves = serves;
             self.observe(&Fact::Serves { node, epoch })?;
