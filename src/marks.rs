@@ -129,6 +129,27 @@ marks! {
     TooOld = "too-old",
     /// Nobody was there to be asked about a prepared message.
     NobodyToAsk = "nobody-to-ask",
+
+    /// A socket that does not open was given up, and the next door is tried.
+    DialGivenUp = "dial-given-up",
+    /// A socket that brought nothing though something was awaited was dropped.
+    HalfOpenDropped = "half-open-dropped",
+    /// A client goes on where it was while the socket on which it spoke seems to be open.
+    SocketChanged = "socket-changed",
+    /// What came on a socket is of a client that has gone on to another.
+    LateWordIgnored = "late-word-ignored",
+    /// A client is said to be gone on another socket than that on which it spoke last.
+    GoneElsewhere = "gone-elsewhere",
+    /// A client died while nobody of its device relayed.
+    DiedUnrelayed = "died-unrelayed",
+    /// A frame was refused because the grant of its connection does not cover it.
+    NotCovered = "not-covered",
+    /// A connection is over because its grant came to its end.
+    GrantEnded = "grant-ended",
+    /// A consumer was ended because a renewed grant does not cover it.
+    GrantNarrowed = "grant-narrowed",
+    /// A live message passed with a veil over it.
+    Veiled = "veiled",
 }
 
 /// Says that a path was taken.

@@ -2,7 +2,7 @@
 //! would notice. In a build without the feature `sim` every rule is a constant `true`.
 
 macro_rules! rules {
-    ($($(#[$doc:meta])+ $name:ident,)+) => {
+    ($($(#[$doc:meta])+ $name:ident $(= $place:ident)?,)+) => {
         /// Which safety rules hold. Only the simulator can build one with a rule off.
         #[derive(Clone, Copy, Debug)]
         pub struct Rules {
@@ -15,6 +15,14 @@ macro_rules! rules {
             /// The names of all rules.
             #[cfg(feature = "sim")]
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)+];
+
+            /// Whether nothing but a hub needs the rule.
+            #[cfg(feature = "sim")]
+            #[must_use]
+            pub fn is_of_hubs(name: &str) -> bool {
+                let of_hubs: &[&str] = &[$($(stringify!($name $place),)?)+];
+                of_hubs.iter().any(|text| text.strip_suffix(" hub") == Some(name))
+            }
 
             /// All rules but the named one; `None` if there is no such rule.
             #[cfg(feature = "sim")]
@@ -87,6 +95,12 @@ rules! {
     slow_after_its_time,
     /// A prepared message stands in no line before it is committed.
     prepared_hidden,
+    /// At a hub a connection does nothing that its grant does not cover.
+    grant_check = hub,
+    /// At a hub a connection is over when its grant comes to an end.
+    grant_ends = hub,
+    /// At a hub a live message that a grant does not cover passes with a veil over it.
+    veil_uncovered = hub,
 }
 
 impl Default for Rules {

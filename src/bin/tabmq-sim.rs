@@ -21,7 +21,7 @@ use tabmq::sim::change::Change;
 use tabmq::sim::check::Violation;
 use tabmq::sim::cut::{self, Cut};
 use tabmq::sim::fault::Fault;
-use tabmq::sim::run::{self, Run, SEEDS, SeedReport, Totals, Watch};
+use tabmq::sim::run::{self, Place, Run, SEEDS, SeedReport, Totals, Watch};
 
 #[derive(Debug)]
 struct Options {
@@ -29,6 +29,8 @@ struct Options {
     from: u64,
     jobs: u64,
     seed: Option<u64>,
+    /// All of them, unless one is asked for.
+    world: Option<Place>,
     rules_off: bool,
     without: Option<String>,
     cut: Cut,
@@ -59,6 +61,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Options {
         from: 1,
         jobs: 2,
         seed: None,
+        world: None,
         rules_off: false,
         without: None,
         cut: Cut::default(),
@@ -75,6 +78,11 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Options {
             "--from" => options.from = number(),
             "--jobs" => options.jobs = number(),
             "--seed" => options.seed = Some(number()),
+            "--world" => {
+                let text = arguments.next().unwrap_or_default();
+                let place = Place::named(&text);
+                options.world = Some(place.unwrap_or_else(|| panic!("no world {text:?}")));
+            }
             "--rules-off" => options.rules_off = true,
             "--without" => options.without = arguments.next(),
             "--shrink" => options.shrink = true,
@@ -114,7 +122,9 @@ fn rules_of(options: &Options) -> Rules {
 
 /// The least of a seed that fails as the whole of it does.
 fn shrink(seed: u64, options: &Options) -> ExitCode {
-    let Some(shrunk) = cut::shrink(seed, rules_of(options), |run| guarded(run, run::run)) else {
+    let (place, rules) = (options.world.unwrap_or_default(), rules_of(options));
+    let whole = Run { place, rules, ..Run::of(seed) };
+    let Some(shrunk) = cut::shrink(&whole, |run| guarded(run, run::run)) else {
         println!("seed {seed} does not fail");
         return ExitCode::SUCCESS;
     };
@@ -125,7 +135,8 @@ fn shrink(seed: u64, options: &Options) -> ExitCode {
         println!("{}: {}", violation.checker, violation.what);
     }
     println!("{} steps, {} tabs", report.steps, report.tabs);
-    println!("replay: cargo xtask sim --seed {seed}{without}{}", shrunk.cut.options());
+    let options = format!("{}{without}{}", place.option(), shrunk.cut.options());
+    println!("replay: cargo xtask sim --seed {seed}{options}");
     ExitCode::FAILURE
 }
 
@@ -133,7 +144,8 @@ fn shrink(seed: u64, options: &Options) -> ExitCode {
 fn replay(seed: u64, options: &Options) -> ExitCode {
     let (rules, watch) = (rules_of(options), Watch::Everything);
     let Options { cut, change, .. } = options;
-    let report = run::run(&Run { seed, rules, watch, cut: cut.clone(), change: change.clone() });
+    let (place, cut, change) = (options.world.unwrap_or_default(), cut.clone(), change.clone());
+    let report = run::run(&Run { seed, place, rules, watch, cut, change });
     for line in &report.trace {
         println!("{line}");
     }
@@ -181,9 +193,13 @@ fn show_progress(done: u64, count: u64) {
 /// Runs the seeds and prints what they met. Gives how many checks passed and failed.
 fn run_seeds(options: &Options) -> (u64, u64) {
     let started = Instant::now();
-    let reports = spread(options.jobs, options.seeds, |number| {
+    let worlds = options.world.map_or_else(|| Place::ALL.to_vec(), |place| vec![place]);
+    let runs = options.seeds * worlds.len() as u64;
+    let reports = spread(options.jobs, runs, |number| {
         let change = options.change.clone();
-        guarded(&Run { change, ..Run::of(options.from + number) }, run::run_twice)
+        let place = worlds[usize::try_from(number / options.seeds).unwrap_or(0)];
+        let seed = options.from + number % options.seeds;
+        guarded(&Run { place, change, ..Run::of(seed) }, run::run_twice)
     });
     let mut totals = Totals::ZERO;
     let mut failures = 0;
@@ -191,15 +207,17 @@ fn run_seeds(options: &Options) -> (u64, u64) {
         totals.add_all(&report.totals);
         if let Some(violation) = &report.violation {
             failures += 1;
-            print_failure(report.seed, violation, &options.change.options());
+            let changes = format!("{}{}", report.place.option(), options.change.options());
+            print_failure(report.seed, violation, &changes);
         }
     }
     print_totals(&totals);
-    let tenths = u128::from(options.seeds) * 10_000 / started.elapsed().as_millis().max(1);
+    let tenths = u128::from(runs) * 10_000 / started.elapsed().as_millis().max(1);
     let speed = format!("{}.{} seeds per second", tenths / 10, tenths % 10);
-    println!("{} seeds, each twice, {speed}", options.seeds);
-    let mut passed = options.seeds - failures;
-    if options.seeds >= SEEDS && options.change == Change::default() {
+    let names: Vec<&str> = worlds.iter().map(|place| place.text()).collect();
+    println!("{} seeds of {}, each twice, {speed}", options.seeds, names.join(" and "));
+    let mut passed = runs - failures;
+    if options.seeds >= SEEDS && options.world.is_none() && options.change == Change::default() {
         let missing = missing(&totals);
         passed += u64::from(missing == 0);
         failures += missing;
@@ -227,35 +245,59 @@ fn guarded(run: &Run, how: fn(&Run) -> SeedReport) -> SeedReport {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("");
         let violation = Violation { checker: "no-panic", what: text.to_string() };
         let (totals, trace) = (Totals::ZERO, Vec::new());
-        let (seed, violation) = (run.seed, Some(violation));
-        SeedReport { seed, violation, hash: 0, steps: 0, tabs: 0, virtual_ms: 0, totals, trace }
+        let (seed, place, violation) = (run.seed, run.place, Some(violation));
+        SeedReport {
+            seed,
+            place,
+            violation,
+            hash: 0,
+            steps: 0,
+            tabs: 0,
+            virtual_ms: 0,
+            totals,
+            trace,
+        }
     })
+}
+
+/// What clients do of themselves is a rule of both worlds.
+const OF_BOTH_WORLDS: &[&str] = &["resend_after_resume"];
+
+/// Each rule and a world that has to notice that it is off.
+fn rules_to_switch_off(options: &Options) -> Vec<(&'static str, Place)> {
+    let place = |name: &str| if Rules::is_of_hubs(name) { Place::Hub } else { Place::Device };
+    let own = Rules::NAMES.iter().map(|name| (*name, place(name)));
+    let further = OF_BOTH_WORLDS.iter().map(|name| (*name, Place::Hub));
+    let all = own.chain(further);
+    all.filter(|(_, place)| options.world.is_none_or(|world| world == *place)).collect()
 }
 
 /// Switches each rule off and looks for the first seed that notices.
 fn switch_rules_off(options: &Options) -> (u64, u64) {
-    let outcomes = spread(options.jobs, Rules::NAMES.len() as u64, |number| {
-        let name = Rules::NAMES[usize::try_from(number).unwrap_or(0)];
+    let switched = rules_to_switch_off(options);
+    let outcomes = spread(options.jobs, switched.len() as u64, |number| {
+        let (name, place) = switched[usize::try_from(number).unwrap_or(0)];
         let rules = Rules::without(name).expect("the name is from the list");
         let caught = (0..SEEDS)
-            .map(|seed| guarded(&Run { rules, ..Run::of(options.from + seed) }, run::run))
+            .map(|seed| guarded(&Run { place, rules, ..Run::of(options.from + seed) }, run::run))
             .find(|report| report.violation.is_some());
-        (name, caught)
+        (name, place, caught)
     });
     let mut missed = 0;
-    for (name, caught) in outcomes {
+    for (name, place, caught) in outcomes {
+        let rule = format!("without {name} ({} world)", place.text());
         match caught.and_then(|report| Some((report.seed, report.violation?))) {
             Some((seed, violation)) => {
-                println!("without {name}: {} notices at seed {seed}", violation.checker);
-                print_failure(seed, &violation, &format!(" --without {name}"));
+                println!("{rule}: {} notices at seed {seed}", violation.checker);
+                print_failure(seed, &violation, &format!("{} --without {name}", place.option()));
             }
             None => {
                 missed += 1;
-                println!("without {name}: nobody notices in {SEEDS} seeds");
+                println!("{rule}: nobody notices in {SEEDS} seeds");
             }
         }
     }
-    (Rules::NAMES.len() as u64 - missed, missed)
+    (switched.len() as u64 - missed, missed)
 }
 
 fn print_failure(seed: u64, violation: &Violation, changes: &str) {

@@ -128,7 +128,7 @@ mod tests {
         let lengths: Vec<usize> = (1..=5).map(|n| answers.get(&key(n)).unwrap().len()).collect();
         assert!(lengths[..3].iter().all(|length| *length < 20), "{lengths:?}");
         assert_eq!(lengths[3..], [100, 100]);
-        assert_eq!(answers.bytes, lengths.iter().sum());
+        assert_eq!(answers.bytes, lengths.iter().sum::<usize>());
         answers.forget_below(ClientId([1; 16]), CallId(5));
         assert_eq!((answers.len(), answers.bytes), (1, 100));
         assert!(answers.whole.len() <= 2);

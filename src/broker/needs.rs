@@ -5,6 +5,7 @@ use crate::broker::grants::{Action, Granted};
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, ConnId};
 use crate::limits::Limits;
+use crate::marks::{Mark, mark};
 use crate::options::{DeadLetter, QueueOptions};
 use crate::topic::Filter;
 use crate::wire::Frame;
@@ -141,10 +142,13 @@ impl Broker {
         frame: &Frame<'_>,
     ) -> Result<(), Refused> {
         let Some(granted) = self.links.granted(conn) else { return Ok(()) };
-        if self.has_begun(client, frame) {
+        if self.has_begun(client, frame) || !self.rules.grant_check() {
             return Ok(());
         }
-        let missing = |reason| Refused::new(Code::NotAuthorized, reason);
+        let missing = |reason| {
+            mark(Mark::NotCovered);
+            Refused::new(Code::NotAuthorized, reason)
+        };
         let service = self.called_service(client, frame);
         judge(granted, &self.limits, frame, service).map_err(missing)
     }

@@ -6,6 +6,7 @@ use crate::broker::Broker;
 use crate::broker::grants::{Action, Grant};
 use crate::error::Code;
 use crate::id::{CandidateId, ClientId, ConnId, ConsumerId, QueueId, ServiceId, SubscriptionId};
+use crate::marks::{Mark, mark};
 use crate::time::Now;
 use crate::wire::Frame;
 
@@ -17,7 +18,10 @@ impl Broker {
             return;
         }
         while let Some(conn) = self.links.take_expired(now.unix) {
-            self.hang_up(now, conn, Code::NotAuthorized);
+            if self.rules.grant_ends() {
+                mark(Mark::GrantEnded);
+                self.hang_up(now, conn, Code::NotAuthorized);
+            }
         }
     }
 
@@ -55,6 +59,7 @@ impl Broker {
         let consumers = session.consumers.iter().filter(|(_, consumer)| !covered(consumer.queue));
         let ended: Vec<ConsumerId> = consumers.map(|(id, _)| *id).collect();
         for consumer in ended {
+            mark(Mark::GrantNarrowed);
             self.on_cancel_consumer(client, consumer);
             let refused = Some(Code::NotAuthorized);
             self.gated(conn, &Frame::Consuming { consumer, refused, single_active: None });

@@ -6,9 +6,10 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::broker::Broker;
-use crate::broker::grants::Action;
+use crate::broker::grants::{Action, Granted};
 use crate::cbor;
 use crate::id::{ClientId, ConnId};
+use crate::marks::{Mark, mark};
 use crate::wire::envelope::encode_frame;
 use crate::wire::frame::Live;
 use crate::wire::{Frame, Message};
@@ -35,7 +36,7 @@ impl Broker {
         if !own.all(|own| own) {
             return None;
         }
-        veil(bytes, |topic| granted.may(Action::Publish, topic))
+        veil(bytes, |topic| self.passes(granted, Action::Publish, topic))
     }
 
     /// What a host may pass on to this connection of a message to everyone: all of it, or with a
@@ -48,7 +49,7 @@ impl Broker {
         if !self.is_open(conn) {
             return None;
         }
-        veil(bytes, |topic| granted.may(Action::Subscribe, topic))
+        veil(bytes, |topic| self.passes(granted, Action::Subscribe, topic))
     }
 
     /// Whether the connection may publish live on the topic.
@@ -65,9 +66,13 @@ impl Broker {
 
     fn may_touch(&self, conn: ConnId, action: Action, topic: &str) -> bool {
         match self.links.granted(conn) {
-            Some(granted) => self.is_open(conn) && granted.may(action, topic),
+            Some(granted) => self.is_open(conn) && self.passes(granted, action, topic),
             None => self.links.is_here(conn),
         }
+    }
+
+    fn passes(&self, granted: &Granted, action: Action, topic: &str) -> bool {
+        granted.may(action, topic) || !self.rules.veil_uncovered()
     }
 
     fn is_open(&self, conn: ConnId) -> bool {
@@ -102,6 +107,7 @@ fn veil(bytes: &[u8], may: impl Fn(&str) -> bool) -> Option<Cow<'_, [u8]>> {
     if is_whole {
         return Some(Cow::Borrowed(bytes));
     }
+    mark(Mark::Veiled);
     let mut veiled = Vec::new();
     cbor::encode(&message.envelope, &mut veiled);
     for frame in message.frames().flatten() {

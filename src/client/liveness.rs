@@ -64,10 +64,13 @@ impl Silence {
     fn due_at(&self, limits: &Limits) -> Option<Instant> {
         let silence_ms = limits.node_silence_ms.max(2);
         let probes = u64::from(self.step.min(PROBES));
-        let alarms = self.step.saturating_sub(PROBES).min(DOUBLINGS_MAX);
+        let alarms = self.step.saturating_sub(PROBES);
+        let doublings = alarms.min(DOUBLINGS_MAX);
+        // After those they come at the longest wait, for as long as nobody answers.
+        let further = u64::from(alarms - doublings) << DOUBLINGS_MAX;
         let wait_ms = silence_ms
             .saturating_add(probes * (silence_ms / 2))
-            .saturating_add(silence_ms.saturating_mul((1 << alarms) - 1));
+            .saturating_add(silence_ms.saturating_mul((1 << doublings) - 1 + further));
         Some(self.since?.after_ms(wait_ms))
     }
 

@@ -60,7 +60,7 @@ fn run_of(
     };
     let mut chances = Vec::new();
     for (kind, per_mille) in kinds.iter().zip(per_mille) {
-        let fault = Fault::named(kind).filter(|fault| !fault.follows())?;
+        let fault = Fault::named(kind).filter(|fault| !fault.follows() && !fault.is_of_hubs())?;
         chances.push((fault, *per_mille));
         if *per_mille > fault.per().per_mille_max() {
             return None;
@@ -80,7 +80,7 @@ fn whole(number: f64) -> Option<u64> {
 
 fn report(report: &SeedReport) -> Object {
     let faults = Object::new();
-    for fault in Fault::ALL {
+    for fault in Fault::ALL.iter().filter(|fault| !fault.is_of_hubs()) {
         set(&faults, fault.text(), number(report.totals.faults.of(*fault)));
     }
     let counts = Object::new();

@@ -33,8 +33,9 @@ impl Change {
         options
     }
 
-    /// Changes the plan. No number is above the most of its kind.
-    pub fn apply(&self, plan: &mut Plan) {
+    /// Changes the plan of a world in which `timed` may come at a time; others of those stay out of
+    /// it. No number is above the most of its kind.
+    pub fn apply(&self, plan: &mut Plan, timed: &[(Fault, u32)]) {
         if self.chances.is_empty() {
             return;
         }
@@ -43,14 +44,14 @@ impl Change {
             *weight = *weight * PER_MILLE / weights;
         }
         for (fault, per_mille) in &self.chances {
-            set(plan, *fault, *per_mille);
+            set(plan, *fault, *per_mille, timed);
         }
         let taken: u32 = plan.timed.iter().map(|(_, weight)| *weight).sum();
         plan.uneventful = PER_MILLE.saturating_sub(taken);
     }
 }
 
-fn set(plan: &mut Plan, fault: Fault, per_mille: u32) {
+fn set(plan: &mut Plan, fault: Fault, per_mille: u32, timed: &[(Fault, u32)]) {
     let ratio = Ratio { numerator: per_mille, denominator: PER_MILLE };
     match fault {
         Fault::MessageDropped => plan.network.dropped = ratio,
@@ -66,7 +67,9 @@ fn set(plan: &mut Plan, fault: Fault, per_mille: u32) {
         Fault::BitFlipped => plan.damage.bit_flipped = per_mille > 0,
         _ => {
             plan.timed.retain(|(timed, _)| *timed != fault);
-            plan.timed.push((fault, per_mille));
+            if timed.iter().any(|(known, _)| *known == fault) {
+                plan.timed.push((fault, per_mille));
+            }
         }
     }
 }
@@ -75,7 +78,8 @@ fn set(plan: &mut Plan, fault: Fault, per_mille: u32) {
 mod tests {
     use super::*;
     use crate::sim::fault::Per;
-    use crate::sim::run::{Run, run};
+    use crate::sim::hub::hub_plan;
+    use crate::sim::run::{Place, Run, run};
 
     fn with(chances: Vec<(Fault, u32)>) -> Run {
         Run { change: Change { inputs_min: Some(500), chances }, ..Run::of(3) }
@@ -110,6 +114,27 @@ mod tests {
         for fault in Fault::ALL.iter().filter(|fault| fault.per() == Per::Operation) {
             assert!(report.totals.faults.of(*fault) > 0, "{}", fault.text());
         }
+    }
+
+    #[test]
+    fn a_hub_has_no_faults_where_there_are_to_be_none_and_stands_all_at_their_most() {
+        let at = |per_mille: &dyn Fn(Fault) -> u32| {
+            run(&Run { place: Place::Hub, ..with(all(per_mille)) })
+        };
+        let quiet = at(&|_| 0);
+        assert_eq!(quiet.violation, None);
+        let own = Fault::ALL.iter().filter(|fault| !fault.follows());
+        assert_eq!(own.map(|fault| quiet.totals.faults.of(*fault)).sum::<u64>(), 0);
+        let stormy = at(&|fault| fault.per().per_mille_max());
+        assert_eq!(stormy.violation, None);
+        let timed = hub_plan::TIMED.iter().map(|(fault, _)| stormy.totals.faults.of(*fault));
+        assert!(timed.filter(|count| *count > 0).count() >= 5);
+    }
+
+    #[test]
+    fn what_only_hubs_have_stays_out_of_a_device() {
+        let report = run(&with([(Fault::HubDied, 1000)].into()));
+        assert_eq!((report.violation, report.totals.faults.of(Fault::HubDied)), (None, 0));
     }
 
     #[test]

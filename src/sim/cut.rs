@@ -7,7 +7,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::rules::Rules;
 use crate::sim::fault::Fault;
 use crate::sim::run::{Run, SeedReport};
 
@@ -43,10 +42,10 @@ impl Cut {
 /// Cuts away what a failing run does not need to break the same promise: first steps, then kinds of
 /// faults one at a time, then tabs. `None` if it does not fail.
 #[must_use]
-pub fn shrink(seed: u64, rules: Rules, fails: impl Fn(&Run) -> SeedReport) -> Option<Shrunk> {
-    let whole = fails(&Run { rules, ..Run::of(seed) });
-    let checker = whole.violation.as_ref()?.checker;
-    let mut search = Search { seed, rules, checker, fails, best: whole, cut: Cut::default() };
+pub fn shrink(whole: &Run, fails: impl Fn(&Run) -> SeedReport) -> Option<Shrunk> {
+    let best = fails(whole);
+    let checker = best.violation.as_ref()?.checker;
+    let mut search = Search { whole: whole.clone(), checker, fails, best, cut: Cut::default() };
     search.cut_steps();
     search.cut_faults();
     search.cut_tabs();
@@ -62,8 +61,7 @@ pub struct Shrunk {
 }
 
 struct Search<F> {
-    seed: u64,
-    rules: Rules,
+    whole: Run,
     checker: &'static str,
     fails: F,
     best: SeedReport,
@@ -73,7 +71,7 @@ struct Search<F> {
 impl<F: Fn(&Run) -> SeedReport> Search<F> {
     /// Keeps a cut if the run still breaks the same promise.
     fn keep_if_it_fails(&mut self, cut: Cut) -> bool {
-        let run = Run { rules: self.rules, cut: cut.clone(), ..Run::of(self.seed) };
+        let run = Run { cut: cut.clone(), ..self.whole.clone() };
         let report = (self.fails)(&run);
         let same = report.violation.as_ref().is_some_and(|found| found.checker == self.checker);
         if same {
@@ -117,13 +115,15 @@ impl<F: Fn(&Run) -> SeedReport> Search<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Rules;
     use crate::sim::run::run;
 
     #[test]
     fn a_failing_run_is_cut_to_one_that_is_shorter_and_breaks_the_same_promise() {
         let rules = Rules::without("higher_first").unwrap();
-        let whole = run(&Run { rules, ..Run::of(1) });
-        let shrunk = shrink(1, rules, run).expect("a rule is switched off");
+        let first = Run { rules, ..Run::of(1) };
+        let whole = run(&first);
+        let shrunk = shrink(&first, run).expect("a rule is switched off");
         let checker = |report: &SeedReport| report.violation.as_ref().map(|found| found.checker);
         assert_eq!(checker(&shrunk.report), checker(&whole));
         assert!(shrunk.cut.steps_max.is_some_and(|steps| steps < whole.steps), "{:?}", shrunk.cut);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_holds_is_not_cut() {
-        assert!(shrink(1, Rules::ON, |_| run_of_one_tab()).is_none());
+        assert!(shrink(&Run::of(1), |_| run_of_one_tab()).is_none());
     }
 
     fn run_of_one_tab() -> SeedReport {

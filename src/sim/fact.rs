@@ -12,6 +12,7 @@ use crate::id::{
 };
 use crate::log::{Place, Record};
 use crate::options::{Durability, QueueOptions};
+use crate::sim::hub::scope::Scope;
 use crate::sim::model::Model;
 use crate::sim::outbox;
 use crate::sim::schedule::Micros;
@@ -262,6 +263,12 @@ pub enum Fact<'a> {
     Partitioned {
         process: ProcessId,
         until: Micros,
+    },
+    /// From now on this is what the user of the device of this process may do at the hub.
+    Granted {
+        process: ProcessId,
+        device: usize,
+        scope: &'a Scope,
     },
     Asked {
         process: ProcessId,

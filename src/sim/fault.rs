@@ -31,7 +31,7 @@ impl Per {
 }
 
 macro_rules! faults {
-    ($($(#[$doc:meta])+ $name:ident = $per:ident, $text:literal,)+) => {
+    ($($(#[$doc:meta])+ $name:ident = $per:ident, $text:literal $(, $place:ident)?;)+) => {
         /// Something that goes wrong. Network, disk, processes, clock; each part says in the head
         /// of its file what it may do and why tabmq survives it.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -49,6 +49,14 @@ macro_rules! faults {
                 }
             }
 
+            /// Whether it occurs in worlds with a hub alone.
+            #[must_use]
+            pub const fn is_of_hubs(self) -> bool {
+                match self {
+                    $(Self::$name => [$(stringify!($place),)? ""].len() > 1,)+
+                }
+            }
+
             /// What the number counts that says how often it occurs.
             #[must_use]
             pub const fn per(self) -> Per {
@@ -62,77 +70,104 @@ macro_rules! faults {
 
 faults! {
     /// A transport message on a channel is lost.
-    MessageDropped = Operation, "message-dropped",
+    MessageDropped = Operation, "message-dropped";
     /// A transport message on a channel comes twice.
-    MessageDuplicated = Operation, "message-duplicated",
+    MessageDuplicated = Operation, "message-duplicated";
     /// One direction between two parties stalls; what follows on it waits, other ways do not.
-    LinkDelayed = Operation, "link-delayed",
+    LinkDelayed = Operation, "link-delayed";
     /// A message overtakes an earlier one of the same sender that took another way.
-    LinksReordered = Others, "links-reordered",
+    LinksReordered = Others, "links-reordered";
     /// A socket breaks: what is under way is lost and both ends learn of it.
-    LinkCut = Moment, "link-cut",
+    LinkCut = Moment, "link-cut";
     /// Nothing passes between one process and the rest for a while.
-    Partitioned = Moment, "partitioned",
+    Partitioned = Moment, "partitioned";
     /// One receiver misses a message to everyone.
-    BroadcastLost = Operation, "broadcast-lost",
+    BroadcastLost = Operation, "broadcast-lost";
     /// A transaction is rolled back and may be tried again.
-    CommitAborted = Operation, "commit-aborted",
+    CommitAborted = Operation, "commit-aborted";
     /// Writes find no room for a while.
-    DiskFull = Moment, "disk-full",
+    DiskFull = Moment, "disk-full";
     /// A node died while a commit was written: a part of it is there.
-    CommitTorn = Run, "commit-torn",
+    CommitTorn = Run, "commit-torn";
     /// The newest commits that were not flushed are gone.
-    TailLost = Moment, "tail-lost",
+    TailLost = Moment, "tail-lost";
     /// The connection to the storage broke: whether the write happened is not known.
-    StorageLost = Operation, "storage-lost",
+    StorageLost = Operation, "storage-lost";
     /// A chunk that the log needs is gone. Recovery has to refuse.
-    ChunkMissing = Run, "chunk-missing",
+    ChunkMissing = Run, "chunk-missing";
     /// A bit of a chunk in the middle of the log is wrong. Recovery has to refuse.
-    BitFlipped = Run, "bit-flipped",
+    BitFlipped = Run, "bit-flipped";
     /// A write takes up to two seconds.
-    WriteSlow = Operation, "write-slow",
+    WriteSlow = Operation, "write-slow";
     /// A tab is gone without a word.
-    ClientDied = Moment, "client-died",
+    ClientDied = Moment, "client-died";
     /// A tab is loaded again and keeps what a page may keep.
-    ClientReloaded = Moment, "client-reloaded",
+    ClientReloaded = Moment, "client-reloaded";
     /// A tab stands still, and goes on later.
-    ClientFrozen = Moment, "client-frozen",
+    ClientFrozen = Moment, "client-frozen";
     /// A tab says goodbye, keeps its lane, and comes back.
-    ClientParked = Moment, "client-parked",
+    ClientParked = Moment, "client-parked";
     /// The node is gone, between two inputs.
-    NodeDied = Moment, "node-died",
+    NodeDied = Moment, "node-died";
     /// The node is gone after some of the effects of one input.
-    NodeDiedMidway = Moment, "node-died-midway",
+    NodeDiedMidway = Moment, "node-died-midway";
     /// The node is gone just before or after a checkpoint, a delete or a move is written.
-    NodeDiedRewriting = Operation, "node-died-rewriting",
+    NodeDiedRewriting = Operation, "node-died-rewriting";
     /// The tab of the node stands still, and goes on later.
-    NodeFrozen = Moment, "node-frozen",
+    NodeFrozen = Moment, "node-frozen";
     /// A node goes on after another took over.
-    NodeFenced = Others, "node-fenced",
+    NodeFenced = Others, "node-fenced";
     /// The lock is taken from a node that lives.
-    LockStolen = Moment, "lock-stolen",
+    LockStolen = Moment, "lock-stolen";
     /// The wall clock jumps ahead.
-    WallJumpedAhead = Moment, "wall-jumped-ahead",
+    WallJumpedAhead = Moment, "wall-jumped-ahead";
     /// The wall clock jumps back.
-    WallJumpedBack = Moment, "wall-jumped-back",
+    WallJumpedBack = Moment, "wall-jumped-back";
     /// A page goes out of view: its timers come once a second at most, or once a minute.
-    PageHidden = Moment, "page-hidden",
+    PageHidden = Moment, "page-hidden";
     /// A page comes into view again, and its timers with it.
-    PageShown = Others, "page-shown",
+    PageShown = Others, "page-shown";
     /// A page that stood still goes on, with all that came meanwhile.
-    PageThawed = Others, "page-thawed",
+    PageThawed = Others, "page-thawed";
     /// A page that stood still is thrown away, and loaded again when its user comes back.
-    PageDiscarded = Moment, "page-discarded",
+    PageDiscarded = Moment, "page-discarded";
     /// A page comes back out of the cache.
-    PageRestored = Others, "page-restored",
+    PageRestored = Others, "page-restored";
     /// A page is thrown out of the cache, and loaded again.
-    PageEvicted = Moment, "page-evicted",
+    PageEvicted = Moment, "page-evicted";
     /// A worker that hosts is gone with the page that started it; its other users live.
-    WorkerDied = Others, "worker-died",
+    WorkerDied = Others, "worker-died";
     /// A page died before all that it wrote down of its sends was written.
-    OutboxCut = Others, "outbox-cut",
+    OutboxCut = Others, "outbox-cut";
     /// What a page in the cache had written down was sent by another page.
-    OutboxTaken = Others, "outbox-taken",
+    OutboxTaken = Others, "outbox-taken";
+    /// The link of a device to its hub breaks: each way loses what comes last, and both ends learn
+    /// of it.
+    DeviceLinkCut = Moment, "device-link-cut", hub;
+    /// What is said on the link of a device comes late, one way or both.
+    DeviceLinkStalled = Moment, "device-link-stalled", hub;
+    /// The link of a device leads nowhere, and one end or none learns of it.
+    DeviceLinkHalfOpen = Moment, "device-link-half-open", hub;
+    /// A door of the hub leads nowhere for a while, and what went through it is cut off.
+    DoorDown = Moment, "door-down", hub;
+    /// A device reaches its hub through another door than before.
+    DoorChanged = Others, "door-changed", hub;
+    /// A device reaches no door, for seconds or for hours.
+    DeviceApart = Moment, "device-apart", hub;
+    /// All tabs of a device are gone at once.
+    DeviceDied = Moment, "device-died", hub;
+    /// The tab that relays for its device is gone, and the others live.
+    RelayDied = Moment, "relay-died", hub;
+    /// The process of the hub is gone, and another starts on its disk.
+    HubDied = Moment, "hub-died", hub;
+    /// Another process of the hub starts on its disk while it lives.
+    HubTwice = Moment, "hub-twice", hub;
+    /// The hub closes a socket because its grant came to an end.
+    GrantExpired = Others, "grant-expired", hub;
+    /// The grants of a device end at once, and for a while nobody of it is let in.
+    GrantRevoked = Moment, "grant-revoked", hub;
+    /// The grants of a device are renewed with another content while their sockets are open.
+    GrantChanged = Moment, "grant-changed", hub;
 }
 
 impl Fault {

@@ -44,6 +44,19 @@
 //! **Clocks** (`walls.rs`). Each realm has a running clock of its own origin, which never jumps.
 //! The wall clock is one, and jumps by up to 30 s, ahead or back.
 //!
+//! **Hubs** (`hub/`). A world of its own, which a run has beside the other one: tabs on two to four
+//! devices, one to three doors, and the node at a hub. Realms on both ends are those that ship,
+//! with the relay of a device and the sockets of a hub in them. A tab that relays, a whole device
+//! or the process of the hub dies; a second process starts over the same disk while the first
+//! lives, and the fence decides. The link of a device (`hub/links.rs`) is an ordered stream each
+//! way: it is cut after any part of what is under way, stalls for up to 20 s, or leads nowhere
+//! while one end or none learns of it, which takes up to 60 s. A door is down for up to 20 s. A
+//! device is apart for up to 40 s, or in one of ten seeds once for up to two hours, in which users
+//! and faults are slower, and lanes are kept for longer. Grants end within seconds, are revoked for
+//! up to 10 s, or are renewed with another content in the open socket; what they mean is judged
+//! apart from the broker (`hub/scope.rs`). Never: a hole in what a link brings, a device whose lane
+//! was let go.
+//!
 //! A timed fault comes every 50 ms to 2.5 s. A run has at least 20 faults, 2 deaths of a node and
 //! 30 s; then all is healed, what is open has a minute to end, and the checkers look at the end.
 //!
@@ -65,6 +78,7 @@ mod emptied;
 mod expiry;
 pub mod fact;
 pub mod fault;
+pub mod hub;
 pub mod ids;
 mod keys;
 mod living;

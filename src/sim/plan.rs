@@ -30,7 +30,7 @@ pub const LAST_ANSWERS_TIME: Micros = SECOND;
 pub const PARK_MS_MIN: u64 = 6000;
 
 /// Faults that come at a time rather than to a message or write.
-const TIMED: &[(Fault, u32)] = &[
+pub const TIMED: &[(Fault, u32)] = &[
     (Fault::LinkCut, 3),
     (Fault::Partitioned, 2),
     (Fault::DiskFull, 2),

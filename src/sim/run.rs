@@ -7,11 +7,15 @@ use alloc::vec::Vec;
 use crate::marks::{self, Mark};
 use crate::rules::Rules;
 use crate::sim::change::Change;
-use crate::sim::check::{Violation, violated};
+use crate::sim::check::{Checkers, Violation, violated};
 use crate::sim::cut::Cut;
 use crate::sim::damage;
 use crate::sim::dice::Dice;
+use crate::sim::disk::Disk;
 use crate::sim::fault::{Fault, FaultCounts};
+use crate::sim::hub::HubWorld;
+use crate::sim::model::Model;
+use crate::sim::plan::Plan;
 use crate::sim::world::World;
 
 /// Over all seeds of a whole run every kind of fault occurs at least this often.
@@ -29,10 +33,47 @@ pub enum Watch {
     Everything,
 }
 
+/// Where the node of a world is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Place {
+    /// On the one device, whose tabs host it.
+    #[default]
+    Device,
+    /// At a hub, which tabs of several devices reach by links.
+    Hub,
+}
+
+impl Place {
+    pub const ALL: [Self; 2] = [Self::Device, Self::Hub];
+
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Hub => "hub",
+        }
+    }
+
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.text() == text)
+    }
+
+    /// The option of the command line that asks for it.
+    #[must_use]
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Device => "",
+            Self::Hub => " --world hub",
+        }
+    }
+}
+
 /// What a run is made from. The same gives the same.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub seed: u64,
+    pub place: Place,
     pub rules: Rules,
     pub watch: Watch,
     pub cut: Cut,
@@ -45,6 +86,7 @@ impl Run {
     pub fn of(seed: u64) -> Self {
         Self {
             seed,
+            place: Place::Device,
             rules: Rules::ON,
             watch: Watch::Checkers,
             cut: Cut::default(),
@@ -57,6 +99,7 @@ impl Run {
 #[derive(Clone, Debug)]
 pub struct SeedReport {
     pub seed: u64,
+    pub place: Place,
     pub violation: Option<Violation>,
     pub hash: u64,
     /// Until its end or its failure.
@@ -103,6 +146,36 @@ macro_rules! totals {
     };
 }
 
+/// What one world did.
+macro_rules! report_of {
+    ($world:ident, $run:ident, $result:ident) => {{
+        let totals = Totals {
+            faults: $world.faults.clone(),
+            marks: marks::take(),
+            inputs: $world.inputs,
+            node_deaths: $world.node_deaths,
+            checkpoints: $world.checkpoints,
+            moves: $world.moves,
+            chunks_deleted: $world.chunks_deleted,
+            filled_up: $world.filled_up,
+            had_room: $world.had_room,
+            swept: $world.swept,
+            ..counted(&$world.checkers, &$world.model)
+        };
+        SeedReport {
+            seed: $run.seed,
+            place: $run.place,
+            violation: $result.err(),
+            hash: $world.hash(),
+            steps: $world.steps,
+            tabs: $world.tabs(),
+            virtual_ms: $world.virtual_ms(),
+            totals,
+            trace: $world.take_trace(),
+        }
+    }};
+}
+
 totals! {
     /// Inputs of clients and nodes, and verbs.
     inputs,
@@ -120,6 +193,8 @@ totals! {
     /// Sends that were written down in an outbox, and those that a guest went on with.
     written_down,
     swept,
+    /// Sends that were written down while their device was away, and are stored.
+    merged,
     /// Items that repeated a message and were not stored.
     duplicates,
     /// Deliveries that were second or later attempts.
@@ -156,6 +231,8 @@ totals! {
     leaders_changed,
     /// Producers that were told what became of a message.
     results_told,
+    /// Verbs that were refused because a grant did not cover them.
+    refused,
     /// Frames that were compared with the disk as they left.
     frames_compared,
 }
@@ -171,43 +248,33 @@ pub fn run_seed(seed: u64, rules: Rules, verbose: bool) -> SeedReport {
 #[must_use]
 pub fn run(run: &Run) -> SeedReport {
     let _ = marks::take();
-    let mut world = World::new(run);
-    let result = world.run().and_then(|()| epilogue(&mut world, run));
-    let totals = totals_of(&world);
-    SeedReport {
-        seed: run.seed,
-        violation: result.err(),
-        hash: world.hash(),
-        steps: world.steps,
-        tabs: world.plan.tabs,
-        virtual_ms: world.virtual_ms(),
-        totals,
-        trace: world.take_trace(),
+    match run.place {
+        Place::Device => {
+            let mut world = World::new(run);
+            let result = world.run().and_then(|()| epilogue(&mut world, run));
+            report_of!(world, run, result)
+        }
+        Place::Hub => {
+            let mut world = HubWorld::new(run);
+            let result = world.run().and_then(|()| epilogue_of_hub(&mut world, run));
+            report_of!(world, run, result)
+        }
     }
 }
 
-fn totals_of(world: &World) -> Totals {
+/// Sums that the checkers keep.
+fn counted(checkers: &Checkers, model: &Model) -> Totals {
     let count = |n: usize| n as u64;
-    let checkers = &world.checkers;
     Totals {
-        faults: world.faults.clone(),
-        marks: marks::take(),
-        inputs: world.inputs,
-        node_deaths: world.node_deaths,
-        checkpoints: world.checkpoints,
-        moves: world.moves,
-        chunks_deleted: world.chunks_deleted,
-        filled_up: world.filled_up,
-        had_room: world.had_room,
         nodes_served: count(checkers.epochs.served()),
         confirmed: count(checkers.sends.confirmed()),
         written_down: count(checkers.accepted.count()),
-        swept: world.swept,
+        merged: count(checkers.accepted.merged()),
         duplicates: count(checkers.sends.duplicates()),
         redelivered: count(checkers.leases.redelivered()),
         stale_settlements: count(checkers.leases.stale()),
         given_on: count(checkers.chain.given_on()),
-        fired: world.model.fired_total,
+        fired: model.fired_total,
         sampled: count(checkers.sampling.sent()),
         decided: count(checkers.prepared.decided()),
         questions: count(checkers.prepared.questions()),
@@ -225,17 +292,34 @@ fn totals_of(world: &World) -> Totals {
         results_told: count(checkers.results.told()),
         leaders_changed: count(checkers.roles.changes()),
         frames_compared: count(checkers.stored.frames()),
+        refused: count(checkers.granted.refused()),
+        ..Totals::ZERO
     }
 }
 
 fn epilogue(world: &mut World, run: &Run) -> Result<(), Violation> {
+    let plan = world.plan.clone();
+    damaged(&world.disk, &world.model, &plan, run, &mut world.faults)
+}
+
+fn epilogue_of_hub(world: &mut HubWorld, run: &Run) -> Result<(), Violation> {
+    let plan = world.hub_plan.plan.clone();
+    damaged(&world.disk, &world.model, &plan, run, &mut world.faults)
+}
+
+fn damaged(
+    disk: &Disk,
+    model: &Model,
+    plan: &Plan,
+    run: &Run,
+    faults: &mut FaultCounts,
+) -> Result<(), Violation> {
     if run.watch == Watch::Outputs {
         return Ok(());
     }
-    let plan = world.plan.clone();
-    damage::recovers(world.disk.store(), &world.model, &plan.limits, run.rules)?;
+    damage::recovers(disk.store(), model, &plan.limits, run.rules)?;
     let mut dice = Dice::new(run.seed, 9);
-    damage::is_refused(world.disk.store(), &plan, run.rules, &mut dice, &mut world.faults)
+    damage::is_refused(disk.store(), plan, run.rules, &mut dice, faults)
 }
 
 /// Runs twice and compares: the same seed has to give the same outputs. Checkers change nothing, so

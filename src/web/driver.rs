@@ -140,6 +140,7 @@ impl Driver {
         let config = RealmConfig {
             client,
             limits: options.limits.clone(),
+            rules: Rules::ON,
             visible: !guest && page_lifecycle::is_visible(),
             part: part_of(options.host, platform.kind),
             node_at,

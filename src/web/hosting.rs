@@ -11,7 +11,6 @@ use crate::error::Code;
 use crate::id::{ClientId, Epoch};
 use crate::node::{Node, NodeConfig};
 use crate::rng::Rng;
-use crate::rules::Rules;
 use crate::time::{Instant, Now};
 use crate::web::io::{Effect, Fact, Notice};
 use crate::web::links::Links;
@@ -241,7 +240,7 @@ impl Realm {
         self.hosting.overdue.answered(now);
         let config = NodeConfig {
             limits: self.config.limits.clone(),
-            rules: Rules::ON,
+            rules: self.config.rules,
             storage: report,
             host: self.config.kind,
             // IndexedDB has transactions, and files cut what was torn themselves.

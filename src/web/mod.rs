@@ -2,6 +2,7 @@
 //! of one realm what they ask for. What decides is plain Rust and is tested natively; the rest are
 //! the only files of the crate that name the browser.
 
+pub mod dialing;
 pub mod hosting;
 pub mod io;
 pub mod links;

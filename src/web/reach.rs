@@ -36,9 +36,7 @@ impl Realm {
     }
 
     fn accept(&mut self, now: Now, client: ClientId, link: LinkNonce) -> Option<ConnId> {
-        if self.hosting.departing.iter().any(|(_, departing)| *departing == client) {
-            // It came back meanwhile, as a page does that is made anew.
-            self.hosting.departing.retain(|(_, departing)| *departing != client);
+        if self.came_back(client) {
             self.effects.push(Effect::Watch(client));
         }
         let full = self.hosting.links.count() >= self.config.limits.sessions_max as usize;
@@ -57,6 +55,13 @@ impl Realm {
             None => {}
         }
         Some(conn)
+    }
+
+    /// Whether a client that begins a link was about to be let go: as a page is that is made anew.
+    pub(super) fn came_back(&mut self, client: ClientId) -> bool {
+        let before = self.hosting.departing.len();
+        self.hosting.departing.retain(|(_, departing)| *departing != client);
+        self.hosting.departing.len() < before
     }
 
     pub(super) fn transmit_of_node(&mut self, now: Now, conn: ConnId, bytes: Vec<u8>) {

@@ -16,6 +16,7 @@ use crate::error::Code;
 use crate::id::{ClientId, Epoch, LinkNonce};
 use crate::limits::Limits;
 use crate::options::HostKind;
+use crate::rules::Rules;
 use crate::time::{Instant, Now};
 use crate::web::hosting::Hosting;
 use crate::web::io::{Effect, Fact, HostNews, Notice, PageFact};
@@ -43,6 +44,8 @@ pub enum NodeAt {
 pub struct RealmConfig {
     pub client: ClientId,
     pub limits: Limits,
+    /// Those of a node of this realm.
+    pub rules: Rules,
     pub visible: bool,
     pub part: Part,
     pub node_at: NodeAt,

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::error::Code;
 use crate::id::{ClientId, LinkNonce};
+use crate::marks::{Mark, mark};
 use crate::sorted::Set;
 use crate::time::{Instant, Now};
 use crate::web::io::Effect;
@@ -65,8 +66,13 @@ impl Realm {
 
     /// A message of a client of this device, for the hub.
     pub(super) fn relay_up(&mut self, client: ClientId, bytes: Vec<u8>) {
+        // The last words of a page may come after its end; a new link is of another one.
+        let begins = Message::parse(&bytes).is_ok_and(|message| message.envelope.position == 1);
+        let came_back = begins && self.came_back(client);
         if client != self.config.client && self.relay.clients.insert(client) {
             self.effects.push(Effect::OpenClient(client));
+            self.effects.push(Effect::Watch(client));
+        } else if came_back {
             self.effects.push(Effect::Watch(client));
         }
         if self.relay.known.insert(client) {
@@ -127,14 +133,16 @@ impl Realm {
     }
 
     /// Who of this device is there. Others that the hub may believe to be are gone; and one that
-    /// died just now may be listed all the same.
+    /// died just now may be listed all the same. One that has spoken is watched, and may have begun
+    /// after the list was made.
     pub(super) fn relay_present(&mut self, now: Now, clients: &[ClientId]) {
         let own = self.config.client;
         let others = self.relay.known.iter().copied().filter(|client| *client != own);
         for client in others.collect::<Vec<_>>() {
-            if clients.contains(&client) {
+            if clients.contains(&client) || self.relay.clients.contains(&client) {
                 self.effects.push(Effect::Watch(client));
             } else {
+                mark(Mark::DiedUnrelayed);
                 self.depart(now, client);
             }
         }
@@ -254,6 +262,7 @@ impl Realm {
     fn doubt_socket(&mut self, now: Now) {
         let silence_ms = self.config.limits.node_silence_ms;
         if self.relay.heard_at.is_some_and(|at| now.mono.ms_since(at) >= silence_ms) {
+            mark(Mark::HalfOpenDropped);
             self.leave_socket_to_hub(now);
         }
     }

@@ -1,10 +1,8 @@
-//! The socket to a hub. It is opened when there is something to say, so the client's Hellos, which
-//! come in growing intervals, are what dials again; and each try takes the next door.
+//! The socket to a hub. `dialing.rs` says when it is opened.
 
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
 
 use js_sys::{Array, ArrayBuffer, Function, Reflect, Uint8Array};
 use wasm_bindgen::JsCast;
@@ -12,11 +10,10 @@ use wasm_bindgen::prelude::*;
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use crate::error::Code;
+use crate::web::dialing::{Dialing, Way};
 use crate::web::listener::Listener;
 use crate::web::runtime;
 
-/// So many messages may be lost to a socket that does not open before the next door is tried.
-const MESSAGES_LOST_MAX: u32 = 6;
 /// Private close codes begin here; a hub adds the number of its code.
 const CLOSE_CODES: u16 = 4000;
 /// Texts, which frames never are: a host of sockets may answer them without waking its hub.
@@ -48,50 +45,56 @@ pub enum SocketNews {
 /// The one socket of a realm.
 pub struct HubSocket {
     doors: Doors,
-    next_door: usize,
+    dialing: Dialing,
     bytes_max: u32,
     report: Rc<dyn Fn(u32, SocketNews)>,
-    number: u32,
     current: Option<Current>,
 }
 
 struct Current {
     _listener: Listener,
     socket: WebSocket,
-    is_open: Rc<Cell<bool>>,
-    lost: u32,
 }
 
 impl HubSocket {
     /// `report` gets the number of the socket that tells and must do no more than keep the news.
     pub fn new(doors: Doors, bytes_max: u32, report: impl Fn(u32, SocketNews) + 'static) -> Self {
-        let report = Rc::new(report);
-        Self { doors, next_door: 0, bytes_max, report, number: 0, current: None }
+        let dialing = Dialing::new(doors.urls.len());
+        Self { doors, dialing, bytes_max, report: Rc::new(report), current: None }
     }
 
     /// Whether news of this number is of the socket that is used.
-    pub fn is_current(&self, number: u32) -> bool {
-        number == self.number && self.current.is_some()
+    pub const fn is_current(&self, number: u32) -> bool {
+        self.dialing.is_current(number)
     }
 
     /// Sends, or opens a socket instead: whoever speaks first on a link says it again.
     pub fn send(&mut self, bytes: &[u8]) {
-        match &mut self.current {
-            Some(current) if current.is_open.get() => {
+        match self.dialing.say() {
+            Way::Send => {
                 // Throws only while it is not open.
-                let _ = current.socket.send_with_js_u8_array(&Uint8Array::from(bytes));
+                let send = |current: &Current| {
+                    current.socket.send_with_js_u8_array(&Uint8Array::from(bytes))
+                };
+                let _ = self.current.as_ref().map(send);
             }
-            Some(current) if current.lost < MESSAGES_LOST_MAX => current.lost += 1,
-            Some(_) => (self.report)(self.number, SocketNews::Closed(None)),
-            None => self.open(),
+            Way::Lose => {}
+            Way::GiveUp => (self.report)(self.dialing.number(), SocketNews::Closed(None)),
+            Way::Open { door } => self.open(door),
         }
     }
 
     /// Asks for a sign of life.
     pub fn probe(&self) {
-        if let Some(current) = self.current.as_ref().filter(|current| current.is_open.get()) {
+        if let Some(current) = &self.current {
+            // Throws only while it is not open.
             let _ = current.socket.send_with_str(PROBE);
         }
+    }
+
+    /// The socket that is used told that it is open.
+    pub const fn opened(&mut self) {
+        self.dialing.opened();
     }
 
     /// What the next one offers as subprotocols.
@@ -101,14 +104,13 @@ impl HubSocket {
 
     /// The next message opens another one.
     pub fn drop_current(&mut self) {
+        self.dialing.drop_current();
         self.current = None;
     }
 
-    fn open(&mut self) {
+    fn open(&mut self, door: usize) {
         self.current = None;
-        self.number = self.number.wrapping_add(1);
-        let url = &self.doors.urls[self.next_door % self.doors.urls.len()];
-        self.next_door = self.next_door.wrapping_add(1);
+        let url = &self.doors.urls[door];
         let constructor = self.doors.constructor.clone();
         let constructor =
             constructor.or_else(|| Some(runtime::global("WebSocket")?.unchecked_into()));
@@ -117,20 +119,15 @@ impl HubSocket {
             let arguments = Array::of2(&JsValue::from_str(url), &protocols);
             Some(Reflect::construct(&constructor, &arguments).ok()?.unchecked_into::<WebSocket>())
         });
-        let (report, number) = (self.report.clone(), self.number);
+        let (report, number) = (self.report.clone(), self.dialing.number());
         let Some(socket) = socket else { return report(number, SocketNews::Closed(None)) };
         socket.set_binary_type(BinaryType::Arraybuffer);
-        let is_open = Rc::new(Cell::new(false));
-        let (opened, bytes_max) = (is_open.clone(), self.bytes_max);
+        let bytes_max = self.bytes_max;
         let types = &["open", "message", "close", "error"];
         let _listener = Listener::new(&socket, types, move |event| {
-            let news = read(event, bytes_max);
-            if let Some(news) = &news {
-                opened.set(!matches!(news, SocketNews::Closed(_)));
-            }
-            news.into_iter().for_each(|news| report(number, news));
+            read(event, bytes_max).into_iter().for_each(|news| report(number, news));
         });
-        self.current = Some(Current { _listener, socket, is_open, lost: 0 });
+        self.current = Some(Current { _listener, socket });
     }
 }
 

@@ -8,6 +8,7 @@ use crate::broker::Grant;
 use crate::broker::io::Input;
 use crate::error::Code;
 use crate::id::{ClientId, LinkNonce};
+use crate::marks::{Mark, mark};
 use crate::sorted::{Map, Set};
 use crate::time::Now;
 use crate::web::io::Effect;
@@ -138,11 +139,16 @@ impl Realm {
             if self.user_of_session(client).is_some_and(|of| of != user) {
                 return self.close_socket(now, socket, Code::NotAuthorized);
             }
+            if self.sockets.of(client).is_some() {
+                mark(Mark::SocketChanged);
+            }
             self.sockets.bind(socket, client);
         }
         self.sockets.departed.remove(&client);
         if is_here || position == 1 {
             self.at_node(now, bytes);
+        } else {
+            mark(Mark::LateWordIgnored);
         }
         if !self.hosting.links.has_client(client) {
             // It was not let in. One socket must not name clients without end.
@@ -168,6 +174,7 @@ impl Realm {
             return;
         }
         if self.sockets.of(client).is_some_and(|of| of != socket) {
+            mark(Mark::GoneElsewhere);
             self.sockets.departed.insert(client);
             return;
         }

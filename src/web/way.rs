@@ -76,7 +76,10 @@ impl Way {
             return Vec::new();
         }
         [match news {
-            SocketNews::Opened => Fact::SocketOpened,
+            SocketNews::Opened => {
+                socket.opened();
+                Fact::SocketOpened
+            }
             SocketNews::Alive => Fact::HubAlive,
             SocketNews::Message(bytes) => Fact::FromHub(bytes),
             SocketNews::Closed(code) => {

@@ -402,6 +402,7 @@ fn page(number: u8, now: Now, part: Part, alone: bool) -> Page {
     let config = RealmConfig {
         client,
         limits,
+        rules: Rules::ON,
         visible: true,
         part,
         node_at: NodeAt::Device,

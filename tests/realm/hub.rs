@@ -3,12 +3,15 @@ use tabmq::error::Code;
 use tabmq::id::{ClientId, LeaseNumber, PublishNumber};
 use tabmq::limits::Limits;
 use tabmq::options::ConsumeOptions;
+use tabmq::web::io::{Effect, Fact};
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{Hello, Item, Live, Outcome, Settlement};
-use tabmq::wire::{VERSION, VERSION_MIN};
+use tabmq::wire::{Message, VERSION, VERSION_MIN};
 
 use crate::hub_world::{FILES, HUB, HubWorld, Told, message, message_under};
 
+/// The first byte of the signal that tells for whom was relayed.
+const CLIENTS: u8 = 4;
 const STRANGER: ClientId = ClientId([0xee; 16]);
 
 fn item(body: &[u8]) -> Item<'_> {
@@ -479,4 +482,52 @@ fn nothing_stays_of_sockets_that_came_and_went() {
     world.pass_ms(3000);
     assert_eq!(world.hub.broker().expect("it serves").session_count(), 2);
     check_all_work(&mut world);
+}
+
+/// Whether the relay tells the hub that a client is gone of which it knows no more than the id,
+/// which is not in the list of those that are there.
+fn is_said_to_be_gone(comes_back: Option<Back>) -> bool {
+    let mut world = HubWorld::start(1);
+    let (other, own) = (STRANGER, world.remotes[0].id);
+    let mut effects = Vec::new();
+    let mut give = |world: &mut HubWorld, fact: Fact| {
+        let now = world.now;
+        let realm = &mut world.remotes[0].realm;
+        realm.handle(now, fact);
+        effects.extend(realm.take_effects(now));
+        effects.iter().rev().find_map(|effect| match effect {
+            Effect::ListPresent(tenure) => Some(*tenure),
+            _ => None,
+        })
+    };
+    let signal = [&[CLIENTS][..], &other.0].concat();
+    let tenure = give(&mut world, Fact::AtAll(signal)).expect("it asks who is there");
+    let says_hello = || Fact::AtNode(message(other, 7, 1, &[hello()]));
+    if comes_back == Some(Back::BeforeTheList) {
+        give(&mut world, says_hello());
+    }
+    give(&mut world, Fact::Present { tenure, clients: [own].into() });
+    if comes_back == Some(Back::AfterTheList) {
+        give(&mut world, says_hello());
+    }
+    world.now.mono = world.now.mono.after_ms(200);
+    give(&mut world, Fact::Tick);
+    effects.iter().any(|effect| match effect {
+        Effect::ToHub(bytes) => Message::parse(bytes)
+            .is_ok_and(|message| message.envelope.client == other && message.is_empty()),
+        _ => false,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Back {
+    BeforeTheList,
+    AfterTheList,
+}
+
+#[test]
+fn a_client_that_begins_anew_while_its_relay_changes_is_not_said_to_be_gone() {
+    assert!(is_said_to_be_gone(None));
+    assert!(!is_said_to_be_gone(Some(Back::AfterTheList)));
+    assert!(!is_said_to_be_gone(Some(Back::BeforeTheList)));
 }

@@ -438,6 +438,7 @@ fn realm(id: ClientId, now: Now, seed: u8, node_at: NodeAt, limits: &Limits) -> 
     let config = RealmConfig {
         client: id,
         limits: limits.clone(),
+        rules: Rules::ON,
         visible: true,
         part: Part::Whole,
         node_at,

@@ -133,6 +133,9 @@ pub struct SimOptions {
     /// Replay this seed alone and print everything that happens
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Only the world with the node on a device, or with a hub: `device` or `hub`
+    #[arg(long, value_name = "WORLD", value_parser = ["device", "hub"])]
+    pub world: Option<String>,
     /// Replay without this safety rule
     #[arg(long, value_name = "RULE", requires = "seed")]
     pub without: Option<String>,

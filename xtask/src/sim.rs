@@ -29,6 +29,9 @@ fn arguments(options: &SimOptions) -> Vec<String> {
     if let Some(from) = options.from {
         push("--from", from.to_string());
     }
+    if let Some(world) = &options.world {
+        push("--world", world.clone());
+    }
     if let Some(rule) = &options.without {
         push("--without", rule.clone());
     }

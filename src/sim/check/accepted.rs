@@ -10,6 +10,7 @@ use crate::id::RequestId;
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, ProcessId, Tag};
 use crate::sim::outbox::Place;
+use crate::sim::schedule::Micros;
 
 const SENT: &str = "accepted-is-sent";
 
@@ -24,6 +25,11 @@ pub struct Accepted {
     /// Messages that a rollback took.
     lost: BTreeSet<Tag>,
     count: usize,
+    /// Until when processes are out of reach.
+    apart: BTreeMap<ProcessId, Micros>,
+    /// What was written down meanwhile.
+    written_apart: BTreeSet<Place>,
+    merged: usize,
 }
 
 impl Accepted {
@@ -31,6 +37,12 @@ impl Accepted {
     #[must_use]
     pub const fn count(&self) -> usize {
         self.count
+    }
+
+    /// How many were written down out of reach, and stored.
+    #[must_use]
+    pub const fn merged(&self) -> usize {
+        self.merged
     }
 
     fn erased(&mut self, view: View<'_>, place: Place) -> Result<(), Violation> {
@@ -41,7 +53,10 @@ impl Accepted {
         let stored = |tag: &&Tag| view.model.by_tag.contains_key(tag) || self.lost.contains(tag);
         match tags.iter().find(|tag| !stored(tag)) {
             Some(tag) => violated(SENT, format!("{tag} leaves the outbox and is not stored")),
-            None => Ok(()),
+            None => {
+                self.merged += usize::from(self.written_apart.remove(&place));
+                Ok(())
+            }
         }
     }
 }
@@ -58,6 +73,12 @@ impl Checker for Accepted {
                 let tags = self.asked.get(&(*process, *request)).cloned().unwrap_or_default();
                 self.count += usize::from(!self.written.contains_key(place));
                 self.written.entry(*place).or_insert(tags);
+                if self.apart.get(process).is_some_and(|until| view.now < *until) {
+                    self.written_apart.insert(*place);
+                }
+            }
+            Fact::Partitioned { process, until } => {
+                self.apart.insert(*process, *until);
             }
             Fact::GivenUp { place } => {
                 self.failed.insert(*place);

@@ -1,5 +1,6 @@
 //! `live-order-and-gap`: each subscription sees what matches, of each publisher in order, at most
-//! once; what it does not see is reported as a gap, in place. Of a group one member sees it.
+//! once; what it does not see is reported as a gap, in place. Of a group one member sees it. What
+//! grants do not cover it does not see, unless it came on a channel of its own device.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -9,6 +10,7 @@ use alloc::vec::Vec;
 use crate::client::io::Event;
 use crate::id::{ClientId, PublishNumber, SubscriptionId};
 use crate::sim::check::advisories::is_system;
+use crate::sim::check::audible::{Audible, Passes};
 use crate::sim::check::{Checker, View, Violation, violated};
 use crate::sim::fact::{Ask, Fact, NodeId, ProcessId, Tag};
 use crate::wire::Frame;
@@ -55,6 +57,7 @@ pub struct Live {
     given: BTreeMap<(ClientId, SubscriptionId, Tag), BTreeSet<usize>>,
     /// In which lives of nodes each group has seen a message.
     groups: BTreeMap<(String, String, Tag), BTreeSet<usize>>,
+    audible: Audible,
     delivered: usize,
     gaps: usize,
 }
@@ -159,6 +162,12 @@ impl Live {
         if !matches(&subscription.filter, seen.topic) {
             return violated(LIVE, format!("{who} sees {} on {}", publish.tag, seen.topic));
         }
+        let from = publish.tag.process;
+        let on_channel = subscription.group.is_none() && self.audible.are_neighbours(from, process);
+        let passes = self.audible.passes(publish.posted, from, process, seen.topic);
+        if passes == Passes::Never && !on_channel {
+            return violated(LIVE, format!("{who} sees {} without a grant", publish.tag));
+        }
         if let Some(group) = &subscription.group {
             let key = (subscription.filter.clone(), group.clone(), publish.tag);
             let client = self.clients.get(&process).copied().unwrap_or_default();
@@ -209,6 +218,9 @@ impl Live {
             .filter(|p| p.tag.process == run.process)
             .filter(|p| after.is_none_or(|after| p.number > after) && p.number < before)
             .filter(|p| p.posted > sure_since && matches(&subscription.filter, &p.topic))
+            .filter(|p| {
+                self.audible.passes(p.posted, p.tag.process, key.0, &p.topic) == Passes::Always
+            })
             .find(|p| !reported(p.number))
             .map(|p| p.tag)
     }
@@ -274,7 +286,8 @@ struct Seen<'a> {
 }
 
 /// The naive matcher: `*` is one word, `#` any number.
-fn matches(filter: &str, topic: &str) -> bool {
+#[must_use]
+pub fn matches(filter: &str, topic: &str) -> bool {
     let filter: Vec<&str> = filter.split('.').collect();
     let topic: Vec<&str> = topic.split('.').collect();
     words_match(&filter, &topic)
@@ -300,6 +313,9 @@ impl Checker for Live {
             Fact::Began { process, client } => {
                 self.clients.insert(*process, *client);
                 self.living.insert(*process);
+            }
+            Fact::Granted { process, device, scope } => {
+                self.audible.granted(self.time, *process, *device, scope);
             }
             Fact::Ended { process } => self.end(*process),
             Fact::Asked { process, ask } => self.asked(*process, ask),

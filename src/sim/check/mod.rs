@@ -2,12 +2,14 @@
 
 pub mod accepted;
 pub mod advisories;
+pub mod audible;
 pub mod calls;
 pub mod chain;
 pub mod due;
 pub mod epochs;
 pub mod expiry;
 pub mod flow;
+pub mod granted;
 pub mod leases;
 pub mod live;
 pub mod numbers;
@@ -87,6 +89,7 @@ checkers! {
     epochs: epochs::Epochs,
     expiry: expiry::Expiry,
     flow: flow::Flow,
+    granted: granted::Granted,
     stored: stored::Stored,
     sends: sends::Sends,
     leases: leases::Leases,

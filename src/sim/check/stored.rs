@@ -49,7 +49,9 @@ impl Stored {
                 (*told > position).then(|| format!("Sent {}", told.0))
             }
             Frame::SendRefused { sequence, code, .. } => {
-                if *code == Code::Storage || unrecorded > Sequence(0) {
+                // What no grant covers is refused as that, whether or not there is room to say so.
+                let uncovered = *code == Code::NotAuthorized && *sequence > position;
+                if *code == Code::Storage || uncovered || unrecorded > Sequence(0) {
                     self.unrecorded.insert((node, client), unrecorded.max(*sequence));
                 }
                 None

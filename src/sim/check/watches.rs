@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 
-use crate::client::io::Event;
+use crate::client::io::{Event, Handle};
 use crate::id::{LaneId, WatchId};
 use crate::log::{Place, Record};
 use crate::sim::check::expiry::expires;
@@ -95,6 +95,12 @@ impl Checker for Watches {
                 self.watched.insert((*process, *watch), watched);
             }
             Fact::Asked { process, ask: Ask::Unwatch { watch } } => {
+                self.watched.remove(&(*process, *watch));
+            }
+            Fact::Told {
+                process,
+                event: Event::HandleRefused { handle: Handle::Watch(watch), .. },
+            } => {
                 self.watched.remove(&(*process, *watch));
             }
             Fact::Told { process, event: Event::QueueStats { watch, stats, .. } } => {

@@ -233,7 +233,9 @@ impl World {
     }
 }
 
-fn frames_in_words(message: &Message<'_>) -> String {
+/// The frames of a transport message, as a trace shows them.
+#[must_use]
+pub fn frames_in_words(message: &Message<'_>) -> String {
     let head = message.envelope;
     let (client, epoch) = (u16::from_be_bytes([head.client.0[0], head.client.0[1]]), head.epoch);
     let mut text = format!("{client:04x} epoch {} #{}:", epoch.counter, head.position);

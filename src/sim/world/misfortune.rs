@@ -13,12 +13,11 @@ use crate::sim::check::Violation;
 use crate::sim::dice::Ratio;
 use crate::sim::fact::{Fact, NodeId, ProcessId};
 use crate::sim::fault::Fault;
-use crate::sim::model::Model;
 use crate::sim::run::Watch;
 use crate::sim::schedule::{MILLI, SECOND};
 use crate::sim::user::Chore;
 use crate::sim::world::mail::Letter;
-use crate::sim::world::storage::read_records;
+use crate::sim::world::storage::replayed;
 use crate::sim::world::{Action, World};
 
 /// The longest jump of the wall clock, either way.
@@ -213,13 +212,7 @@ impl World {
 
     /// The model forgets what the disk lost.
     fn roll_back_model(&mut self) -> Result<(), Violation> {
-        let mut after = Model::default();
-        for (_, bytes) in self.disk.journal() {
-            for (place, record) in read_records(bytes)? {
-                after.apply(place, &record)?;
-            }
-            after.forget_what_is_over();
-        }
+        let after = replayed(&self.disk)?;
         let before = core::mem::replace(&mut self.model, after.clone());
         self.observe(&Fact::TailLost { before: &before, after: &after })
     }

@@ -40,8 +40,10 @@ use crate::time::{Instant, Now};
 use hosts::NodeHost;
 pub use hosts::STORAGE;
 use mail::Letter;
+pub use mail::frames_in_words;
 use processes::Process;
 use realms::Realm;
+pub use storage::{read_records, replayed};
 
 /// Ticks without any time passing or anything else happening, before we call it a spin.
 const IDLE_TICKS_MAX: u32 = 100;
@@ -194,7 +196,7 @@ impl World {
         let Run { seed, rules, watch, .. } = *run;
         let mut plan = Plan::new(seed);
         plan.tabs = plan.tabs.min(run.cut.tabs_max.unwrap_or(plan.tabs));
-        run.change.apply(&mut plan);
+        run.change.apply(&mut plan, plan::TIMED);
         let inputs_min = run.change.inputs_min.unwrap_or(plan::INPUTS_MIN);
         let mut faults = FaultCounts::ZERO;
         faults.switch_off(&run.cut.faults);
@@ -404,6 +406,11 @@ impl World {
     }
 
     #[must_use]
+    pub const fn tabs(&self) -> usize {
+        self.plan.tabs
+    }
+
+    #[must_use]
     pub const fn virtual_ms(&self) -> u64 {
         self.schedule.now() / MILLI
     }
@@ -447,7 +454,7 @@ impl World {
 }
 
 /// Leaves out the middle of long lists of numbers: bodies and identities.
-fn shorten_lists(text: &str) -> String {
+pub fn shorten_lists(text: &str) -> String {
     let mut short = String::new();
     let mut rest = text;
     while let Some(start) = rest.find('[') {

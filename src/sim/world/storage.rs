@@ -8,9 +8,10 @@ use crate::log::{Place, Record, records_of};
 use crate::sim::check::{Violation, violated};
 use crate::sim::damage;
 use crate::sim::dice::Ratio;
-use crate::sim::disk::Accepted;
+use crate::sim::disk::{Accepted, Disk};
 use crate::sim::fact::{Fact, NodeId};
 use crate::sim::fault::Fault;
+use crate::sim::model::Model;
 use crate::sim::run::Watch;
 use crate::sim::world::{Action, World};
 use crate::store::StorageAction;
@@ -90,4 +91,19 @@ pub fn read_records(bytes: &[u8]) -> Result<Vec<(Place, Record<'_>)>, Violation>
         Some(records) => Ok(records),
         None => violated("records-make-sense", "a stored chunk can't be read".to_string()),
     }
+}
+
+/// What the chunks that a disk still has amount to.
+///
+/// # Errors
+/// If one can't be read, or makes no sense after those before it.
+pub fn replayed(disk: &Disk) -> Result<Model, Violation> {
+    let mut model = Model::default();
+    for (_, bytes) in disk.journal() {
+        for (place, record) in read_records(bytes)? {
+            model.apply(place, &record)?;
+        }
+        model.forget_what_is_over();
+    }
+    Ok(model)
 }

@@ -1,5 +1,6 @@
 //! The kinds of faults of the simulator and the safety rules that it can switch off: two tables in
-//! the crate, from which the TypeScript tables are made.
+//! the crate, from which the TypeScript tables are made. What only worlds with a hub have is left
+//! out: the package has none.
 
 use std::fmt::Write;
 use std::fs;
@@ -27,12 +28,14 @@ struct Fault {
     text: String,
     /// Such as `Moment`.
     per: String,
+    of_hubs: bool,
     explanation: String,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Rule {
     name: String,
+    of_hubs: bool,
     explanation: String,
 }
 
@@ -63,7 +66,8 @@ fn table<T: Parse>(source: &str, name: &str) -> Result<Vec<T>> {
     Ok(entries.parse2(tokens)?)
 }
 
-/// `/// Explanation.` and `NodeDied = Moment, "node-died",`
+/// `/// Explanation.` and `NodeDied = Moment, "node-died";`, with `, hub` after the text if only
+/// worlds with a hub have it.
 impl Parse for Fault {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let explanation = explanation(input)?;
@@ -72,18 +76,26 @@ impl Parse for Fault {
         let per = input.parse::<Ident>()?.to_string();
         input.parse::<Token![,]>()?;
         let text = input.parse::<LitStr>()?.value();
-        input.parse::<Token![,]>()?;
-        Ok(Self { text, per, explanation })
+        let of_hubs = input.parse::<Option<Token![,]>>()?.is_some();
+        if of_hubs {
+            input.parse::<Ident>()?;
+        }
+        input.parse::<Token![;]>()?;
+        Ok(Self { text, per, of_hubs, explanation })
     }
 }
 
-/// `/// Explanation.` and `lane_dedupe,`
+/// `/// Explanation.` and `lane_dedupe,`, with `= hub` after the name if nothing else needs it.
 impl Parse for Rule {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let explanation = explanation(input)?;
         let name = input.parse::<Ident>()?.to_string();
+        let of_hubs = input.parse::<Option<Token![=]>>()?.is_some();
+        if of_hubs {
+            input.parse::<Ident>()?;
+        }
         input.parse::<Token![,]>()?;
-        Ok(Self { name, explanation })
+        Ok(Self { name, of_hubs, explanation })
     }
 }
 
@@ -99,7 +111,7 @@ pub fn render(tables: &Tables) -> String {
          /** Every kind of fault, and what the number counts that says how often it occurs. */\n\
          export const FAULTS = {{\n"
     );
-    for Fault { text, per, explanation } in &tables.faults {
+    for Fault { text, per, explanation, .. } in tables.faults.iter().filter(|f| !f.of_hubs) {
         let (key, per) = (key(text), per.to_lowercase());
         writeln!(out, "{}  {key}: \"{per}\",", comment(explanation)).expect("a String takes all");
     }
@@ -108,7 +120,7 @@ pub fn render(tables: &Tables) -> String {
          /** The safety rules that a run may go without. */\n\
          export const SAFETY_RULES = {\n",
     );
-    for Rule { name, explanation } in &tables.rules {
+    for Rule { name, explanation, .. } in tables.rules.iter().filter(|rule| !rule.of_hubs) {
         let text = serde_json::Value::from(explanation.as_str());
         writeln!(out, "{}", broken(name, &text.to_string())).expect("a String takes all");
     }
@@ -147,11 +159,14 @@ mod tests {
 
     #[test]
     fn both_tables_are_read_with_their_documentation_and_rendered() {
-        let faults = "faults! {\n/// Gone.\nNodeDied = Moment, \"node-died\",\n}\n";
-        let rules = "rules! {\n/// Once,\n/// not twice.\nlane_dedupe,\n}\n";
+        let faults = "faults! {\n/// Gone.\nNodeDied = Moment, \"node-died\";\n\
+                      /// Shut.\nDoorDown = Moment, \"door-down\", hub;\n}\n";
+        let rules = "rules! {\n/// Once,\n/// not twice.\nlane_dedupe,\n\
+                     /// Asked.\ngrant_check = hub,\n}\n";
         let typescript = render(&parse(faults, rules).unwrap());
         assert!(typescript.contains("  /** Gone. */\n  \"node-died\": \"moment\",\n"));
         assert!(typescript.contains("  lane_dedupe: \"Once, not twice.\",\n"));
+        assert!(!typescript.contains("door-down") && !typescript.contains("grant_check"));
         assert!(parse("fn f() {}", rules).is_err());
     }
 }

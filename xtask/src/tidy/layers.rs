@@ -41,8 +41,9 @@ const LAYERS: &[Layer] = &[
     Layer { name: "broker", sees: &[BASE, CORE] },
     Layer { name: "client", sees: &[BASE, CORE] },
     Layer { name: "node", sees: &[BASE, CORE, PARTS] },
-    Layer { name: "sim", sees: &[BASE, CORE, PARTS, &["node"]] },
     Layer { name: "web", sees: &[BASE, CORE, PARTS, &["node"]] },
+    // Of a hub the simulator runs the realms, which name no browser.
+    Layer { name: "sim", sees: &[BASE, CORE, PARTS, &["node", "web"]] },
     Layer { name: "js", sees: &[BASE, CORE, PARTS, &["node", "web", "sim"]] },
 ];
 
