@@ -8,6 +8,8 @@ import { take, until } from "./helpers.mjs";
 
 /** The runtime lets an object sleep after ten seconds without an event. */
 const SLEEP_MS = 10_000;
+/** What came last has an end after a while: a node settles, and repeats what it said. */
+const SETTLE_MS = 5000;
 
 /**
  * So long nothing is asked of any other object that those sleep, which their next instances show.
@@ -15,7 +17,7 @@ const SLEEP_MS = 10_000;
  */
 async function quiet(t, url) {
   const clock = await connectTo(t, url, "clock");
-  await clock.queue("q").send("over", { delay: SLEEP_MS + 2000, confirm: "hub" });
+  await clock.queue("q").send("over", { delay: SLEEP_MS + SETTLE_MS, confirm: "hub" });
   const [delivery] = await take(clock.queue("q").consume(), 1);
   await delivery.ack();
 }
@@ -62,7 +64,7 @@ test("cloudflare: an alarm wakes an object that sleeps for what is delayed", {
   const worker = await startWorker(t);
   const bus = await connectTo(t, worker.url, "alarm");
   const before = await worker.instance("alarm");
-  const delay_ms = SLEEP_MS + 5000;
+  const delay_ms = SLEEP_MS + SETTLE_MS;
   const sent_at = Date.now();
   await bus.queue("later").send("late", { delay: delay_ms, confirm: "hub" });
   const { alarm } = await worker.instance("alarm");
