@@ -109,6 +109,18 @@ impl Batch<'_> {
                 self.event(24, 2)?.u64(confirmed.0)?.u64(position.0)?;
             }
             Event::Cleared { confirmed } => self.storage("cleared", confirmed.0)?,
+            Event::Bound { log, user } => {
+                let event = self.event(43, 2)?;
+                optional_bytes(event, log.as_ref().map(|log| &log.0[..]))?;
+                cbor::encode(&user.as_deref(), event.writer_mut());
+            }
+            Event::Granted { ends_in_ms } => {
+                cbor::encode(ends_in_ms, self.event(45, 1)?.writer_mut());
+            }
+            Event::AnotherUser => drop(self.event(46, 0)?),
+            Event::ForeignLog { bound, found, .. } => {
+                self.event(44, 2)?.bytes(&bound.0)?.bytes(&found.0)?;
+            }
             Event::Peers { peers } => self.peers(peers)?,
             Event::QueueState { request, state, policy } => {
                 self.queue_state(request.0, state, policy.as_deref())?;

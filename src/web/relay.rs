@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Code;
-use crate::id::{ClientId, LinkNonce};
+use crate::id::{ClientId, Epoch, LinkNonce};
 use crate::sorted::Set;
 use crate::time::{Instant, Now};
 use crate::web::io::Effect;
@@ -29,8 +29,10 @@ const ANSWER: u8 = 3;
 const CLIENTS: u8 = 4;
 /// For whom was it relayed before? Answered with `CLIENTS`.
 const ASK_CLIENTS: u8 = 5;
+/// The hub of the epoch that follows is not the one that is meant: to the next door.
+const NEXT_DOOR: u8 = 6;
 /// First bytes of signals are below this.
-const SIGNALS_END: u8 = 6;
+const SIGNALS_END: u8 = 7;
 const ID_BYTES: usize = 16;
 
 /// What a realm knows of whoever relays, and what it does itself while it does.
@@ -43,6 +45,8 @@ pub(super) struct Relay {
     known: Set<ClientId>,
     /// The socket is open.
     is_open: bool,
+    /// Whose messages come on it.
+    epoch: Epoch,
     /// When something came from the hub last.
     heard_at: Option<Instant>,
     /// It asked who relays, and nobody answered so far.
@@ -74,7 +78,8 @@ impl Realm {
     pub(super) fn relay_down(&mut self, now: Now, bytes: Vec<u8>) {
         self.relay.heard_at = Some(now.mono);
         let Ok(message) = Message::parse(&bytes) else { return };
-        let Envelope { client, link, .. } = message.envelope;
+        let Envelope { epoch, client, link, .. } = message.envelope;
+        self.relay.epoch = epoch;
         if link == LinkNonce(0) {
             self.client_hears(now, &bytes);
             self.effects.push(Effect::ToAll(bytes));
@@ -143,6 +148,23 @@ impl Realm {
         }
     }
 
+    /// The client of this realm means another hub than that of this epoch. Others say the same, and
+    /// what they say may come when the next door is open.
+    pub(super) fn leave_door(&mut self, epoch: Epoch) {
+        let named = epoch_bytes(epoch);
+        if self.hosting.is_relaying() {
+            return self.next_door(&named);
+        }
+        self.effects.push(Effect::ToAll([&[NEXT_DOOR], &named[..]].concat()));
+    }
+
+    fn next_door(&mut self, named: &[u8]) {
+        let is_there = self.hosting.is_relaying() && self.relay.is_open;
+        if is_there && *named == epoch_bytes(self.relay.epoch) {
+            self.effects.push(Effect::NextDoor);
+        }
+    }
+
     /// Something on the channel of everyone. False if it is no signal.
     pub(super) fn take_signal(&mut self, now: Now, bytes: &[u8]) -> bool {
         let ([signal @ ..SIGNALS_END, rest @ ..], NodeAt::Hub) = (bytes, self.config.node_at)
@@ -157,6 +179,7 @@ impl Realm {
                 self.doubt_socket(now);
             }
             ANSWER => self.relay.asked = false,
+            NEXT_DOOR => self.next_door(rest),
             LOST | DIAL => self.follow_signal(now, *signal),
             _ => {}
         }
@@ -215,6 +238,10 @@ impl Realm {
             self.signal(now, LOST);
         }
     }
+}
+
+fn epoch_bytes(epoch: Epoch) -> Vec<u8> {
+    [epoch.counter.to_be_bytes(), epoch.incarnation.to_be_bytes()].concat()
 }
 
 /// What tells a hub that a client is gone: a message to everyone without a frame.

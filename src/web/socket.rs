@@ -92,6 +92,13 @@ impl HubSocket {
         self.current = None;
     }
 
+    /// Leaves this door, if there is another. Its news are those of any socket that is closed.
+    pub fn leave_door(&mut self) {
+        if self.doors.urls.len() > 1 && self.current.is_some() {
+            (self.report)(self.number, SocketNews::Closed(None));
+        }
+    }
+
     fn open(&mut self) {
         self.current = None;
         self.number = self.number.wrapping_add(1);

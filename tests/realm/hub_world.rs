@@ -58,6 +58,10 @@ pub struct HubWorld {
     pub stalled: Option<SocketId>,
     /// What the hub's own client was told.
     pub own: Vec<Event>,
+    /// Tokens by which sockets asked for another grant.
+    pub renewals: Vec<(SocketId, String)>,
+    /// What the hub sent on each socket.
+    pub arrived: BTreeMap<SocketId, Vec<Vec<u8>>>,
     /// Nobody listens: dialing fails.
     pub down: bool,
     facts: VecDeque<Fact>,
@@ -88,6 +92,8 @@ impl HubWorld {
             closed: BTreeMap::new(),
             stalled: None,
             own: Vec::new(),
+            renewals: Vec::new(),
+            arrived: BTreeMap::new(),
             down: false,
             facts: VecDeque::new(),
             store: MemoryStore::default(),
@@ -258,7 +264,9 @@ impl HubWorld {
             }
             self.deliver();
             // A timer is never exactly on time, so nothing here spins.
-            self.now.mono = self.now.mono.after_ms(1).min(end);
+            let later = self.now.mono.after_ms(1).min(end);
+            self.now.unix.0 += later.ms_since(self.now.mono);
+            self.now.mono = later;
         }
     }
 
@@ -352,6 +360,7 @@ impl HubWorld {
                     let result = self.store.perform(&action);
                     self.facts.push_back(Fact::Stored { tenure, op, result });
                 }
+                Effect::Renew { socket, token } => self.renewals.push((socket, token)),
                 Effect::ToAll(_) | Effect::ToClient(..) => panic!("a hub has no channels"),
                 Effect::Tell(Notice::Client(event)) => self.own.push(event),
                 _ => {}
@@ -363,9 +372,10 @@ impl HubWorld {
         if self.stalled == Some(socket) {
             return;
         }
+        Message::parse(bytes).expect("a hub speaks the protocol");
+        self.arrived.entry(socket).or_default().push(bytes.to_vec());
         let reader = |remote: &&mut Remote| remote.socket == Some(socket);
         let Some(remote) = self.remotes.iter_mut().find(reader) else { return };
-        Message::parse(bytes).expect("a hub speaks the protocol");
         remote.facts.push_back(Fact::FromHub(bytes.to_vec()));
     }
 

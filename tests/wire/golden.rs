@@ -20,8 +20,8 @@ use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, HostKind, 
 use tabmq::time::UnixMillis;
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::{
-    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Reached,
-    Settlement, StorageReport, Welcome,
+    CallKey, Delivery, GrantReport, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts,
+    Reached, Settlement, StorageReport, Welcome,
 };
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
@@ -107,7 +107,10 @@ fn link() -> Vec<Golden> {
         body_bytes_max: 1 << 20,
         host: Some(HostKind::SharedWorker),
         kept: None,
+        grant: None,
     };
+    let grant = GrantReport { user: "ann".into(), ends_in_ms: Some(3_600_000) };
+    let granted = Welcome { grant: Some(grant), ..welcome.clone() };
     vec![
         ("hello", "a client's first Hello", Frame::Hello(hello)),
         (
@@ -116,6 +119,9 @@ fn link() -> Vec<Golden> {
             Frame::Hello(resuming),
         ),
         ("welcome", "one publisher is ahead and one lease is dead", Frame::Welcome(welcome)),
+        ("welcome-granted", "a hub grants for an hour", Frame::Welcome(granted)),
+        ("renew", "another token", Frame::Renew { token: "token" }),
+        ("granted", "for another hour", Frame::Granted { ends_in_ms: Some(3_600_000) }),
         ("hangup", "the peer broke the protocol", Frame::Hangup { code: Code::Protocol }),
         ("ping", "answer with pong", Frame::Ping { nonce: 4_000_000_000 }),
         ("pong", "answers ping", Frame::Pong { nonce: 4_000_000_000 }),
