@@ -80,7 +80,11 @@ export class Http {
     if (route.kind === "health") return this.#health(request.method);
     const bus = route.kind === "metrics" ? "" : route.bus;
     const token = tokenOf([], request.headers.get("authorization"));
-    const grant = await granted(this.#hub.options.authorize, bare(request), { bus, token });
+    const grant = await granted(this.#hub.options.authorize, bare(request), {
+      bus,
+      token,
+      renewal: false,
+    });
     if (route.kind === "metrics") {
       if (grant && !grant.admin) throw notGranted("admin");
       return this.#metrics(request.method);

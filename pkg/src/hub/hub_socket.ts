@@ -28,6 +28,7 @@ export class HubSocket implements HubLink {
   failure: unknown;
   readonly #socket: WebSocket;
   readonly #limits: HubLimits;
+  readonly #regrant: (token: string) => Promise<RawGrant | undefined>;
   #accepted: Accepted | undefined;
   /** What came before the bus was open. */
   readonly #early: Uint8Array[] = [];
@@ -44,9 +45,11 @@ export class HubSocket implements HubLink {
     socket: WebSocket,
     opening: Promise<Room>,
     granting: Promise<RawGrant | undefined>,
+    regrant: (token: string) => Promise<RawGrant | undefined>,
     limits: HubLimits,
   ) {
     this.#socket = socket;
+    this.#regrant = regrant;
     this.#limits = limits;
     socket.binaryType = "arraybuffer";
     socket.on("message", (data) => this.#take(data));
@@ -80,6 +83,13 @@ export class HubSocket implements HubLink {
     // A client that says farewell is hung up with the code of it.
     this.#why ??= told === "CLOSED" ? "left" : told;
     this.#socket.close(code, reason);
+  }
+
+  renew(token: string): void {
+    const take = (grant: RawGrant | undefined) => {
+      if (grant && !this.#over) this.#accepted?.granted(grant);
+    };
+    this.#regrant(token).then(take).catch((error: unknown) => this.#fail(error));
   }
 
   /** Closes it, and does not wait for long for the other side. */

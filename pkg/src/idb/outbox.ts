@@ -120,7 +120,7 @@ class MessageOutbox implements DatabaseOutbox {
     this.#db = db;
     this.#courier = courier;
     this.store = store;
-    this.#channel = `tabmq-idb:${db.name}:${store}:${courier.scope}`;
+    this.#channel = `tabmq-idb:${db.name}:${store}:${courier.bus}`;
     // A page whose locks are held does not go into the cache.
     const { signal } = this.#closed;
     globalThis.addEventListener?.("pagehide", () => this.#rest(), { signal });
@@ -312,8 +312,13 @@ class MessageOutbox implements DatabaseOutbox {
       kept,
     ]);
     return found.filter(
-      ([, { scope, failure }]) => scope === this.#courier.scope && (all || !failure),
+      ([, { scope, failure }]) => this.#sends(scope) && (all || !failure),
     );
+  }
+
+  /** What was written before the hub told its user is that of whoever comes first. */
+  #sends(scope: string): boolean {
+    return scope === this.#courier.scope || scope === this.#courier.bus;
   }
 
   /** The client that all pages send as, one after the other. */
@@ -344,7 +349,7 @@ class MessageOutbox implements DatabaseOutbox {
       asked.onsuccess = () => {
         try {
           const kept = asked.result;
-          if (kept?.scope !== this.#courier.scope)
+          if (!kept || !this.#sends(kept.scope))
             throw new TabmqError("NOT_FOUND", `outbox.${verb}: there is no entry ${id}`);
           change(store, key, kept);
         } catch (error) {
