@@ -44,6 +44,8 @@ pub struct Remote {
     pub dialed: Vec<u64>,
     /// How many messages it said.
     pub said: usize,
+    /// How often it went on to the next door.
+    pub left_doors: usize,
     facts: VecDeque<Fact>,
 }
 
@@ -135,6 +137,7 @@ impl HubWorld {
             told,
             dialed: Vec::new(),
             said: 0,
+            left_doors: 0,
             facts,
         });
         let number = self.remotes.len() - 1;
@@ -174,9 +177,19 @@ impl HubWorld {
 
     /// The connection of a socket is cut: both sides hear of it.
     pub fn cut(&mut self, at: usize) {
+        self.hang_up(at);
+        self.deliver();
+    }
+
+    fn hang_up(&mut self, at: usize) {
         let Some(socket) = self.remotes[at].socket.take() else { return };
         self.remotes[at].facts.push_back(Fact::SocketClosed { code: None });
         self.facts.push_back(Fact::SocketGone { socket });
+    }
+
+    /// Somebody says this on the channel of everyone of the device.
+    pub fn say_on_device(&mut self, at: usize, bytes: &[u8]) {
+        self.remotes[at].facts.push_back(Fact::AtAll(bytes.to_vec()));
         self.deliver();
     }
 
@@ -293,6 +306,11 @@ impl HubWorld {
             match effect {
                 Effect::ToHub(bytes) => self.send(at, bytes),
                 Effect::DropSocket | Effect::EndHosting => self.gone(at),
+                // All doors lead to the one hub.
+                Effect::NextDoor => {
+                    self.remotes[at].left_doors += 1;
+                    self.hang_up(at);
+                }
                 // Each is a device of its own, and alone there.
                 Effect::RequestLock { .. } => {
                     self.remotes[at].facts.push_back(Fact::LockGranted);
