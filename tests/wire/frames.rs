@@ -13,8 +13,8 @@ use tabmq::rng::Rng;
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
 use tabmq::wire::frame::{
-    CallKey, Delivery, GrantReport, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, Prepare,
-    QueueCounts, Reached, Settlement, StorageReport, Tracking, Welcome,
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, Past, PeerEntry, Prepare, QueueCounts,
+    Reached, Settlement, StorageReport, Tracking, Welcome,
 };
 
 use crate::admin::admin_frame;
@@ -244,10 +244,7 @@ impl<'a> Dice<'a> {
             body_bytes_max: self.short(),
             host: self.maybe(Self::host),
             kept: self.flag().then(|| Sequence(self.number())),
-            grant: self.maybe(|dice| GrantReport {
-                user: dice.text().into(),
-                ends_in_ms: dice.maybe(Self::number),
-            }),
+            grant: self.maybe(crate::grants::grant_report),
         }
     }
 
@@ -337,9 +334,7 @@ impl<'a> Dice<'a> {
             },
             48 => Frame::Resumed,
             49 => Frame::CallsDone { below: CallId(self.short()) },
-            85 => Frame::Renew { token: self.text() },
-            86 => Frame::Granted { ends_in_ms: self.maybe(Self::number) },
-            _ => return None,
+            _ => return crate::grants::grant_frame(self, tag),
         })
     }
 

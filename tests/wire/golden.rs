@@ -20,13 +20,13 @@ use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, HostKind, 
 use tabmq::time::UnixMillis;
 use tabmq::wire::envelope::{decode_frame, encode_frame};
 use tabmq::wire::frame::{
-    CallKey, Delivery, GrantReport, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts,
-    Reached, Settlement, StorageReport, Welcome,
+    CallKey, Delivery, Hello, Item, Live, Newest, Outcome, PeerEntry, QueueCounts, Reached,
+    Settlement, StorageReport, Welcome,
 };
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::tags::tag_of;
-use crate::{admin, commits, failure, operate, prepared, publishing, schedules};
+use crate::{admin, commits, failure, grants, operate, prepared, publishing, schedules};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -59,7 +59,7 @@ pub fn frame(name: &str) -> Frame<'static> {
 fn goldens() -> Vec<Golden> {
     let operated = [failure::goldens(), operate::goldens(), admin::goldens()].concat();
     let timed = [publishing::goldens(), schedules::goldens(), prepared::goldens()].concat();
-    let rest = [operated, commits::goldens(), timed, call(), role()].concat();
+    let rest = [operated, commits::goldens(), timed, call(), role(), grants::goldens()].concat();
     [link(), live(), queue(), delivery(), rest].concat()
 }
 
@@ -109,8 +109,6 @@ fn link() -> Vec<Golden> {
         kept: None,
         grant: None,
     };
-    let grant = GrantReport { user: "ann".into(), ends_in_ms: Some(3_600_000) };
-    let granted = Welcome { grant: Some(grant), ..welcome.clone() };
     vec![
         ("hello", "a client's first Hello", Frame::Hello(hello)),
         (
@@ -119,9 +117,6 @@ fn link() -> Vec<Golden> {
             Frame::Hello(resuming),
         ),
         ("welcome", "one publisher is ahead and one lease is dead", Frame::Welcome(welcome)),
-        ("welcome-granted", "a hub grants for an hour", Frame::Welcome(granted)),
-        ("renew", "another token", Frame::Renew { token: "token" }),
-        ("granted", "for another hour", Frame::Granted { ends_in_ms: Some(3_600_000) }),
         ("hangup", "the peer broke the protocol", Frame::Hangup { code: Code::Protocol }),
         ("ping", "answer with pong", Frame::Ping { nonce: 4_000_000_000 }),
         ("pong", "answers ping", Frame::Pong { nonce: 4_000_000_000 }),
