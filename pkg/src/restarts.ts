@@ -1,4 +1,4 @@
-/** What begins anew does so this often, and then no more for a while. */
+/** What begins anew does so less often than this, and then no more for a while. */
 const RESTARTS_MAX = 3;
 const RESTARTS_PER_MS = 60_000;
 
@@ -6,10 +6,12 @@ const RESTARTS_PER_MS = 60_000;
 export class Restarts {
   #times: number[] = [];
 
-  /** Counts one more. False if that is too many. */
+  /** Counts one more, unless that is too many: then it is false. */
   count(): boolean {
     const now = performance.now();
-    this.#times = this.#times.filter((at) => now - at < RESTARTS_PER_MS).concat(now);
-    return this.#times.length < RESTARTS_MAX;
+    this.#times = this.#times.filter((at) => now - at < RESTARTS_PER_MS);
+    if (this.#times.length >= RESTARTS_MAX - 1) return false;
+    this.#times.push(now);
+    return true;
   }
 }

@@ -323,14 +323,21 @@ class MessageOutbox implements DatabaseOutbox {
 
   /** The client that all pages send as, one after the other. */
   async #identity(): Promise<Uint8Array> {
-    const key = `client:${this.#courier.scope}`;
+    const { bus, scope } = this.#courier;
     let client = crypto.getRandomValues(new Uint8Array(16));
     await this.#transact("identity", (store) => {
-      const asked = store.get(key) as IDBRequest<Uint8Array<ArrayBuffer> | undefined>;
-      asked.onsuccess = () => {
-        if (asked.result) client = asked.result;
-        else store.put(client, key);
+      const ask = (of: string, none: () => void) => {
+        const key = `client:${of}`;
+        const asked = store.get(key) as IDBRequest<Uint8Array<ArrayBuffer> | undefined>;
+        asked.onsuccess = () => {
+          if (!asked.result) return none();
+          client = asked.result;
+          // The hub knows it as this user's from then on.
+          if (of !== scope) store.delete(key);
+          store.put(client, `client:${scope}`);
+        };
       };
+      ask(scope, () => ask(bus, () => void store.put(client, `client:${scope}`)));
     });
     return client;
   }

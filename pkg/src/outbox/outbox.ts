@@ -63,7 +63,7 @@ export class SendOutbox {
       && typeof indexedDB === "object"
       && typeof navigator?.locks?.query === "function";
     this.#shelf = this.#sweeps ? new DatabaseShelf(name, hub !== undefined) : new MemoryShelf();
-    const waits = ([place, { failure }]: [Place, Kept]) => place[0] === this.scope && !failure;
+    const waits = ([[scope], { failure }]: [Place, Kept]) => this.#sends(scope) && !failure;
     this.home = new Home(engine, {
       // Those that are being written are not in the list yet.
       waiting: async () => Math.max(this.#own.size, (await this.#list()).filter(waits).length),
@@ -181,7 +181,7 @@ export class SendOutbox {
   async entries(): Promise<OutboxEntry[]> {
     const found = await this.#list();
     this.#count(found);
-    return found.filter(([[scope]]) => scope === this.scope).map((one) => this.#entry(...one));
+    return found.filter(([[scope]]) => this.#sends(scope)).map((one) => this.#entry(...one));
   }
 
   async retry(id: string): Promise<void> {
@@ -219,19 +219,19 @@ export class SendOutbox {
   }
 
   async discardOthers(): Promise<number> {
-    const others = (await this.#list()).filter(([[scope]]) => scope !== this.scope);
+    const others = (await this.#list()).filter(([[scope]]) => !this.#sends(scope));
     await this.#shelf.remove(others.map(([place]) => place));
     this.look();
     return others.length;
   }
 
-  /** The hub has told its user: what nobody owned is that user's, and so is what it left before. */
+  /** The hub has told its user: what this client wrote is that user's, as is what was left. */
   async #claim(): Promise<void> {
     const { scope } = this;
     const { raw } = this.#engine;
     for (const [[of, client, number], kept] of await this.#list()) {
       if (scope !== this.scope || raw !== this.#engine.raw) return;
-      if (of === this.#scope && of !== scope)
+      if (of !== scope && client === this.#client && this.#sends(of))
         await this.#shelf.move([of, client, number], [scope, client, number], kept);
     }
     // Where tabs share what is written down, one of them goes on as the client that left it.
@@ -242,7 +242,7 @@ export class SendOutbox {
   /** Sends what an earlier client of this realm left, after what it has sent itself. */
   async #inherit(raw: RawBus): Promise<void> {
     for (const [from, kept] of await this.#list()) {
-      if (from[0] !== this.scope || from[1] === this.#client || kept.failure) continue;
+      if (!this.#sends(from[0]) || from[1] === this.#client || kept.failure) continue;
       if (stateOf(kept) === "accepted") await this.#takeAnew(raw, from, kept);
       else {
         // Only that client could ask the hub whether it has it.
@@ -294,14 +294,17 @@ export class SendOutbox {
   #sweep(client: string): void {
     if (this.#sweeping.has(client)) return;
     this.#sweeping.add(client);
-    const { scope } = this;
-    const place = (number: number): Place => [scope, client, number];
+    const places = new Map<number, Place>();
+    const place = (number: number) => places.get(number) as Place;
     const sent = new Map<number, Kept>();
     const legacy = {
       take: async () => {
         const found = await this.#list();
-        for (const [at, kept] of found)
-          if (this.#isOf(at, client) && !kept.failure) sent.set(at[2], kept);
+        for (const [at, kept] of found) {
+          if (!this.#isOf(at, client) || kept.failure) continue;
+          places.set(at[2], at);
+          sent.set(at[2], kept);
+        }
         return [...sent].map(([number, { send }]) => [number, send] as const);
       },
       keep: (number: number, send: Uint8Array) => {
@@ -335,7 +338,7 @@ export class SendOutbox {
 
   async #find(verb: string, id: string): Promise<[Place, Kept]> {
     if (typeof id !== "string") throw invalid(`outbox.${verb}: the id must be a string`, "id");
-    const own = (await this.#list()).filter(([[scope]]) => scope === this.scope);
+    const own = (await this.#list()).filter(([[scope]]) => this.#sends(scope));
     const found = own.find(([place]) => idOf(place) === id);
     if (!found) throw gone(verb, id);
     return found;
@@ -345,7 +348,7 @@ export class SendOutbox {
     const counts = { ...NONE };
     const names = { accepted: "accepted", sent: "sent", refused: "refused", "in-doubt": "inDoubt" };
     for (const [[scope], kept] of found) {
-      const name = scope === this.scope ? names[stateOf(kept)] : "quarantined";
+      const name = this.#sends(scope) ? names[stateOf(kept)] : "quarantined";
       counts[name as keyof OutboxCounts] += 1;
     }
     const before = this.counts.get();
@@ -377,8 +380,13 @@ export class SendOutbox {
     return [this.#place(number), [this.#scope, this.#client, number]];
   }
 
+  /** What was written before a hub told its user is that of whoever comes first. */
+  #sends(scope: string): boolean {
+    return scope === this.scope || scope === this.#scope;
+  }
+
   #isOf([scope, of]: Place, client: string): boolean {
-    return scope === this.scope && of === client;
+    return this.#sends(scope) && of === client;
   }
 
   async #put(place: Place, kept: Kept): Promise<void> {
