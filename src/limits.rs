@@ -9,6 +9,13 @@ pub const FRAME_LISTS_BYTES_MAX: usize = 4 << 20;
 /// grants is the host itself.
 pub const GRANT_PATTERNS_MAX: usize = 256;
 
+/// The token by which a socket asks for another grant. Not an option: what comes with the request
+/// of a socket is bounded by servers, to no more.
+pub const TOKEN_BYTES_MAX: usize = 8192;
+
+/// How often a socket may ask for another grant. What asks sooner is not heard.
+pub const RENEW_EVERY_MS: u64 = 1000;
+
 /// The user that a grant names. Not an option, as it is stored with the lanes of that user.
 pub const USER_BYTES_MAX: usize = 255;
 

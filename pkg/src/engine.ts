@@ -1,4 +1,5 @@
-import { doorsOf, tellingDoors } from "./hub/doors.js";
+import { askToken, doorsOf, protocolsWith, tellingDoors } from "./hub/doors.js";
+import { Renewal } from "./hub/renewal.js";
 import { DIAL, SOCKETS } from "./hub/symbol.js";
 import { borderError, closed, TabmqError } from "./errors.js";
 import { Events } from "./events.js";
@@ -8,6 +9,7 @@ import { SendOutbox } from "./outbox/outbox.js";
 import { type Patience, Pending } from "./pending.js";
 import { type Begin, Question, type Sooner } from "./question.js";
 import type { RawBus, RawDoors } from "./raw.js";
+import { Restarts } from "./restarts.js";
 import { type FolderStorage, storageOf } from "./storage.js";
 import type { QueueInfo } from "./types.js";
 import { instance } from "./wasm.js";
@@ -26,10 +28,6 @@ interface WithBytes extends Waiting {
   bytes: Uint8Array | undefined;
 }
 export type Encoded = Uint8Array | Promise<Uint8Array>;
-
-/** A poisoned instance is replaced this often, and then no more. */
-const RESTARTS_MAX = 3;
-const RESTARTS_PER_MS = 60_000;
 
 /** Bounds of what has no answer yet. */
 const CREDIT = new Set<string | undefined>(["requests_max", "request_bytes_max"]);
@@ -54,6 +52,7 @@ export class Engine {
   readonly storage: FolderStorage | undefined;
   readonly events: Events;
   readonly outbox: SendOutbox;
+  readonly renewal: Renewal;
   /** By queue and options. Another node may not know them. */
   readonly declared = new Map<string, Declared>();
   /** What is told that a queue was deleted. */
@@ -73,8 +72,11 @@ export class Engine {
   #turns = 0;
   /** Listens for traps no more. */
   #forget: () => unknown = () => {};
-  #restarts: number[] = [];
+  readonly #restarts = new Restarts();
+  readonly #changes = new Restarts();
   #renewed = false;
+  /** How the hub is dialed, with the token that was given last. */
+  #doors: RawDoors | undefined;
   /** Why the hub does not answer, as far as is known. */
   readonly why = (): string | undefined => this.events.trouble;
   readonly #after: Promise<void> | undefined;
@@ -94,6 +96,7 @@ export class Engine {
       options[SOCKETS]?.parts?.storage ?? storageOf(options.storage ?? "auto", name, options.user);
     this.events = new Events(this);
     this.outbox = new SendOutbox(this);
+    this.renewal = new Renewal(this);
     this.#after = after;
   }
 
@@ -228,11 +231,25 @@ export class Engine {
     const { hub } = this.options;
     if (typeof hub?.token !== "function" || this.#renewed) return false;
     this.#renewed = true;
-    doorsOf(hub, this.name).then(({ protocols }) => this.#offer(protocols), fail);
+    askToken(hub).then((token) => this.#offer(token), fail);
     return true;
   }
 
-  #offer(protocols: readonly string[]): void {
+  /** Another token for the socket that is open, and for those that come after it. */
+  renewGrant(): void {
+    const { hub } = this.options;
+    // What a source throws is told once the grant is over.
+    if (hub) askToken(hub).then((token) => this.#renew(token), () => {});
+  }
+
+  #renew(token: string | undefined): void {
+    this.#offer(token);
+    if (token !== undefined) this.tell((raw) => raw.renew(token));
+  }
+
+  #offer(token: string | undefined): void {
+    const protocols = protocolsWith(token);
+    if (this.#doors) this.#doors = { ...this.#doors, protocols };
     this.#raw?.offer(protocols);
     this.worker?.offer(protocols);
   }
@@ -301,12 +318,15 @@ export class Engine {
     await this.#after;
     const { options } = this;
     const plan = planHost(options, this.storage !== undefined);
+    const loading = options.hub && this.outbox.home.load();
     const { [DIAL]: socket, [SOCKETS]: sockets } = options;
-    const doors = options.hub && (await doorsOf(options.hub, this.name));
-    const hub = doors && { ...doors, ...(socket && { socket }) };
+    if (options.hub)
+      this.#doors ??= { ...(await doorsOf(options.hub, this.name)), ...(socket && { socket }) };
     const alone = socket !== undefined || sockets?.parts !== undefined;
     const { RawBus, trapped } = await instance(options.assets?.wasm, alone);
+    await loading;
     if (this.#over) throw this.#over;
+    const hub = this.#doors;
     const raw = this.#try(
       () =>
         new RawBus(
@@ -386,6 +406,35 @@ export class Engine {
     this.end(closed(`bus "${this.name}"`));
   }
 
+  /**
+   * The hub has this device for another user now: it goes on as another client. What the one before
+   * has written down stays, for when its user is back.
+   */
+  changeUser(raw: RawBus | undefined): void {
+    const text = "the hub has another user for this device";
+    const data = { reason: "user" };
+    // Not now: the module is in the middle of telling us.
+    queueMicrotask(() => {
+      if (!raw || raw !== this.#raw || this.#over) return;
+      // Else it dials on, and comes here again after a growing pause.
+      if (!this.#changes.count()) return;
+      this.#forget();
+      this.#raw = undefined;
+      raw.kill();
+      raw.free();
+      this.declared.clear();
+      this.outbox.home.leaveUser();
+      this.#beginAnew(new TabmqError("NOT_AUTHORIZED", text, { data, maybeExecuted: true }));
+    });
+  }
+
+  #beginAnew(error: TabmqError): void {
+    this.renewal.stop();
+    this.events.endAll(error, false);
+    this.start();
+    this.events.reopen();
+  }
+
   /** The instance is in no known state: begin anew with a fresh one. */
   #trapped(cause: unknown): void {
     if (!this.#raw || this.#over) return;
@@ -393,23 +442,20 @@ export class Engine {
       cause,
       maybeExecuted: true,
     });
-    const now = performance.now();
-    this.#restarts = this.#restarts.filter((at) => now - at < RESTARTS_PER_MS).concat(now);
+    const may = this.#restarts.count();
     try {
       this.#raw.kill();
     } catch {
       // It may be too broken for that. Its lock then falls to whoever finds it silent.
     }
     this.#raw = undefined;
-    if (this.#restarts.length >= RESTARTS_MAX) {
+    if (!may) {
       this.events.emit("error", error);
       return this.end(error);
     }
-    this.events.endAll(error, false);
     // The next instance knows neither their clients nor what they may do.
     this.options[SOCKETS]?.closeAll();
-    this.start();
-    this.events.reopen();
+    this.#beginAnew(error);
   }
 
   #inOrder(encoded: Encoded, next: (bytes: Uint8Array) => void, fail: Fail): void {
@@ -461,6 +507,7 @@ export class Engine {
     const raw = this.#raw;
     this.#raw = undefined;
     this.#forget();
+    this.renewal.stop();
     this.worker?.stop();
     // Not now: the module may be in the middle of telling us that it is over. But no later: buses
     // that open and close within one task would all keep their memory until its end.

@@ -7,7 +7,8 @@ import type { LiveHandle } from "./live.js";
 import { hex } from "./message.js";
 import { ignoreFailure, type Pending } from "./pending.js";
 import { EVENT, OUTCOME, type RawEvent, type RawEventOf, SETTLE } from "./raw.js";
-import type { BusEvents, Host, OwnPeer, Peer, PeerInfo, Status } from "./types.js";
+import { comparePeers } from "./peers.js";
+import type { BusEvents, Host, Peer, PeerInfo, Status } from "./types.js";
 import { Source } from "./watch.js";
 
 /** Who waits for one answer, and how it is read. */
@@ -48,6 +49,10 @@ type BusEventKind =
   | "keep"
   | "letGo"
   | "claimed"
+  | "bound"
+  | "foreignLog"
+  | "granted"
+  | "anotherUser"
   | "storage"
   | "error"
   | "workerMustHost"
@@ -299,6 +304,7 @@ export class Events {
         return this.#ready();
       case EVENT.lost:
         this.#engine.declared.clear();
+        this.#engine.renewal.stop();
         return this.setStatus("connecting");
       case EVENT.peers:
         return this.#setPeers(event[1]);
@@ -316,6 +322,14 @@ export class Events {
         return ignoreFailure(this.#engine.outbox.letGo(event));
       case EVENT.claimed:
         return this.#engine.claimed();
+      case EVENT.bound:
+        return ignoreFailure(this.#engine.outbox.home.boundTo(event));
+      case EVENT.foreignLog:
+        return ignoreFailure(this.#engine.outbox.home.foreign(event));
+      case EVENT.granted:
+        return this.#engine.renewal.granted(event[1]);
+      case EVENT.anotherUser:
+        return this.#engine.changeUser(this.#engine.raw);
       case EVENT.rolledBack: {
         const [, confirmed, position] = event;
         return this.#tellStorage("STORAGE", "rolled-back", confirmed - position);
@@ -445,39 +459,11 @@ export class Events {
   }
 
   #setPeers(entries: readonly (readonly [Uint8Array, Uint8Array])[]): void {
-    const before = new Map(this.peers.get().map((peer) => [peer.id, peer]));
-    const changes: BusEvents["peer"][] = [];
     // Some tab is gone, or has sent what another left.
     this.#engine.outbox.look();
-    const others = entries.map(([client, info]) => [hex(client), peerInfo(info)] as const);
-    const peers = others.filter(([, { guest }]) => !guest).map(([id, { name, tags }]): Peer => {
-      const known = before.get(id);
-      before.delete(id);
-      if (known && known.name === name && JSON.stringify(known.tags) === JSON.stringify(tags))
-        return known;
-      const peer = { id, name, tags };
-      changes.push({ change: known ? "changed" : "joined", peer });
-      return peer;
-    });
-    for (const peer of before.values()) changes.push({ change: "left", peer });
+    const { peers, changes } = comparePeers(this.peers.get(), entries);
     if (!changes.length) return;
     this.peers.set(peers);
     for (const change of changes) this.emit("peer", change);
-  }
-}
-
-/** What a peer says of itself; nothing, if it says it in a way that we do not know. */
-function peerInfo(bytes: Uint8Array): Pick<OwnPeer, "name" | "tags"> & { guest: boolean } {
-  try {
-    const { name, tags, guest } = decode(bytes) as Record<string, unknown>;
-    // Nothing is converted: a few bytes can name lists in lists that are endless as a text.
-    const texts = Object.entries(tags ?? {}).filter(([, tag]) => typeof tag === "string");
-    return {
-      name: typeof name === "string" ? name : undefined,
-      tags: Object.fromEntries(texts) as Record<string, string>,
-      guest: guest === true,
-    };
-  } catch {
-    return { name: undefined, tags: {}, guest: false };
   }
 }

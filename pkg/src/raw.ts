@@ -37,6 +37,8 @@ export interface RawSockets {
   send(sockets: Uint32Array, bytes: Uint8Array): void;
   /** What was sent before is to arrive. `code` is the number of one of our codes. */
   close(socket: number, code: number): void;
+  /** Another grant is asked for, by this token. Answered by `socketGranted`, or it is closed. */
+  renew(socket: number, token: string): void;
   /** The node that knew them is no more. Not called by the wasm side. */
   closeAll(): void;
   /** What the bus has of its server, of which it is the only user. Not read by the wasm side. */
@@ -64,6 +66,12 @@ export interface RawBus {
   discardSend(request: number): void;
   giveUpSends(): void;
   goOn(): void;
+  /**
+   * The log and the user that sends belong to. For a bus at a hub, before it starts; or to take
+   * another log.
+   */
+  bind(log?: Uint8Array, user?: string): void;
+  renew(token: string): void;
   publish(topic: string, body: Uint8Array, properties?: Uint8Array): number;
   subscribe(filter: string, group?: string): number;
   unsubscribe(subscription: number): void;
@@ -196,6 +204,10 @@ export const EVENT = {
   letGo: 40,
   claimed: 41,
   unreachable: 42,
+  bound: 43,
+  foreignLog: 44,
+  granted: 45,
+  anotherUser: 46,
 } as const;
 
 type Bytes = Uint8Array;
@@ -296,6 +308,10 @@ interface Fields {
   keep: [request: number, send: Bytes];
   letGo: [request: number, code: number, reason: string, inDoubt: boolean, heard: boolean];
   claimed: [];
+  bound: [log: Bytes | null, user: string | null];
+  granted: [endsInMs: number | null];
+  anotherUser: [];
+  foreignLog: [bound: Bytes, found: Bytes];
   failed: [request: number, code: number, reason: string, maybeExecuted: boolean];
   consuming: [consumer: number, singleActive: boolean];
   consumerActive: [consumer: number, active: boolean];

@@ -93,6 +93,7 @@ impl Broker {
         match frame {
             Frame::Ping { nonce } => self.links.push(conn, &Frame::Pong { nonce }),
             Frame::Pong { .. } => {}
+            Frame::Renew { token } => self.on_renew(now, conn, token),
             Frame::Resumed => self.present_resumed(client),
             Frame::Goodbye { park } => self.end_session(now, client, Leaving::Goodbye { park }),
             Frame::PeerInfo { peer } if peer.len() > self.limits.headers_bytes_max as usize => {

@@ -84,6 +84,9 @@ pub enum Event {
     Ready { epoch: Epoch, log: LogId },
     /// A session of this client began: watch its lock and report `Input::Gone`.
     Watch { client: ClientId },
+    /// The client of the connection asks for another grant, by this token. Answered by
+    /// `Input::Renewed`, if at all.
+    Renewal { conn: ConnId, token: String },
     /// The session ended: stop watching.
     Unwatch { client: ClientId },
     /// Another node holds the fence, or the log is sealed. Drop this node.

@@ -117,6 +117,11 @@ impl Links {
         }
     }
 
+    /// When the grant of the connection ends.
+    pub fn grant_ends_at(&self, conn: ConnId) -> Option<UnixMillis> {
+        self.links.get(&conn).and_then(|link| link.grant.expires_at())
+    }
+
     /// When the next grant ends.
     pub fn grants_end_at(&self) -> Option<UnixMillis> {
         self.grant_ends.first()

@@ -75,9 +75,8 @@ fn judge(
         }
 
         // Of the link and of the client itself.
-        any_of!(Hello Hangup Ping Pong Goodbye Fragment PeerInfo Resumed Visible Ingest Method) => {
-            Ok(())
-        }
+        any_of!(Hello Hangup Ping Pong Goodbye Fragment PeerInfo Resumed Visible Ingest Method)
+        | any_of!(Renew) => Ok(()),
         // About what was granted before: a delivery, a call that was dispatched, something begun.
         any_of!(Settle Progress Reply CallsDone CancelCall CancelConsumer LeaveGroup Unserve Resign)
         | any_of!(EndRedrive UnwatchQueue Checker) => Ok(()),
@@ -88,7 +87,7 @@ fn judge(
         | any_of!(RequestRefused Sent SendRefused Duplicates Window Consuming ConsumerActive)
         | any_of!(Browsed Counted QueueDeleted QueueList QueueStats PolicyList ScheduleList Check)
         | any_of!(Deliver Settled Tracked Progressed Serving Dispatch ReplyTaken CallResult)
-        | any_of!(CancelDispatch Lead Depose Peers) => Ok(()),
+        | any_of!(CancelDispatch Lead Depose Peers Granted) => Ok(()),
     }
 }
 

@@ -4,11 +4,14 @@ use alloc::vec::Vec;
 
 use crate::broker::Broker;
 use crate::broker::grants::{Action, Grant};
+use crate::broker::io::Event;
 use crate::error::Code;
 use crate::id::{CandidateId, ClientId, ConnId, ConsumerId, QueueId, ServiceId, SubscriptionId};
+use crate::limits::TOKEN_BYTES_MAX;
 use crate::marks::{Mark, mark};
 use crate::time::Now;
 use crate::wire::Frame;
+use crate::wire::frame::GrantReport;
 
 impl Broker {
     /// Hangs up what came to the end of its grant. Its session waits for another link, as after any
@@ -23,6 +26,23 @@ impl Broker {
                 self.hang_up(now, conn, Code::NotAuthorized);
             }
         }
+    }
+
+    /// Who grants is the host.
+    pub(super) fn on_renew(&mut self, now: Now, conn: ConnId, token: &str) {
+        if token.len() > TOKEN_BYTES_MAX {
+            return self.hang_up(now, conn, Code::TooLarge);
+        }
+        if self.links.granted(conn).is_some() {
+            self.events.push_back(Event::Renewal { conn, token: token.into() });
+        }
+    }
+
+    /// What the client of the connection is told of its grant.
+    pub(super) fn grant_report(&self, now: Now, conn: ConnId) -> Option<GrantReport> {
+        let user = self.links.user_of(conn)?.into();
+        let ends_at = self.links.grant_ends_at(conn);
+        Some(GrantReport { user, ends_in_ms: ends_at.map(|at| at.0.saturating_sub(now.unix.0)) })
     }
 
     pub(super) fn on_renewed(&mut self, now: Now, conn: ConnId, grant: Grant) {
@@ -42,6 +62,9 @@ impl Broker {
             self.end_roles_without_grant(conn, client);
             self.end_looks_without_grant(conn, client);
             self.log.end_batch();
+            let report = self.grant_report(now, conn);
+            let ends_in_ms = report.and_then(|report| report.ends_in_ms);
+            self.links.push(conn, &Frame::Granted { ends_in_ms });
         }
     }
 

@@ -98,7 +98,7 @@ impl Broker {
             return self.hang_up(now, conn, Code::TooLarge);
         }
         if self.is_of_another_user(conn, client) {
-            return self.hang_up(now, conn, Code::NotAuthorized);
+            return self.hang_up(now, conn, Code::ContractMismatch);
         }
         let known = self.sessions.contains_key(&client);
         if !known && self.sessions.len() >= self.limits.sessions_max as usize {
@@ -137,6 +137,7 @@ impl Broker {
             storage: self.storage,
             body_bytes_max: self.limits.body_bytes_max,
             host: Some(self.host),
+            grant: self.grant_report(now, conn),
         });
         self.gated(conn, &welcome);
         for lease in held.into_iter().filter(|lease| !hello.leases.contains(lease)) {

@@ -13,6 +13,7 @@ impl Client {
             Frame::Ping { nonce } => self.push(&Frame::Pong { nonce }),
             Frame::Pong { .. } => {}
             Frame::Peers { peers } => self.on_peers(&peers),
+            Frame::Granted { ends_in_ms } => self.events.push_back(Event::Granted { ends_in_ms }),
             Frame::Published { number } => self.on_published(number),
             Frame::GroupJoined { subscription, refused } => {
                 self.on_group_joined(subscription, refused);

@@ -68,6 +68,15 @@ pub enum Event {
     /// The log that this client knew is gone, and what waited in it; there is a new one. So many
     /// of its sends had been confirmed on its lane.
     Cleared { confirmed: Sequence },
+    /// This client belongs to that log and user from now on, or to none: see `bind`.
+    Bound { log: Option<LogId>, user: Option<String> },
+    /// The hub has a grant for it that ends after so long, or never.
+    Granted { ends_in_ms: Option<u64> },
+    /// The hub has this client for another user's, or this client meant another. Nothing was sent.
+    AnotherUser,
+    /// The node of this epoch has another log than the one that this client belongs to. It is left,
+    /// and nothing was sent.
+    ForeignLog { epoch: Epoch, bound: LogId, found: LogId },
     /// The node gives no sign of life though work waits: the host may take its lock. The epoch is
     /// the highest that was heard of, zero if none was.
     NodeSilent { epoch: Epoch },

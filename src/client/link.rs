@@ -176,6 +176,16 @@ impl Client {
         }
     }
 
+    /// The Welcome of this node is not taken: it may forget the client.
+    pub(super) fn decline(&mut self, epoch: Epoch) {
+        let Some(mut channel) = self.take_dialed() else { return };
+        channel.writer.push(&Frame::Goodbye { park: false });
+        while let Some(message) = channel.take_message(epoch, self.id) {
+            self.last_words.push_back(message);
+        }
+        self.lose_faulty_link();
+    }
+
     /// The node broke the protocol.
     pub(super) fn hang_up(&mut self, code: Code) {
         self.say_last(&Frame::Hangup { code });
@@ -251,6 +261,10 @@ impl Client {
                 code: code @ (Code::Protocol | Code::TooLarge | Code::Full | Code::NotAuthorized),
             } => {
                 self.refusal = Some(code);
+                self.lose_faulty_link();
+            }
+            Frame::Hangup { code: Code::ContractMismatch } => {
+                self.be_another();
                 self.lose_faulty_link();
             }
             Frame::Hangup { .. } => self.lose_link(0),

@@ -6,6 +6,7 @@
 //! answered.
 
 mod admin;
+mod belonging;
 mod calls;
 mod closing;
 mod commits;
@@ -35,6 +36,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::client::admin::Watches;
+use crate::client::belonging::Belonging;
 use crate::client::calls::Calls;
 use crate::client::commits::Commits;
 use crate::client::consumers::Consumers;
@@ -87,6 +89,7 @@ pub struct Client {
     /// The node has an older `peer` than this.
     peer_changed: bool,
     log: Option<LogId>,
+    belonging: Belonging,
     /// No node has answered this client yet.
     fresh: bool,
     link: Link,
@@ -140,6 +143,7 @@ impl Client {
             ingests: false,
             peer_changed: false,
             log: kept.and_then(|kept| kept.log),
+            belonging: Belonging::default(),
             fresh: true,
             link: Link::dialing(now.mono),
             highest: Epoch::default(),

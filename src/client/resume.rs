@@ -32,6 +32,9 @@ impl Client {
         if !(VERSION_MIN..=VERSION).contains(&welcome.version) {
             return self.finish(Code::UpgradeRequired);
         }
+        if self.leaves_foreign(epoch, welcome) {
+            return;
+        }
         let named = (self.log, self.outbox.lane) == (Some(welcome.log), welcome.lane);
         let resumed_another = welcome.resumed && (!named || welcome.lane == LaneId(0));
         if resumed_another || welcome.position.0 >= NUMBERS_END {
@@ -54,6 +57,7 @@ impl Client {
         // Nodes that did not tell were those of pages.
         let host = welcome.host.unwrap_or(HostKind::Tab);
         self.events.push_back(Event::Ready { epoch, log, lane, resumed, storage, host });
+        self.belong_to(welcome);
         if !same_log {
             self.forget_log();
             // Memory goes with its host, and never promised more.

@@ -168,6 +168,26 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Where a device belongs at its hub, and for how long it may speak there.
+    fn belonging(&mut self, event: &Event) -> Written {
+        match event {
+            Event::Bound { log, user } => {
+                let event = self.event(43, 2)?;
+                optional_bytes(event, log.as_ref().map(|log| &log.0[..]))?;
+                cbor::encode(&user.as_deref(), event.writer_mut());
+            }
+            Event::ForeignLog { bound, found, .. } => {
+                self.event(44, 2)?.bytes(&bound.0)?.bytes(&found.0)?;
+            }
+            Event::Granted { ends_in_ms } => {
+                cbor::encode(ends_in_ms, self.event(45, 1)?.writer_mut());
+            }
+            Event::AnotherUser => drop(self.event(46, 0)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Sends that are to be written down, and those that are not any more.
     fn kept_send(&mut self, event: &Event) -> Written {
         match event {
@@ -228,7 +248,7 @@ impl Batch<'_> {
                 };
                 self.event(21, 3)?.u8(kind)?.u32(id)?.u8(code.number())?;
             }
-            _ => {}
+            _ => self.belonging(event)?,
         }
         Ok(())
     }

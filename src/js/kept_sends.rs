@@ -1,9 +1,13 @@
 //! The verbs of whoever writes sends down that have no answer.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use wasm_bindgen::prelude::*;
 
 use crate::client::Client;
-use crate::id::RequestId;
+use crate::error::{Code, Refused};
+use crate::id::{LogId, RequestId};
 use crate::js::raw_bus::{Answer, RawBus, to_error};
 
 #[wasm_bindgen]
@@ -22,6 +26,20 @@ impl RawBus {
     #[wasm_bindgen(js_name = takeUp)]
     pub fn take_up(&self, send: &[u8], anew: bool) -> Answer<u32> {
         self.ask(|client, now| client.take_up(now, send, anew)).map(|request| request.0)
+    }
+
+    /// The log and the user that sends belong to, if they are known. For a bus at a hub, before it
+    /// starts, and to take another log.
+    pub fn bind(&self, log: Option<Vec<u8>>, user: Option<String>) -> Answer<()> {
+        let id = |log: Vec<u8>| <[u8; 16]>::try_from(log).ok().map(LogId);
+        let log = log.map(|log| id(log).ok_or_else(|| Refused::new(Code::Invalid, "log")));
+        let log = log.transpose().map_err(to_error)?;
+        self.tell(|client, now| client.bind(now, log, user))
+    }
+
+    /// Hands another token to the hub, before the grant of the last one ends.
+    pub fn renew(&self, token: &str) -> Answer<()> {
+        self.tell(|client, now| client.renew(now, token))
     }
 
     #[wasm_bindgen(js_name = discardSend)]

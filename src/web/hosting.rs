@@ -319,6 +319,7 @@ impl Realm {
                 self.effects.push(Effect::Watch(client));
             }
             Event::Watch { .. } => {}
+            Event::Renewal { conn, token } => self.renew_socket(now, conn, token),
             Event::Unwatch { client } => {
                 self.close_client(now, client);
                 self.effects.push(Effect::Unwatch(client));

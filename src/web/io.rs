@@ -141,8 +141,16 @@ pub enum Effect {
     },
     /// Ask on the socket to the hub whether anything is at its other end. Answer: `HubAlive`.
     ProbeHub,
+    /// Who comes in on this socket of this hub asks for another grant. Answered by
+    /// `SocketGranted`, or the socket is closed.
+    Renew {
+        socket: SocketId,
+        token: String,
+    },
     /// The socket to the hub leads nowhere: the next message opens another.
     DropSocket,
+    /// The hub at this door is not the one that is meant: try the next, if there are several.
+    NextDoor,
     /// Ask for the node's lock, as the last in line or by force. An earlier request is taken back.
     RequestLock {
         steal: bool,

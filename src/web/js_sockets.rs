@@ -18,6 +18,8 @@ extern "C" {
     fn send(this: &SocketHost, sockets: &Uint32Array, bytes: &Uint8Array) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn close(this: &SocketHost, socket: u32, code: u32) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn renew(this: &SocketHost, socket: u32, token: &str) -> Result<(), JsValue>;
 }
 
 impl SocketHost {
@@ -25,6 +27,11 @@ impl SocketHost {
     pub fn send_to(&self, sockets: &[SocketId], bytes: &[u8]) {
         let numbers: Vec<u32> = sockets.iter().map(|socket| socket.0).collect();
         let _ = self.send(&Uint32Array::from(&numbers[..]), &Uint8Array::from(bytes));
+    }
+
+    /// Asks whoever grants for another grant of the socket.
+    pub fn renew_one(&self, socket: SocketId, token: &str) {
+        let _ = self.renew(socket.0, token);
     }
 
     pub fn close_one(&self, socket: SocketId, code: Code) {

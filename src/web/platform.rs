@@ -199,6 +199,8 @@ impl Platform {
             Effect::ToHub(bytes) => self.way.send(&bytes),
             Effect::ProbeHub => self.way.probe(),
             Effect::DropSocket => self.way.drop_socket(),
+            Effect::Renew { socket, token } => self.way.renew(socket, &token),
+            Effect::NextDoor => self.way.leave_door(),
             Effect::ToSockets { sockets, bytes } => self.way.send_to(&sockets, &bytes),
             Effect::CloseSocket { socket, code } => self.way.close(socket, code),
             Effect::ToNode(bytes) => self.greet(&bytes),

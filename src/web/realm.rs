@@ -327,6 +327,10 @@ impl Realm {
                 self.tell(Notice::Host(HostNews { epoch, here, kind, storage }));
                 self.tell(Notice::Client(event));
             }
+            Event::ForeignLog { epoch, .. } => {
+                self.tell(Notice::Client(event));
+                self.hub_is_another(epoch);
+            }
             Event::Closed { code } => self.end(now, code),
             event => self.tell(Notice::Client(event)),
         }

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Code;
-use crate::id::{ClientId, LinkNonce};
+use crate::id::{ClientId, Epoch, LinkNonce};
 use crate::marks::{Mark, mark};
 use crate::sorted::Set;
 use crate::time::{Instant, Now};
@@ -33,8 +33,10 @@ const CLIENTS: u8 = 4;
 const ASK_CLIENTS: u8 = 5;
 /// A client that awaits nothing heard nothing for long: who relays, and is the hub there?
 const CHECK: u8 = 6;
+/// The hub of the epoch that follows is not the one that is meant: to the next door.
+const NEXT_DOOR: u8 = 7;
 /// First bytes of signals are below this.
-const SIGNALS_END: u8 = 7;
+const SIGNALS_END: u8 = 8;
 const ID_BYTES: usize = 16;
 
 /// What a realm knows of whoever relays, and what it does itself while it does.
@@ -47,6 +49,8 @@ pub(super) struct Relay {
     known: Set<ClientId>,
     /// The socket is open.
     is_open: bool,
+    /// Whose messages come on it.
+    epoch: Epoch,
     /// When something came from the hub last.
     heard_at: Option<Instant>,
     /// The hub was asked for a sign of life, which has not come.
@@ -85,7 +89,8 @@ impl Realm {
     pub(super) fn relay_down(&mut self, now: Now, bytes: Vec<u8>) {
         self.relay_heard(now);
         let Ok(message) = Message::parse(&bytes) else { return };
-        let Envelope { client, link, .. } = message.envelope;
+        let Envelope { epoch, client, link, .. } = message.envelope;
+        self.relay.epoch = epoch;
         if link == LinkNonce(0) {
             self.client_hears(now, &bytes);
             self.effects.push(Effect::ToAll(bytes));
@@ -183,6 +188,23 @@ impl Realm {
         }
     }
 
+    /// The client of this realm means another hub than that of this epoch. Others say the same, and
+    /// what they say may come when the next door is open.
+    pub(super) fn leave_door(&mut self, epoch: Epoch) {
+        let named = epoch_bytes(epoch);
+        if self.hosting.is_relaying() {
+            return self.next_door(&named);
+        }
+        self.effects.push(Effect::ToAll([&[NEXT_DOOR], &named[..]].concat()));
+    }
+
+    fn next_door(&mut self, named: &[u8]) {
+        let is_there = self.hosting.is_relaying() && self.relay.is_open;
+        if is_there && *named == epoch_bytes(self.relay.epoch) {
+            self.effects.push(Effect::NextDoor);
+        }
+    }
+
     /// Something on the channel of everyone. False if it is no signal.
     pub(super) fn take_signal(&mut self, now: Now, bytes: &[u8]) -> bool {
         let ([signal @ ..SIGNALS_END, rest @ ..], NodeAt::Hub) = (bytes, self.config.node_at)
@@ -210,6 +232,7 @@ impl Realm {
                 self.relay.asked = false;
                 self.heard_of_hub(now);
             }
+            NEXT_DOOR => self.next_door(rest),
             LOST | DIAL => self.follow_signal(now, *signal),
             _ => {}
         }
@@ -279,6 +302,10 @@ impl Realm {
     pub(super) fn check_relay(&mut self) {
         self.effects.push(Effect::ToAll([CHECK].into()));
     }
+}
+
+fn epoch_bytes(epoch: Epoch) -> Vec<u8> {
+    [epoch.counter.to_be_bytes(), epoch.incarnation.to_be_bytes()].concat()
 }
 
 /// What tells a hub that a client is gone: a message to everyone without a frame.

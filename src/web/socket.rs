@@ -108,6 +108,13 @@ impl HubSocket {
         self.current = None;
     }
 
+    /// Leaves this door, if there is another. Its news are those of any socket that is closed.
+    pub fn leave_door(&mut self) {
+        if self.doors.urls.len() > 1 && self.current.is_some() {
+            (self.report)(self.dialing.number(), SocketNews::Closed(None));
+        }
+    }
+
     fn open(&mut self, door: usize) {
         self.current = None;
         let url = &self.doors.urls[door];

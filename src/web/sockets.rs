@@ -2,15 +2,17 @@
 //! process. A client has one: the newest, for the one before may be dead without anybody knowing.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Grant;
 use crate::broker::io::Input;
 use crate::error::Code;
-use crate::id::{ClientId, LinkNonce};
+use crate::id::{ClientId, ConnId, LinkNonce};
+use crate::limits::RENEW_EVERY_MS;
 use crate::marks::{Mark, mark};
 use crate::sorted::{Map, Set};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::web::io::Effect;
 use crate::web::realm::{NodeAt, Realm};
 use crate::web::trace::Way;
@@ -29,6 +31,8 @@ pub struct Sockets {
     departed: Set<ClientId>,
     /// What sockets may do, where that is not everything.
     grants: Map<SocketId, Grant>,
+    /// When sockets asked for another grant last, and whether they wait for it.
+    renewals: Map<SocketId, (Instant, bool)>,
     /// The host grants: a socket without one may do nothing, whatever became of its grant.
     is_guarded: bool,
 }
@@ -75,6 +79,7 @@ impl Sockets {
     /// The clients that spoke on the socket, which is no more.
     fn remove(&mut self, socket: SocketId) -> Set<ClientId> {
         self.grants.remove(&socket);
+        self.renewals.remove(&socket);
         let clients = self.clients.remove(&socket).unwrap_or_default();
         for client in clients.iter() {
             self.by_client.remove(client);
@@ -100,6 +105,22 @@ impl Realm {
         }
         self.sockets.grants.insert(socket, grant);
         self.sockets.is_guarded = true;
+        if let Some((_, waits)) = self.sockets.renewals.get_mut(&socket) {
+            *waits = false;
+        }
+    }
+
+    /// A client asks for another grant of its socket. One after the other, and not too often: what
+    /// asks meanwhile hears of the grant as all clients of the socket do.
+    pub(super) fn renew_socket(&mut self, now: Now, conn: ConnId, token: String) {
+        let client = self.hosting.links.client(conn);
+        let Some(socket) = client.and_then(|client| self.sockets.of(client)) else { return };
+        let too_soon =
+            |(at, waits): &(Instant, bool)| *waits || now.mono.ms_since(*at) < RENEW_EVERY_MS;
+        if !self.sockets.renewals.get(&socket).is_some_and(too_soon) {
+            self.sockets.renewals.insert(socket, (now.mono, true));
+            self.effects.push(Effect::Renew { socket, token });
+        }
     }
 
     /// Those who speak on the socket follow a node that is no more, and hear of this one.
@@ -137,7 +158,7 @@ impl Realm {
             // Whoever claims to be another's client must not even end its link.
             let user = self.sockets.user_of(socket);
             if self.user_of_session(client).is_some_and(|of| of != user) {
-                return self.close_socket(now, socket, Code::NotAuthorized);
+                return self.hang_up_on(socket, client, link, Code::ContractMismatch);
             }
             if self.sockets.of(client).is_some() {
                 mark(Mark::SocketChanged);
@@ -158,11 +179,16 @@ impl Realm {
 
     /// There is no room for a client. Its socket stays: others may speak on it.
     pub(super) fn refuse_on_socket(&mut self, client: ClientId, link: LinkNonce) {
-        let Some((socket, epoch)) = self.sockets.of(client).zip(self.hosting.epoch()) else {
-            return;
-        };
+        if let Some(socket) = self.sockets.of(client) {
+            self.hang_up_on(socket, client, link, Code::Full);
+        }
+    }
+
+    /// Refuses a link that did not begin.
+    fn hang_up_on(&mut self, socket: SocketId, client: ClientId, link: LinkNonce, code: Code) {
+        let Some(epoch) = self.hosting.epoch() else { return };
         let mut bytes = encode_envelope(&Envelope { epoch, client, link, position: 1 });
-        encode_frame(&Frame::Hangup { code: Code::Full }, &mut bytes);
+        encode_frame(&Frame::Hangup { code }, &mut bytes);
         self.effects.push(Effect::ToSockets { sockets: [socket].into(), bytes });
     }
 

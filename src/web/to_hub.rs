@@ -3,6 +3,7 @@
 
 use crate::client::io::Input;
 use crate::error::Code;
+use crate::id::Epoch;
 use crate::limits::Limits;
 use crate::time::{Instant, Now};
 use crate::web::io::Notice;
@@ -72,6 +73,12 @@ impl Realm {
     pub(super) fn hub_is_lost(&mut self, now: Now) {
         self.to_hub.unreachable |= !self.client.is_open();
         self.client.handle_input(now, Input::Disconnected);
+    }
+
+    /// It has another log than the one that is meant, so it is left for the next door.
+    pub(super) fn hub_is_another(&mut self, epoch: Epoch) {
+        self.to_hub.unreachable = true;
+        self.leave_door(epoch);
     }
 
     /// Why the hub refuses is told once; the client dials again all the same, for who is refused

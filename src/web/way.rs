@@ -58,9 +58,21 @@ impl Way {
         }
     }
 
+    pub fn leave_door(&mut self) {
+        if let Self::ToHub(socket) = self {
+            socket.leave_door();
+        }
+    }
+
     pub fn send_to(&self, sockets: &[SocketId], bytes: &[u8]) {
         if let Self::Sockets(host) = self {
             host.send_to(sockets, bytes);
+        }
+    }
+
+    pub fn renew(&self, socket: SocketId, token: &str) {
+        if let Self::Sockets(host) = self {
+            host.renew_one(socket, token);
         }
     }
 

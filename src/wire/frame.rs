@@ -31,32 +31,27 @@ variants! {
         /// N. Accepts it.
         2 => Welcome(Welcome),
         /// Both. The link is over, and why. Nothing follows it.
-        3 => Hangup {
-            code: Code,
-        },
+        3 => Hangup { code: Code },
         /// Both. Answer with `Pong`.
-        4 => Ping {
-            nonce: u32,
-        },
-        5 => Pong {
-            nonce: u32,
-        },
+        4 => Ping { nonce: u32 },
+        5 => Pong { nonce: u32 },
         /// C. The client leaves. Its leases are released uncounted, its calls end. With `park` the
         /// lane is kept for a later Hello; without it the lane is closed once nothing is
         /// outstanding.
-        6 => Goodbye {
-            park: bool,
-        },
+        6 => Goodbye { park: bool },
         /// N, to everyone. This node is up and takes Hellos. The envelope has the epoch.
-        7 => Announce {
-            log: LogId,
-        },
+        7 => Announce { log: LogId },
         /// Both. A part of a frame that is longer than one transport message. Parts of one frame
         /// follow each other on a link.
         8 => Fragment {
             last: bool,
             bytes: &'a [u8],
         },
+
+        /// C. Asks the hub for another grant in place of that of the socket.
+        85 => Renew { token: &'a str },
+        /// N. The grant of the socket was replaced, and ends after so long, or never.
+        86 => Granted { ends_in_ms: Option<u64> },
 
         /// C, to everyone. Tabs deliver it at once.
         9 => Publish(Live<'a>),

@@ -168,6 +168,18 @@ structure! {
         pub host: Option<crate::options::HostKind>,
         /// If it is `rolled_back`: the last send of the lane the client named that is not lost.
         pub kept: Option<Sequence>,
+        /// What a hub grants to the socket, if it grants.
+        pub grant: Option<GrantReport>,
+    }
+}
+
+structure! {
+    /// What a client is told of the grant that it has.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct GrantReport {
+        pub user: alloc::string::String,
+        /// Time left, from when this was said. It is for ever without.
+        pub ends_in_ms: Option<u64>,
     }
 }
 

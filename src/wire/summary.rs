@@ -23,6 +23,8 @@ impl Display for Summary<'_> {
             | Frame::Fragment { .. }
             | Frame::PeerInfo { .. }
             | Frame::Resumed
+            | Frame::Renew { .. }
+            | Frame::Granted { .. }
             | Frame::Peers { .. } => link(self.0, out),
             Frame::Publish(_)
             | Frame::Published { .. }
@@ -100,6 +102,8 @@ fn link(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::PeerInfo { peer } => write!(out, "PeerInfo {}B", peer.len()),
         Frame::Peers { peers } => write!(out, "Peers {}", peers.len()),
         Frame::Resumed => out.write_str("Resumed"),
+        Frame::Renew { token } => write!(out, "Renew {}B", token.len()),
+        Frame::Granted { ends_in_ms } => write!(out, "Granted {ends_in_ms:?}"),
         _ => out.write_str("Announce"),
     }
 }

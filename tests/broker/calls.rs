@@ -358,6 +358,8 @@ fn a_call_that_is_under_way_goes_on_though_its_grant_went() {
     call(&mut bench, &mut caller, 1, None);
     let key = dispatched(&mut bench, &server)[0];
     bench.node.renew(bench.now, caller.conn, grant(&Granting { call: &[], ..granting }));
+    bench.settle();
+    assert_eq!(bench.frames(&caller), [Frame::Granted { ends_in_ms: None }]);
     let epoch = bench.node.epoch().map(|epoch| epoch.counter);
     call(&mut bench, &mut caller, 1, epoch);
     call(&mut bench, &mut caller, 2, epoch);

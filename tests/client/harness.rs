@@ -84,6 +84,7 @@ pub fn first_welcome() -> Welcome {
         body_bytes_max: 1 << 20,
         host: None,
         kept: None,
+        grant: None,
     }
 }
 

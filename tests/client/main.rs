@@ -1,6 +1,7 @@
 //! The client as a host and a node see it: verbs and frames in, frames and events out.
 
 mod admin;
+mod belonging;
 mod calls;
 mod closing;
 mod commits;

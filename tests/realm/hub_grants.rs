@@ -3,11 +3,13 @@
 use tabmq::broker::{Grant, Granting};
 use tabmq::error::Code;
 use tabmq::id::ClientId;
-use tabmq::limits::Limits;
+use tabmq::limits::{Limits, TOKEN_BYTES_MAX};
+use tabmq::time::UnixMillis;
 use tabmq::web::sockets::SocketId;
+use tabmq::wire::{Frame, Message, Summary};
 
 use crate::hub::hello;
-use crate::hub_world::{HubWorld, message};
+use crate::hub_world::{HubWorld, message, message_under};
 
 const ANN: ClientId = ClientId([0xaa; 16]);
 
@@ -24,6 +26,74 @@ fn enter(world: &mut HubWorld, client: ClientId, user: &str, link: u64) -> Socke
     world.raw_send(socket, message(client, link, 1, &[hello()]));
     world.pass_ms(100);
     socket
+}
+
+/// What the hub said on the socket.
+fn said(world: &HubWorld, socket: SocketId) -> Vec<String> {
+    let arrived = world.arrived.get(&socket).into_iter().flatten();
+    let summary = |bytes: &Vec<u8>| -> Vec<String> {
+        let message = Message::parse(bytes).expect("a message");
+        message.frames().map(|frame| Summary(&frame.expect("a frame")).to_string()).collect()
+    };
+    arrived.flat_map(summary).collect()
+}
+
+fn until(user: &str, world: &HubWorld, ms: u64) -> Grant {
+    let expires_at = Some(UnixMillis(world.now.unix.0 + ms));
+    let granting = Granting { user, expires_at, publish: &["#"], ..Granting::default() };
+    Grant::new(&granting, &Limits::DEFAULTS).expect("a grant")
+}
+
+fn renew(world: &mut HubWorld, socket: SocketId, position: u64, token: &str) {
+    let epoch = world.hub_broker().epoch();
+    let frames = [Frame::Renew { token }];
+    world.raw_send(socket, message_under(epoch, ANN, 1, position, &frames));
+}
+
+#[test]
+fn a_grant_is_renewed_on_its_socket() {
+    let mut world = HubWorld::start(0);
+    let socket = world.raw_socket();
+    world.grant(socket, until("ann", &world, 5000));
+    world.raw_send(socket, message(ANN, 1, 1, &[hello()]));
+    world.pass_ms(3000);
+    renew(&mut world, socket, 2, "second");
+    assert_eq!(world.renewals, [(socket, "second".into())]);
+    world.grant(socket, until("ann", &world, 5000));
+    world.pass_ms(4000);
+    assert!(said(&world, socket).contains(&"Granted Some(5000)".into()));
+    assert_eq!(world.closed.get(&socket), None);
+    world.pass_ms(2000);
+    assert_eq!(world.closed.get(&socket), Some(&Code::NotAuthorized));
+}
+
+#[test]
+fn whoever_renews_in_a_loop_is_heard_once_and_then_not_too_often() {
+    let mut world = HubWorld::start(0);
+    let socket = enter(&mut world, ANN, "ann", 1);
+    (2..102).for_each(|position| renew(&mut world, socket, position, "again"));
+    assert_eq!(world.renewals.len(), 1);
+    world.pass_ms(5000);
+    renew(&mut world, socket, 102, "again");
+    assert_eq!(world.renewals.len(), 1, "the first is not answered");
+    for position in 103..203 {
+        world.grant(socket, of("ann"));
+        renew(&mut world, socket, position, "again");
+        world.pass_ms(100);
+    }
+    assert!((10..=11).contains(&world.renewals.len()), "{}", world.renewals.len());
+    let long = "x".repeat(TOKEN_BYTES_MAX + 1);
+    renew(&mut world, socket, 203, &long);
+    assert!(said(&world, socket).contains(&"Hangup TOO_LARGE".into()));
+}
+
+#[test]
+fn a_renewal_for_another_user_ends_the_socket() {
+    let mut world = HubWorld::start(0);
+    let socket = enter(&mut world, ANN, "ann", 1);
+    world.grant(socket, of("eve"));
+    world.pass_ms(100);
+    assert_eq!(world.closed.get(&socket), Some(&Code::NotAuthorized));
 }
 
 #[test]
@@ -45,8 +115,8 @@ fn whoever_claims_to_be_the_client_of_another_user_does_not_even_end_its_link() 
     let ann = enter(&mut world, ANN, "ann", 1);
     let digest = world.digest();
     let eve = enter(&mut world, ANN, "eve", 2);
-    assert_eq!(world.closed.get(&eve), Some(&Code::NotAuthorized));
-    assert_eq!(world.closed.get(&ann), None);
+    assert!(said(&world, eve).contains(&"Hangup CONTRACT_MISMATCH".into()));
+    assert_eq!((world.closed.get(&eve), world.closed.get(&ann)), (None, None));
     assert_eq!(world.digest(), digest);
     let again = enter(&mut world, ANN, "ann", 3);
     assert_eq!(world.closed.get(&again), None);

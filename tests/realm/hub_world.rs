@@ -44,6 +44,8 @@ pub struct Remote {
     pub dialed: Vec<u64>,
     /// How many messages it said.
     pub said: usize,
+    /// How often it went on to the next door.
+    pub left_doors: usize,
     facts: VecDeque<Fact>,
 }
 
@@ -58,6 +60,10 @@ pub struct HubWorld {
     pub stalled: Option<SocketId>,
     /// What the hub's own client was told.
     pub own: Vec<Event>,
+    /// Tokens by which sockets asked for another grant.
+    pub renewals: Vec<(SocketId, String)>,
+    /// What the hub sent on each socket.
+    pub arrived: BTreeMap<SocketId, Vec<Vec<u8>>>,
     /// Nobody listens: dialing fails.
     pub down: bool,
     /// How often a hub was asked whether it is there.
@@ -90,6 +96,8 @@ impl HubWorld {
             closed: BTreeMap::new(),
             stalled: None,
             own: Vec::new(),
+            renewals: Vec::new(),
+            arrived: BTreeMap::new(),
             down: false,
             probes: 0,
             facts: VecDeque::new(),
@@ -132,6 +140,7 @@ impl HubWorld {
             told,
             dialed: Vec::new(),
             said: 0,
+            left_doors: 0,
             facts,
         });
         let number = self.remotes.len() - 1;
@@ -171,9 +180,19 @@ impl HubWorld {
 
     /// The connection of a socket is cut: both sides hear of it.
     pub fn cut(&mut self, at: usize) {
+        self.hang_up(at);
+        self.deliver();
+    }
+
+    fn hang_up(&mut self, at: usize) {
         let Some(socket) = self.remotes[at].socket.take() else { return };
         self.remotes[at].facts.push_back(Fact::SocketClosed { code: None });
         self.facts.push_back(Fact::SocketGone { socket });
+    }
+
+    /// Somebody says this on the channel of everyone of the device.
+    pub fn say_on_device(&mut self, at: usize, bytes: &[u8]) {
+        self.remotes[at].facts.push_back(Fact::AtAll(bytes.to_vec()));
         self.deliver();
     }
 
@@ -273,7 +292,9 @@ impl HubWorld {
             }
             self.deliver();
             // A timer is never exactly on time, so nothing here spins.
-            self.now.mono = self.now.mono.after_ms(1).min(end);
+            let later = self.now.mono.after_ms(1).min(end);
+            self.now.unix.0 += later.ms_since(self.now.mono);
+            self.now.mono = later;
         }
     }
 
@@ -301,6 +322,11 @@ impl HubWorld {
                 Effect::ToHub(bytes) => self.send(at, bytes),
                 Effect::ProbeHub => self.probe(at),
                 Effect::DropSocket | Effect::EndHosting => self.gone(at),
+                // All doors lead to the one hub.
+                Effect::NextDoor => {
+                    self.remotes[at].left_doors += 1;
+                    self.hang_up(at);
+                }
                 // Each is a device of its own, and alone there.
                 Effect::RequestLock { .. } => {
                     self.remotes[at].facts.push_back(Fact::LockGranted);
@@ -377,6 +403,7 @@ impl HubWorld {
                     let result = self.store.perform(&action);
                     self.facts.push_back(Fact::Stored { tenure, op, result });
                 }
+                Effect::Renew { socket, token } => self.renewals.push((socket, token)),
                 Effect::ToAll(_) | Effect::ToClient(..) => panic!("a hub has no channels"),
                 Effect::Tell(Notice::Client(event)) => self.own.push(event),
                 _ => {}
@@ -388,9 +415,10 @@ impl HubWorld {
         if self.stalled == Some(socket) {
             return;
         }
+        Message::parse(bytes).expect("a hub speaks the protocol");
+        self.arrived.entry(socket).or_default().push(bytes.to_vec());
         let reader = |remote: &&mut Remote| remote.socket == Some(socket);
         let Some(remote) = self.remotes.iter_mut().find(reader) else { return };
-        Message::parse(bytes).expect("a hub speaks the protocol");
         remote.facts.push_back(Fact::FromHub(bytes.to_vec()));
     }
 

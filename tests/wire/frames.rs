@@ -244,6 +244,7 @@ impl<'a> Dice<'a> {
             body_bytes_max: self.short(),
             host: self.maybe(Self::host),
             kept: self.flag().then(|| Sequence(self.number())),
+            grant: self.maybe(crate::grants::grant_report),
         }
     }
 
@@ -333,7 +334,7 @@ impl<'a> Dice<'a> {
             },
             48 => Frame::Resumed,
             49 => Frame::CallsDone { below: CallId(self.short()) },
-            _ => return None,
+            _ => return crate::grants::grant_frame(self, tag),
         })
     }
 

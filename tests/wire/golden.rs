@@ -26,7 +26,7 @@ use tabmq::wire::frame::{
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::tags::tag_of;
-use crate::{admin, commits, failure, operate, prepared, publishing, schedules};
+use crate::{admin, commits, failure, grants, operate, prepared, publishing, schedules};
 
 const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -59,7 +59,7 @@ pub fn frame(name: &str) -> Frame<'static> {
 fn goldens() -> Vec<Golden> {
     let operated = [failure::goldens(), operate::goldens(), admin::goldens()].concat();
     let timed = [publishing::goldens(), schedules::goldens(), prepared::goldens()].concat();
-    let rest = [operated, commits::goldens(), timed, call(), role()].concat();
+    let rest = [operated, commits::goldens(), timed, call(), role(), grants::goldens()].concat();
     [link(), live(), queue(), delivery(), rest].concat()
 }
 
@@ -107,6 +107,7 @@ fn link() -> Vec<Golden> {
         body_bytes_max: 1 << 20,
         host: Some(HostKind::SharedWorker),
         kept: None,
+        grant: None,
     };
     vec![
         ("hello", "a client's first Hello", Frame::Hello(hello)),

@@ -5,6 +5,7 @@ mod commits;
 mod failure;
 mod frames;
 mod golden;
+mod grants;
 mod operate;
 mod prepared;
 mod publishing;

@@ -3,7 +3,7 @@
 use tabmq::wire::Frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 84;
+pub const TAG_MAX: u64 = 86;
 
 /// The tag of a frame; zero for one that is not here. Then the comparison with the encoded one
 /// fails.
@@ -50,6 +50,8 @@ pub const fn tag_of(frame: &Frame<'_>) -> u64 {
         Frame::Peers { .. } => 47,
         Frame::Resumed => 48,
         Frame::CallsDone { .. } => 49,
+        Frame::Renew { .. } => 85,
+        Frame::Granted { .. } => 86,
         _ => queue_tag_of(frame),
     }
 }

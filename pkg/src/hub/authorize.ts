@@ -28,12 +28,12 @@ const BEARER = /^Bearer +([^ ]+) *$/i;
 export async function granted(
   authorize: HubServerOptions["authorize"],
   request: Request,
-  context: Omit<AuthorizeContext, "renewal">,
+  context: AuthorizeContext,
 ): Promise<RawGrant | undefined> {
   if (typeof authorize !== "function") return undefined;
   let grant: Grant;
   try {
-    grant = await authorize(request, { ...context, renewal: false });
+    grant = await authorize(request, context);
   } catch (cause) {
     if (isTabmqError(cause, "UNAVAILABLE"))
       throw new TabmqError("UNAVAILABLE", "nobody can be authorized now", { cause });

@@ -52,12 +52,23 @@ function address(value: unknown, name: string): string {
   return parsed.href.replace(/\/+$/, "");
 }
 
-/** What the wasm side needs to dial. Asks for a token if there is a source of them. */
-export async function doorsOf({ urls, token }: CheckedHub, bus: string): Promise<RawDoors> {
+/** Asks for a token, if there is a source of them. */
+export async function askToken({ token }: CheckedHub): Promise<string | undefined> {
   const value = typeof token === "function" ? await token() : token;
   if (value !== undefined && typeof value !== "string")
     throw invalid("the token of a hub must be a string", "hub.token");
-  const protocols = value === undefined ? [PROTOCOL] : [PROTOCOL, TOKEN_PREFIX + base64Url(value)];
+  return value;
+}
+
+/** What a socket offers as subprotocols. */
+export function protocolsWith(token: string | undefined): string[] {
+  return token === undefined ? [PROTOCOL] : [PROTOCOL, TOKEN_PREFIX + base64Url(token)];
+}
+
+/** What the wasm side needs to dial. Asks for a token if there is a source of them. */
+export async function doorsOf(hub: CheckedHub, bus: string): Promise<RawDoors> {
+  const { urls } = hub;
+  const protocols = protocolsWith(await askToken(hub));
   const doors = { urls: urls.map((url) => `${url}/${encodeURIComponent(bus)}`), protocols };
   if (globalThis.WebSocket) return doors;
   const socket = await findConstructor?.();

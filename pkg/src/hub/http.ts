@@ -102,7 +102,11 @@ export class Http {
   ): Promise<RawGrant | undefined> {
     const token = tokenOf([], request.headers.get("authorization"));
     try {
-      return await granted(this.#hub.options.authorize, bare(request), { bus, token });
+      return await granted(this.#hub.options.authorize, bare(request), {
+        bus,
+        token,
+        renewal: false,
+      });
     } catch (error) {
       const why = refusedBecause(error);
       const address = addressOf(env, "remoteAddress");

@@ -34,6 +34,7 @@ export class HubSocket implements HubLink, Pausable {
   /** Among those of its user, if it has one. */
   #presence: Presence | undefined;
   #paused = false;
+  readonly #regrant: (token: string) => Promise<RawGrant | undefined>;
   #accepted: Accepted | undefined;
   /** What came before the bus was open. */
   readonly #early: Uint8Array[] = [];
@@ -50,9 +51,11 @@ export class HubSocket implements HubLink, Pausable {
     socket: WebSocket,
     opening: Promise<Room>,
     granting: Promise<RawGrant | undefined>,
+    regrant: (token: string) => Promise<RawGrant | undefined>,
     around: Around,
   ) {
     this.#socket = socket;
+    this.#regrant = regrant;
     this.#around = around;
     const { limits } = around;
     this.#limits = limits;
@@ -101,6 +104,13 @@ export class HubSocket implements HubLink, Pausable {
     // Its answer is to be read.
     if (this.#paused) this.resume();
     this.#socket.close(code, reason);
+  }
+
+  renew(token: string): void {
+    const take = (grant: RawGrant | undefined) => {
+      if (grant && !this.#over) this.#accepted?.granted(grant);
+    };
+    this.#regrant(token).then(take).catch((error: unknown) => this.#fail(error));
   }
 
   /** Closes it, and does not wait for long for the other side. */

@@ -119,8 +119,10 @@ class NodeHub implements Hub {
     this.#server.handleUpgrade(request, socket, head, (accepted) => {
       if (!refusal) {
         const token = tokenOf(offered, request.headers["authorization"]);
-        const granting = attempt(() => this.#granted(request, name, token));
-        return this.#accept(accepted, name, address, granting);
+        const granting = attempt(() => this.#granted(request, name, token, false));
+        const regrant = (another: string) =>
+          attempt(() => this.#granted(request, name, another, true));
+        return this.#accept(accepted, name, address, granting, regrant);
       }
       this.#log("warn", { event: "refused", why: refusal.why, address });
       accepted.on("error", () => {});
@@ -205,10 +207,10 @@ class NodeHub implements Hub {
     this.#log("info", { event: "closed" });
   }
 
-  #granted(request: UpgradeRequest, bus: string, token: string | undefined) {
+  #granted(request: UpgradeRequest, bus: string, token: string | undefined, renewal: boolean) {
     const { authorize } = this.#options;
     if (typeof authorize !== "function") return undefined;
-    return granted(authorize, asRequest(request), { bus, token });
+    return granted(authorize, asRequest(request), { bus, token, renewal });
   }
 
   #accept(
@@ -216,12 +218,13 @@ class NodeHub implements Hub {
     bus: string,
     address: string | undefined,
     granting: Promise<RawGrant | undefined>,
+    regrant: (token: string) => Promise<RawGrant | undefined>,
   ): void {
     const number = (this.#last_socket += 1);
     // Nothing is opened for whoever may not come in.
     const opening = granting.then(() => this.#rooms.open(bus));
     const around = { limits: this.#options.own, users: this.#users, limited: this.#limited };
-    const accepted = new HubSocket(socket, opening, granting, around);
+    const accepted = new HubSocket(socket, opening, granting, regrant, around);
     this.#open.add(accepted);
     this.#log("info", { event: "connected", bus, socket: number, address });
     void this.#until(accepted, bus, number, address);

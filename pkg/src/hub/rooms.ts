@@ -21,6 +21,8 @@ interface Intake {
 /** What a server does with a socket it has accepted. */
 export interface Accepted {
   received(bytes: Uint8Array): void;
+  /** Throws if the grant is none. */
+  granted(grant: RawGrant): void;
   gone(): void;
 }
 
@@ -57,14 +59,22 @@ export class Room {
   /** Throws if the grant is none. `adopted`: an earlier node had the socket. */
   accept(link: HubLink, grant: RawGrant | undefined, adopted = false): Accepted {
     const socket = this.#sockets.add(link);
+    const take = (given: RawGrant) => {
+      try {
+        this.#intake.granted(socket, given);
+      } catch (error) {
+        throw new TabmqError("INTERNAL", (error as Error).message, { cause: error });
+      }
+    };
     try {
-      if (grant) this.#intake.granted(socket, grant);
+      if (grant) take(grant);
       if (adopted) this.#intake.adopted(socket);
     } catch (error) {
       this.#sockets.remove(socket);
-      throw new TabmqError("INTERNAL", (error as Error).message, { cause: error });
+      throw error;
     }
     return {
+      granted: take,
       received: (bytes) => {
         if (this.#sockets.has(socket)) this.#intake.at(socket, bytes);
       },

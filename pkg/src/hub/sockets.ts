@@ -9,6 +9,8 @@ export interface HubLink {
   send(bytes: Uint8Array): void;
   /** `code` is that of a WebSocket. */
   close(code: number): void;
+  /** Whoever grants is asked anew. */
+  renew(token: string): void;
 }
 
 /** What a server brings along for a bus, in place of what its runtime has. */
@@ -81,6 +83,10 @@ export class Sockets implements RawSockets {
 
   send(sockets: Uint32Array, bytes: Uint8Array): void {
     for (const socket of sockets) this.#links.get(socket)?.send(bytes);
+  }
+
+  renew(socket: number, token: string): void {
+    this.#links.get(socket)?.renew(token);
   }
 
   close(socket: number, code: number): void {

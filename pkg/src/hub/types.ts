@@ -10,7 +10,7 @@ export interface AuthorizeContext {
   readonly bus: string;
   /** What the client gave as `hub.token`, or what stands behind `Bearer` in a plain request. */
   readonly token: string | undefined;
-  /** Another token for a connection that is there. */
+  /** Another token for a socket that is open. One that throws, or another user, closes it. */
   readonly renewal: boolean;
 }
 
@@ -20,7 +20,7 @@ export interface AuthorizeContext {
  */
 export interface Grant {
   user: string;
-  /** From then on the connection is over; its client comes back with another token. */
+  /** From then on the connection is over, unless another token came before. */
   expires?: Date;
   /** Topics and queues to which it may send. */
   publish?: string[];

@@ -120,7 +120,7 @@ class MessageOutbox implements DatabaseOutbox {
     this.#db = db;
     this.#courier = courier;
     this.store = store;
-    this.#channel = `tabmq-idb:${db.name}:${store}:${courier.scope}`;
+    this.#channel = `tabmq-idb:${db.name}:${store}:${courier.bus}`;
     // A page whose locks are held does not go into the cache.
     const { signal } = this.#closed;
     globalThis.addEventListener?.("pagehide", () => this.#rest(), { signal });
@@ -312,20 +312,32 @@ class MessageOutbox implements DatabaseOutbox {
       kept,
     ]);
     return found.filter(
-      ([, { scope, failure }]) => scope === this.#courier.scope && (all || !failure),
+      ([, { scope, failure }]) => this.#sends(scope) && (all || !failure),
     );
+  }
+
+  /** What was written before the hub told its user is that of whoever comes first. */
+  #sends(scope: string): boolean {
+    return scope === this.#courier.scope || scope === this.#courier.bus;
   }
 
   /** The client that all pages send as, one after the other. */
   async #identity(): Promise<Uint8Array> {
-    const key = `client:${this.#courier.scope}`;
+    const { bus, scope } = this.#courier;
     let client = crypto.getRandomValues(new Uint8Array(16));
     await this.#transact("identity", (store) => {
-      const asked = store.get(key) as IDBRequest<Uint8Array<ArrayBuffer> | undefined>;
-      asked.onsuccess = () => {
-        if (asked.result) client = asked.result;
-        else store.put(client, key);
+      const ask = (of: string, none: () => void) => {
+        const key = `client:${of}`;
+        const asked = store.get(key) as IDBRequest<Uint8Array<ArrayBuffer> | undefined>;
+        asked.onsuccess = () => {
+          if (!asked.result) return none();
+          client = asked.result;
+          // The hub knows it as this user's from then on.
+          if (of !== scope) store.delete(key);
+          store.put(client, `client:${scope}`);
+        };
       };
+      ask(scope, () => ask(bus, () => void store.put(client, `client:${scope}`)));
     });
     return client;
   }
@@ -344,7 +356,7 @@ class MessageOutbox implements DatabaseOutbox {
       asked.onsuccess = () => {
         try {
           const kept = asked.result;
-          if (kept?.scope !== this.#courier.scope)
+          if (!kept || !this.#sends(kept.scope))
             throw new TabmqError("NOT_FOUND", `outbox.${verb}: there is no entry ${id}`);
           change(store, key, kept);
         } catch (error) {

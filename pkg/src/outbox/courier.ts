@@ -65,7 +65,7 @@ class Guest {
     });
   }
 
-  begin({ name, options }: Engine, client: Uint8Array, hub: RawDoors | undefined): void {
+  begin({ name, options, outbox }: Engine, client: Uint8Array, hub: RawDoors | undefined): void {
     const { durability = "relaxed", limits, user } = options;
     const raw = {
       storage: "auto",
@@ -81,6 +81,7 @@ class Guest {
     try {
       this.#raw = new this.#wasm.RawBus(name, raw, (batch) => this.#take(batch));
       this.#wasm.trapped.add(this.#trap);
+      outbox.home.bind(this.#raw);
       this.#raw.start();
     } catch {
       this.end(false);
@@ -122,6 +123,9 @@ class Guest {
         return this.#letGo(event, raw);
       case EVENT.closed:
         return this.end(!this.#numbers.size);
+      // What it is meant for is not at the door, or its user is not the one that is let in.
+      case EVENT.foreignLog:
+      case EVENT.anotherUser:
       case EVENT.error:
         return this.end(false);
       default:

@@ -31,6 +31,11 @@ export function scopeOf(bus: string, user: string | undefined, at_hub = false): 
   return `tabmq${at_hub ? "-hub" : ""}:${escape(bus)}${whose}`;
 }
 
+/** Where the sends of a user stand that a hub told, among those of a bus. */
+export function scopeOfUser(scope: string, user: string | undefined): string {
+  return user === undefined ? scope : JSON.stringify([scope, user]);
+}
+
 export function entryOf(id: string, kept: Kept, own: boolean): OutboxEntry {
   const { send, at, failure } = kept;
   const [code, reason] = failure ?? [];

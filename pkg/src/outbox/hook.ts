@@ -9,7 +9,9 @@ import { entryOf, type Kept, scopeOf, unnumbered } from "./entry.js";
 
 /** Sends what is written down in a database of the application. */
 export interface Courier {
-  /** The bus and the user that it is written down for. */
+  /** The bus that it is written down for. */
+  readonly bus: string;
+  /** The bus and the user, as far as the hub has told it by now. */
   readonly scope: string;
   readonly verb_timeout_ms: number;
   /** A message as it is written down. */
@@ -24,9 +26,12 @@ export interface Courier {
 
 export function courierOf(context: Context): Courier {
   const { engine } = context;
-  const { name, options, limits, events } = engine;
+  const { name, options, limits, events, outbox } = engine;
   return {
-    scope: scopeOf(name, options.user, options.hub !== undefined),
+    bus: scopeOf(name, options.user, options.hub !== undefined),
+    get scope() {
+      return outbox.scope;
+    },
     verb_timeout_ms: limits.verb_timeout_ms,
     encode: (queue, body, given) => {
       context.check();

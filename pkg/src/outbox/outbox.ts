@@ -7,7 +7,8 @@ import type { RawBus, RawEventOf } from "../raw.js";
 import type { OutboxCounts, OutboxEntry } from "../types.js";
 import { Source } from "../watch.js";
 import { deliver, failureOf } from "./courier.js";
-import { entryOf, type Kept, scopeOf, stateOf, unnumbered } from "./entry.js";
+import { entryOf, type Kept, scopeOf, scopeOfUser, stateOf, unnumbered } from "./entry.js";
+import { Home } from "./home.js";
 import { DatabaseShelf, MemoryShelf, type Place, type Shelf } from "./shelf.js";
 
 /** What is written down is counted no more often. */
@@ -29,6 +30,7 @@ interface Own {
 /** What the client of a realm writes down of its sends, and what others left. */
 export class SendOutbox {
   readonly counts = new Source<OutboxCounts>(NONE);
+  readonly home: Home;
   readonly #engine: Engine;
   readonly #scope: string;
   readonly #own = new Map<number, Own>();
@@ -61,6 +63,19 @@ export class SendOutbox {
       && typeof indexedDB === "object"
       && typeof navigator?.locks?.query === "function";
     this.#shelf = this.#sweeps ? new DatabaseShelf(name, hub !== undefined) : new MemoryShelf();
+    const waits = ([[scope], { failure }]: [Place, Kept]) => this.#sends(scope) && !failure;
+    this.home = new Home(engine, {
+      // Those that are being written are not in the list yet.
+      waiting: async () => Math.max(this.#own.size, (await this.#list()).filter(waits).length),
+      read: () => this.#again(() => this.#shelf.home(this.#scope)),
+      write: (home) => this.#again(() => this.#shelf.setHome(this.#scope, home)),
+      claim: () => this.#claim(),
+    });
+  }
+
+  /** Whose sends are sent: those of the bus, and of the user that its hub told. */
+  get scope(): string {
+    return scopeOfUser(this.#scope, this.home.user);
   }
 
   /** What it holds outlives this realm. */
@@ -83,11 +98,13 @@ export class SendOutbox {
     this.#awaited.clear();
     this.#client = "";
     raw.keepSends();
+    this.home.bind(raw);
   }
 
   /** A node was reached. */
   ready(raw: RawBus): void {
     this.#client = hex(raw.clientId());
+    this.home.ready();
     this.look();
   }
 
@@ -156,7 +173,7 @@ export class SendOutbox {
       await this.#put(place, kept);
       this.#returned(place, kept);
     } else {
-      await this.#shelf.remove([place]);
+      await this.#shelf.remove(this.#places(own.number));
     }
     this.look();
   }
@@ -164,7 +181,7 @@ export class SendOutbox {
   async entries(): Promise<OutboxEntry[]> {
     const found = await this.#list();
     this.#count(found);
-    return found.filter(([[scope]]) => scope === this.#scope).map((one) => this.#entry(...one));
+    return found.filter(([[scope]]) => this.#sends(scope)).map((one) => this.#entry(...one));
   }
 
   async retry(id: string): Promise<void> {
@@ -172,12 +189,18 @@ export class SendOutbox {
     if (!failure) throw invalid(`outbox.retry: entry ${id} is on its way`, "id");
     const { raw } = this.#engine;
     if (!raw) throw new TabmqError("UNAVAILABLE", "outbox.retry: the bus is not started");
-    const [at, number] = [Date.now(), this.#nextNumber()];
-    const own: Own = { number, send: unnumbered(send), orphan: true, at };
-    const kept = { send: own.send, at };
-    if (!(await this.#shelf.move(from, this.#place(number), kept))) throw gone("retry", id);
-    if (raw === this.#engine.raw) this.#own.set(raw.takeUp(own.send, true), own);
+    const anew = { send: unnumbered(send), at: Date.now() };
+    if (!(await this.#takeAnew(raw, from, anew))) throw gone("retry", id);
     this.look();
+  }
+
+  /** As a new send of this tab. False if it is gone. */
+  async #takeAnew(raw: RawBus, from: Place, { send, at }: Kept): Promise<boolean> {
+    const number = this.#nextNumber();
+    const own: Own = { number, send, orphan: true, at };
+    if (!(await this.#shelf.move(from, this.#place(number), { send, at }))) return false;
+    if (raw === this.#engine.raw) this.#own.set(raw.takeUp(send, true), own);
+    return true;
   }
 
   async discard(id: string): Promise<void> {
@@ -196,10 +219,38 @@ export class SendOutbox {
   }
 
   async discardOthers(): Promise<number> {
-    const others = (await this.#list()).filter(([[scope]]) => scope !== this.#scope);
+    const others = (await this.#list()).filter(([[scope]]) => !this.#sends(scope));
     await this.#shelf.remove(others.map(([place]) => place));
     this.look();
     return others.length;
+  }
+
+  /** The hub has told its user: what this client wrote is that user's, as is what was left. */
+  async #claim(): Promise<void> {
+    const { scope } = this;
+    const { raw } = this.#engine;
+    for (const [[of, client, number], kept] of await this.#list()) {
+      if (scope !== this.scope || raw !== this.#engine.raw) return;
+      if (of !== scope && client === this.#client && this.#sends(of))
+        await this.#shelf.move([of, client, number], [scope, client, number], kept);
+    }
+    // Where tabs share what is written down, one of them goes on as the client that left it.
+    if (raw && !this.#sweeps) await this.#inherit(raw);
+    this.look();
+  }
+
+  /** Sends what an earlier client of this realm left, after what it has sent itself. */
+  async #inherit(raw: RawBus): Promise<void> {
+    for (const [from, kept] of await this.#list()) {
+      if (!this.#sends(from[0]) || from[1] === this.#client || kept.failure) continue;
+      if (stateOf(kept) === "accepted") await this.#takeAnew(raw, from, kept);
+      else {
+        // Only that client could ask the hub whether it has it.
+        const lost: Kept = { ...kept, failure: [CODES.UNAVAILABLE, "lane_lost", true] };
+        await this.#put(from, lost);
+        this.#returned(from, lost);
+      }
+    }
   }
 
   /** Looks for what dead tabs left, and counts. */
@@ -243,13 +294,17 @@ export class SendOutbox {
   #sweep(client: string): void {
     if (this.#sweeping.has(client)) return;
     this.#sweeping.add(client);
-    const place = (number: number): Place => [this.#scope, client, number];
+    const places = new Map<number, Place>();
+    const place = (number: number) => places.get(number) as Place;
     const sent = new Map<number, Kept>();
     const legacy = {
       take: async () => {
         const found = await this.#list();
-        for (const [at, kept] of found)
-          if (this.#isOf(at, client) && !kept.failure) sent.set(at[2], kept);
+        for (const [at, kept] of found) {
+          if (!this.#isOf(at, client) || kept.failure) continue;
+          places.set(at[2], at);
+          sent.set(at[2], kept);
+        }
         return [...sent].map(([number, { send }]) => [number, send] as const);
       },
       keep: (number: number, send: Uint8Array) => {
@@ -283,7 +338,7 @@ export class SendOutbox {
 
   async #find(verb: string, id: string): Promise<[Place, Kept]> {
     if (typeof id !== "string") throw invalid(`outbox.${verb}: the id must be a string`, "id");
-    const own = (await this.#list()).filter(([[scope]]) => scope === this.#scope);
+    const own = (await this.#list()).filter(([[scope]]) => this.#sends(scope));
     const found = own.find(([place]) => idOf(place) === id);
     if (!found) throw gone(verb, id);
     return found;
@@ -293,7 +348,7 @@ export class SendOutbox {
     const counts = { ...NONE };
     const names = { accepted: "accepted", sent: "sent", refused: "refused", "in-doubt": "inDoubt" };
     for (const [[scope], kept] of found) {
-      const name = scope === this.#scope ? names[stateOf(kept)] : "quarantined";
+      const name = this.#sends(scope) ? names[stateOf(kept)] : "quarantined";
       counts[name as keyof OutboxCounts] += 1;
     }
     const before = this.counts.get();
@@ -317,11 +372,21 @@ export class SendOutbox {
   }
 
   #place(number: number): Place {
-    return [this.#scope, this.#client, number];
+    return [this.scope, this.#client, number];
+  }
+
+  /** Wherever it may stand: it may have been written before the user was known. */
+  #places(number: number): Place[] {
+    return [this.#place(number), [this.#scope, this.#client, number]];
+  }
+
+  /** What was written before a hub told its user is that of whoever comes first. */
+  #sends(scope: string): boolean {
+    return scope === this.scope || scope === this.#scope;
   }
 
   #isOf([scope, of]: Place, client: string): boolean {
-    return scope === this.#scope && of === client;
+    return this.#sends(scope) && of === client;
   }
 
   async #put(place: Place, kept: Kept): Promise<void> {

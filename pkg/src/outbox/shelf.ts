@@ -1,4 +1,5 @@
 import type { Kept } from "./entry.js";
+import type { Belonging } from "./home.js";
 
 /** The numbers of one client count up. */
 export type Place = [scope: string, client: string, number: number];
@@ -11,12 +12,16 @@ export interface Shelf {
   list(): Promise<[Place, Kept][]>;
   /** Puts `kept` in another place, if it is still at the first one. */
   move(from: Place, to: Place, kept: Kept): Promise<boolean>;
+  /** Where what is here in this scope belongs. */
+  home(scope: string): Promise<Belonging | undefined>;
+  setHome(scope: string, home: Belonging): Promise<void>;
   close(): void;
 }
 
 /** Nothing outlives the realm. */
 export class MemoryShelf implements Shelf {
   readonly #entries = new Map<string, [Place, Kept]>();
+  readonly #homes = new Map<string, Belonging>();
 
   async put(place: Place, kept: Kept): Promise<void> {
     this.#entries.set(String(place), [place, kept]);
@@ -36,12 +41,23 @@ export class MemoryShelf implements Shelf {
     return found;
   }
 
+  async home(scope: string): Promise<Belonging | undefined> {
+    return this.#homes.get(scope);
+  }
+
+  async setHome(scope: string, home: Belonging): Promise<void> {
+    this.#homes.set(scope, home);
+  }
+
   close(): void {
     this.#entries.clear();
   }
 }
 
 const STORE = "sends";
+/** Keys of sends are arrays, those of homes are texts. */
+const PLACES = () => IDBKeyRange.lowerBound([]);
+const homeKey = (scope: string) => `home:${scope}`;
 
 export class DatabaseShelf implements Shelf {
   readonly #name: string;
@@ -79,8 +95,8 @@ export class DatabaseShelf implements Shelf {
   async list(): Promise<[Place, Kept][]> {
     let keys: IDBRequest<IDBValidKey[]> | undefined;
     const values = await this.#run("readonly", (store) => {
-      keys = store.getAllKeys();
-      return store.getAll();
+      keys = store.getAllKeys(PLACES());
+      return store.getAll(PLACES());
     });
     const found = values as Kept[];
     return found.map((kept, index) => [(keys as IDBRequest).result[index] as Place, kept]);
@@ -98,6 +114,15 @@ export class DatabaseShelf implements Shelf {
       };
     }, false);
     return found;
+  }
+
+  async home(scope: string): Promise<Belonging | undefined> {
+    const found = await this.#run("readonly", (store) => store.get(homeKey(scope)));
+    return found as Belonging | undefined;
+  }
+
+  async setHome(scope: string, home: Belonging): Promise<void> {
+    await this.#run("readwrite", (store) => void store.put(home, homeKey(scope)));
   }
 
   close(): void {

@@ -20,6 +20,7 @@ export function outboxOf(context: Context): Outbox {
     entries: () => verb(() => outbox.entries()),
     retry: (id) => verb(() => outbox.retry(id)),
     discard: (id) => verb(() => outbox.discard(id)),
+    redirect: () => verb(() => outbox.home.redirect()),
     discardOthers: () => verb(() => outbox.discardOthers()),
   };
 }

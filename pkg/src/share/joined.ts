@@ -49,6 +49,7 @@ export function joinedOutbox(device: Outbox, hub: Outbox): Outbox {
     entries: async () => (await Promise.all([device.entries(), hub.entries()])).flat(),
     retry: either("retry"),
     discard: either("discard"),
+    redirect: () => hub.redirect(),
     discardOthers: async () => {
       const [here, there] = await Promise.all([device.discardOthers(), hub.discardOthers()]);
       return here + there;

@@ -57,7 +57,7 @@ export type TokenSource = string | (() => string | Promise<string>);
 export interface HubOptions {
   /** Begins with `wss://` or `ws://`. Several are doors to one hub, tried in this order. */
   url: string | readonly string[];
-  /** Proves to the hub who this is. */
+  /** Proves to the hub who this is. A function is asked again before what it gave expires. */
   token?: TokenSource;
   /**
    * Filters of the names that live at the hub, from 1 to 64; the rest stays on the device and works

@@ -30,7 +30,10 @@ export interface OutboxCounts {
   readonly sent: number;
   readonly refused: number;
   readonly inDoubt: number;
-  /** Those of other users of this device. They are never sent as this one's. */
+  /**
+   * Those of other users of this device, by the option `user` or by the grant of the hub. They are
+   * never sent as this one's.
+   */
   readonly quarantined: number;
 }
 
@@ -53,6 +56,13 @@ export interface Outbox extends Watch<OutboxCounts> {
    * another tab is about to send it.
    */
   discard(id: string): Promise<void>;
+  /**
+   * At a hub: sends what waits to the log of the hub that answers now, in place of the one that it
+   * was meant for, and resolves with how many entries there are. Those that the other log may have
+   * (`sent`) are `in-doubt` then, unless their promise still waits, which rejects. Rejects with
+   * `NOT_FOUND` if no hub with another log has answered.
+   */
+  redirect(): Promise<number>;
   /** Gives up what other users of this device left; resolves with how many entries. */
   discardOthers(): Promise<number>;
 }

@@ -1,11 +1,8 @@
 import { decode } from "../codec/decode.js";
 import { EVENT, type RawBus, type RawEvent } from "../raw.js";
+import { Restarts } from "../restarts.js";
 import { instance } from "../wasm.js";
 import type { FromPage, FromWorker, Opening, Port } from "./messages.js";
-
-/** A poisoned instance is replaced this often, and then no more. */
-const RESTARTS_MAX = 3;
-const RESTARTS_PER_MS = 60_000;
 
 /** The buses that this worker hosts, by name and user. */
 const hosted = new Map<string, HostedBus>();
@@ -62,7 +59,7 @@ class HostedBus {
   readonly #alive: Promise<string>;
   readonly #ports = new Set<Port>();
   #raw: RawBus | undefined;
-  #restarts: number[] = [];
+  readonly #restarts = new Restarts();
   /** What was said last about whether it can host. */
   #state: FromWorker | undefined;
   #closing = false;
@@ -153,9 +150,7 @@ class HostedBus {
       // It may be too broken for that. Its lock then falls to whoever finds it silent.
     }
     if (this.#closing) return this.#end();
-    const now = performance.now();
-    this.#restarts = this.#restarts.filter((at) => now - at < RESTARTS_PER_MS).concat(now);
-    if (this.#restarts.length >= RESTARTS_MAX) return this.#down(cause, true);
+    if (!this.#restarts.count()) return this.#down(cause, true);
     void this.#start();
   }
 

@@ -366,6 +366,8 @@ impl World {
                 Ok(())
             }
             Event::Drained => self.lock_broken(node),
+            // Nobody grants here.
+            Event::Renewal { .. } => Ok(()),
         }
     }
 

@@ -44,6 +44,8 @@ interface Known {
 export interface ObjectOptions {
   readonly limits: Readonly<Record<string, number>>;
   readonly log: Log;
+  /** Asks anew who has a socket, by another token. */
+  regrant(bus: string, token: string): Promise<RawGrant | undefined>;
   start(bus: Parameters<NonNullable<HubServerOptions["start"]>>[0], name: string): unknown;
 }
 
@@ -218,9 +220,23 @@ export class BusObject {
         if (known) known.why ??= whyOf(code);
         attempt(() => socket.close(code));
       },
+      renew: (token: string) => void this.#renew(socket, token),
     };
     const accepted = room.accept(link, grant, adopted);
     this.#sockets.set(socket, { accepted, number });
+  }
+
+  async #renew(socket: ServerSocket, token: string): Promise<void> {
+    try {
+      const grant = await this.#options.regrant(this.#name ?? "", token);
+      const known = this.#sockets.get(socket);
+      if (!known || !grant) return;
+      const attachment: Attachment = { number: known.number, grant };
+      socket.serializeAttachment(attachment);
+      known.accepted.granted(grant);
+    } catch (error) {
+      attempt(() => hangUp(socket, error));
+    }
   }
 
   /** One to everyone is not cut. */

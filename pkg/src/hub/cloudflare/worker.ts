@@ -67,6 +67,12 @@ function objectOf<Env>(options: CloudflareHubOptions<Env>, checked: CheckedCloud
         limits: checked.of_objects,
         log: openLog(this, checked.log),
         start: (bus, name) => options.start?.(bus, { name, env }),
+        regrant: async (bus, token) => {
+          const authorize = authorizeIn(checked, env as object);
+          // The request that opened the socket is gone with the object that slept.
+          const context = { bus, token, renewal: true };
+          return checkLength(await granted(authorize, new Request(NOWHERE), context));
+        },
       });
     }
 
@@ -170,7 +176,8 @@ class Door {
     try {
       checkName(bus);
       const token = tokenOf(offered, request.headers.get("authorization"));
-      const grant = checkLength(await granted(this.#authorize, request, { bus, token }));
+      const context = { bus, token, renewal: false };
+      const grant = checkLength(await granted(this.#authorize, request, context));
       const call: ObjectCall = {
         kind: "socket",
         bus,
@@ -188,10 +195,7 @@ class Door {
   }
 
   get #authorize(): HubServerOptions["authorize"] {
-    const { authorize } = this.#options;
-    if (typeof authorize !== "function") return authorize;
-    const env = this.#env;
-    return (request, context) => authorize(request, { ...context, env });
+    return authorizeIn(this.#options, this.#env);
   }
 
   async #ask(request: Request, call: ObjectCall): Promise<Response> {
@@ -203,6 +207,14 @@ class Door {
     const stub = namespace.get(namespace.idFromName(call.bus) as never);
     return stub.fetch(withCall(request, call));
   }
+}
+
+function authorizeIn(
+  { authorize }: CheckedCloudflare,
+  env: object,
+): HubServerOptions["authorize"] {
+  if (typeof authorize !== "function") return authorize;
+  return (request, context) => authorize(request, { ...context, env });
 }
 
 /** Each name would be an object of its own, so the longest is not for the object to refuse. */
