@@ -12,6 +12,7 @@ import type { RawBus, RawDoors } from "./raw.js";
 import { Restarts } from "./restarts.js";
 import { type FolderStorage, storageOf } from "./storage.js";
 import type { QueueInfo } from "./types.js";
+import { type Encoded, Turns } from "./turns.js";
 import { instance } from "./wasm.js";
 import { PageWorker } from "./worker/page.js";
 import { type HostPlan, openingOf, planHost } from "./worker/plan.js";
@@ -27,7 +28,6 @@ interface Waiting {
 interface WithBytes extends Waiting {
   bytes: Uint8Array | undefined;
 }
-export type Encoded = Uint8Array | Promise<Uint8Array>;
 
 /** Bounds of what has no answer yet. */
 const CREDIT = new Set<string | undefined>(["requests_max", "request_bytes_max"]);
@@ -38,6 +38,7 @@ export interface Declared {
   done: boolean;
 }
 
+export type { Encoded };
 export const NOTHING = new Uint8Array();
 
 /**
@@ -67,9 +68,7 @@ export class Engine {
   readonly #backlog: Waiting[] = [];
   /** Settlements and replies pass the verbs that wait: whoever can't send can still settle. */
   readonly #settlements: Waiting[] = [];
-  /** The last verb that waits for bytes from elsewhere. What follows waits too: the order stays. */
-  #turn: Promise<void> | undefined;
-  #turns = 0;
+  readonly #turns = new Turns();
   /** Listens for traps no more. */
   #forget: () => unknown = () => {};
   readonly #restarts = new Restarts();
@@ -210,8 +209,8 @@ export class Engine {
       entry.bytes = bytes;
       this.#runIn(this.#backlog, entry);
     };
-    if (encoded instanceof Uint8Array && !this.#turns) give(encoded);
-    else this.#inOrder(encoded, give, (error) => entry.fail(error));
+    if (encoded instanceof Uint8Array && this.#turns.none) give(encoded);
+    else this.#turns.take(encoded, give, (error) => entry.fail(error));
   }
 
   /** The queue is gone: whoever uses it again declares it again. */
@@ -456,24 +455,6 @@ export class Engine {
     // The next instance knows neither their clients nor what they may do.
     this.options[SOCKETS]?.closeAll();
     this.#beginAnew(error);
-  }
-
-  #inOrder(encoded: Encoded, next: (bytes: Uint8Array) => void, fail: Fail): void {
-    this.#turns += 1;
-    this.#turn = this.#takeTurn(this.#turn, encoded, next).catch(fail);
-  }
-
-  async #takeTurn(
-    before: Promise<void> | undefined,
-    encoded: Encoded,
-    next: (bytes: Uint8Array) => void,
-  ): Promise<void> {
-    try {
-      await before;
-      next(await encoded);
-    } finally {
-      this.#turns -= 1;
-    }
   }
 
   #attempt(raw: RawBus, entry: Waiting, backlog = this.#backlog): void {

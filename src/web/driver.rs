@@ -168,8 +168,8 @@ impl Driver {
             persisted: false,
             last_host: None,
         };
-        let timer = options.timer;
-        Ok(Self { shared: Shared::new(inbox, core, platform, timer, Box::new(tell)) })
+        let tell = Box::new(tell);
+        Ok(Self { shared: Shared::new(inbox, core, platform, options.timer, tell) })
     }
 
     /// Starts to work. True if `Notice::Claimed` comes first, and waits for `go_on`.

@@ -6,5 +6,6 @@ mod hosting;
 mod hub;
 mod hub_doors;
 mod hub_grants;
+mod hub_idle;
 mod hub_world;
 mod workers;
