@@ -168,8 +168,7 @@ impl Driver {
             persisted: false,
             last_host: None,
         };
-        let tell = Box::new(tell);
-        Ok(Self { shared: Shared::new(inbox, core, platform, options.timer, tell) })
+        Ok(Self { shared: Shared::new(inbox, core, platform, options.timer, Box::new(tell)) })
     }
 
     /// Starts to work. True if `Notice::Claimed` comes first, and waits for `go_on`.
