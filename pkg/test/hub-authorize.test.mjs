@@ -42,7 +42,7 @@ test("authorize: is asked with the request, the bus and the token", async (t) =>
 
 test("authorize: who is refused hears of it at once, and nothing is opened", async (t) => {
   const { url, hub, log } = await openGranting(t);
-  for (const token of ["eve", undefined]) {
+  for (const token of ["eve", () => "eve", undefined]) {
     const error = await enter(t, url, token).ready().catch((reason) => reason);
     assert.equal(error.code, "NOT_AUTHORIZED");
     assert.doesNotMatch(error.message, /who is that/);

@@ -250,6 +250,7 @@ impl Driver {
         if let Some(platform) = &mut *self.shared.platform.borrow_mut() {
             platform.offer(protocols);
         }
+        self.shared.inbox.push(Arrival::Fact(Fact::TokenOffered));
     }
 
     /// A transport message came on a socket of this hub.

@@ -92,6 +92,8 @@ pub enum Fact {
     FromHub(Vec<u8>),
     /// The answer to `ProbeHub`.
     HubAlive,
+    /// The next socket to the hub brings another token.
+    TokenOffered,
     /// What a socket of this hub may do, before anything comes on it.
     SocketGranted {
         socket: SocketId,

@@ -165,6 +165,7 @@ impl Realm {
             Fact::SocketOpened => self.socket_opened(now),
             Fact::FromHub(bytes) => self.relay_down(now, bytes),
             Fact::HubAlive => self.relay_heard(now),
+            Fact::TokenOffered => self.token_offered(),
             Fact::SocketClosed { code } => self.socket_closed(now, code),
             Fact::SocketGranted { socket, grant } => self.socket_granted(now, socket, grant),
             Fact::SocketAdopted { socket } => self.socket_adopted(now, socket),

@@ -90,6 +90,11 @@ impl Realm {
         }
     }
 
+    /// What the hub says of another token is news, also if it is the same.
+    pub(super) fn token_offered(&mut self) {
+        self.to_hub.told = None;
+    }
+
     pub(super) fn hub_answered(&mut self) {
         self.to_hub.told = None;
         self.to_hub.unreachable = false;
