@@ -23,6 +23,9 @@ const call = (whose, in_flight) => ({
   whose,
 });
 
+/** Which side of ours stands beside a peer, if it is not the hub in Node.js. */
+export const OURS = { "object by hand": "tabmq in an object" };
+
 const beside = (peer, rows) => rows.map((row) => ({ bytes: 100, ...row, peer, ms: DURATION_MS }));
 
 export const ROWS = [
@@ -39,6 +42,7 @@ export const ROWS = [
     send(256, "relaxed"),
     through("relaxed"),
   ]),
+  ...beside("object by hand", [send(1, "strict"), send(32, "strict"), send(256, "strict")]),
   ...beside("nats", [call("there", 1), call("there", 32)]),
   ...beside("raw echo", [call("hub", 1), call("hub", 32)]),
 ];

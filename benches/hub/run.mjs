@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { median } from "../../tests/browsers/bench/rows.mjs";
 import { table } from "../../tests/browsers/bench/table.mjs";
 import { Receiver } from "./receivers.mjs";
-import { ROWS } from "./rows.mjs";
+import { OURS, ROWS } from "./rows.mjs";
 import * as servers from "./servers.mjs";
 import { drive } from "./sides.mjs";
 import { Place } from "./work.mjs";
@@ -54,11 +54,13 @@ const STARTS = {
   nats: ["nats", () => servers.nats(below("nats"))],
   jetstream: ["nats", () => servers.nats(below("jetstream"))],
   "jetstream with sync": ["nats", () => servers.nats(below("sync"), "always")],
+  "tabmq in an object": ["tabmq", () => servers.object("hub", below("object"))],
+  "object by hand": ["object", () => servers.object("hand", below("hand"))],
   "raw echo": ["echo", () => servers.echo()],
 };
 
 async function compare(row) {
-  const sides = { ours: await place("tabmq"), raw: await place(row.peer) };
+  const sides = { ours: await place(OURS[row.peer] ?? "tabmq"), raw: await place(row.peer) };
   const found = { ours: [], raw: [] };
   for (let round = 0; round <= ROUNDS; round += 1) {
     const order = round % 2 ? ["ours", "raw"] : ["raw", "ours"];

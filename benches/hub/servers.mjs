@@ -73,6 +73,13 @@ export async function nats(folder, sync) {
   return new Server(child, url);
 }
 
+/** `which` is `hub`, or `hand` for one written by hand. */
+export async function object(which, folder) {
+  const child = run(process.execPath, [join(import.meta.dirname, "objects.mjs"), which, folder]);
+  child.stderr.resume();
+  return new Server(child, await firstLine(child, child.stdout, (line) => line));
+}
+
 export async function echo() {
   const child = run(process.execPath, [join(import.meta.dirname, "echo.mjs")]);
   child.stderr.resume();
