@@ -1,6 +1,7 @@
 //! `cargo xtask test`.
 
 mod counts;
+mod failures;
 mod group;
 mod leftovers;
 mod plan;
@@ -139,7 +140,7 @@ fn run_steps(
     let mut reports = Vec::new();
     for (step, (ending, ended)) in startable.iter().zip(&endings) {
         let seconds = ended.duration_since(started).as_secs_f64();
-        reports.push(Report { name: step.name, seconds, counts: count(step, *ending)? });
+        reports.push(read_report(step, *ending, seconds)?);
     }
     for process in leftovers::end_processes(&run.id, leftovers::GRACE) {
         println!("left behind: process {} {}", process.pid, process.command);
@@ -157,14 +158,16 @@ fn log_of(step: &Step) -> PathBuf {
 }
 
 /// What a step that ended reports; what failed in it is printed.
-fn count(step: &Step, ending: Ending) -> Result<Counts> {
+fn read_report(step: &Step, ending: Ending, seconds: f64) -> Result<Report> {
     let log = log_of(step);
     let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     let success = ending == Ending::Exited { success: true };
     let counts = Counts::of_step(step.counting, &text, success);
+    let mut failures = Vec::new();
     if counts.failed > 0 {
         report::print_excerpt(&text);
         println!("{} failed; the whole log is in {}", step.name, log.display());
+        failures = failures::of_log(&text);
     }
-    Ok(counts)
+    Ok(Report { name: step.name, seconds, counts, failures })
 }

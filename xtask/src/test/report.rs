@@ -18,6 +18,8 @@ pub struct Report {
     pub name: &'static str,
     pub seconds: f64,
     pub counts: Counts,
+    /// What failed in it and why, a few lines each.
+    pub failures: Vec<String>,
 }
 
 /// All finished steps.
@@ -32,7 +34,7 @@ pub struct Account {
 impl Report {
     /// A step that could not be started.
     pub fn failed(name: &'static str) -> Self {
-        Self { name, seconds: 0.0, counts: Counts { passed: 0, failed: 1 } }
+        Self { name, seconds: 0.0, counts: Counts { passed: 0, failed: 1 }, failures: Vec::new() }
     }
 }
 
@@ -44,13 +46,14 @@ impl Account {
 
     /// Adds a step and prints its line.
     pub fn add(&mut self, report: Report) {
-        let Report { name, seconds, counts } = &report;
+        let Report { name, seconds, counts, .. } = &report;
         println!("{name:<14} {seconds:7.1} s {:6} passed, {} failed", counts.passed, counts.failed);
         self.total += *counts;
         self.reports.push(report);
     }
 
-    /// Prints the seconds of each step, what kept the run from its end, and the totals.
+    /// Prints the seconds of each step, every failure once more, as those who read a long account
+    /// read its end, what kept the run from its end, and the totals.
     pub fn print(&self, run_time_max: Duration, not_run: Option<String>) {
         println!("\nseconds per step:");
         for Report { name, seconds, .. } in &self.reports {
@@ -58,6 +61,11 @@ impl Account {
         }
         let sum: f64 = self.reports.iter().map(|report| report.seconds).sum();
         println!("{:<14} {sum:7.1}", "all");
+        for Report { name, failures, .. } in &self.reports {
+            for failure in failures {
+                println!("{name}: {failure}");
+            }
+        }
         match self.stopped {
             Some(Ending::OutOfTime) => println!("{}", self.describe_slowest(run_time_max)),
             Some(Ending::Interrupted) => println!("interrupted"),
@@ -125,7 +133,8 @@ mod tests {
     fn the_slowest_step_is_named() {
         let mut account = Account::default();
         for (name, seconds) in [("tidy", 1.0), ("core", 80.4), ("build", 9.0)] {
-            account.add(Report { name, seconds, counts: Counts::default() });
+            let counts = Counts::default();
+            account.add(Report { name, seconds, counts, failures: Vec::new() });
         }
         assert_eq!(
             account.describe_slowest(Duration::from_secs(75 * 60)),
