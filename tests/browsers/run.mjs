@@ -11,6 +11,7 @@ const HELP = `node run.mjs [--browser NAMES] [--suite FOLDER] [--grep TEXT] [--r
   --grep     only cases whose name contains this text
   --repeat   run the case NAME (or those --grep finds) N times each
   --suite    only this folder of cases: selftests or product
+  --part     only each Nth of what would run, from the Kth on: K/N; of repeats all
   --host     where the node runs, by comma: auto,tab,worker (the default)
   --list     print the names of the cases`;
 
@@ -21,6 +22,7 @@ function readArguments() {
       browser: { type: "string", multiple: true },
       grep: { type: "string" },
       host: { type: "string" },
+      part: { type: "string", default: "1/1" },
       repeat: { type: "string", default: "1" },
       suite: { type: "string" },
       list: { type: "boolean", default: false },
@@ -35,8 +37,15 @@ function readArguments() {
   if (unknown_host !== undefined) throw new Error(`no such host: ${unknown_host}`);
   const repeat = Number(values.repeat);
   if (!Number.isInteger(repeat) || repeat < 1) throw new Error("--repeat takes a count from 1");
+  const part = repeat === 1 ? readPart(values.part) : readPart("1/1");
   const grep = values.grep ?? positionals.join(" ");
-  return { ...values, engines, hosts, repeat, grep };
+  return { ...values, engines, hosts, repeat, part, grep };
+}
+
+function readPart(text) {
+  const [, number, count] = /^(\d+)\/(\d+)$/.exec(text)?.map(Number) ?? [];
+  if (!(number >= 1 && number <= count)) throw new Error("--part takes K/N, with K from 1 to N");
+  return { number, count };
 }
 
 async function loadCases(suite) {

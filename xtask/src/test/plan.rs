@@ -92,6 +92,7 @@ mod tests {
         let names = |steps: &[&Step]| steps.iter().map(|step| step.name).collect::<Vec<_>>();
         let batches: Vec<Vec<&str>> = plan.batches().map(names).collect();
         assert!(batches.contains(&vec!["chromium", "webkit"]));
+        assert!(batches.contains(&vec!["firefox", "firefox-2"]));
         assert_eq!(batches.concat().len(), STEPS.len());
     }
 
@@ -106,6 +107,7 @@ mod tests {
     fn repeat_runs_browser_steps_alone() {
         let plan = plan(&["--repeat", "20", "two tabs"]).unwrap();
         assert!(plan.steps.iter().all(|step| step.name == BUILD || step.is_repeatable()));
+        assert_eq!(plan.steps.iter().filter(|step| step.name.starts_with("firefox")).count(), 1);
         assert_eq!(plan.browser_arguments, ["--repeat", "20", "two tabs"]);
     }
 }

@@ -258,7 +258,20 @@ pub const STEPS: &[Step] = &[
         browser: Some(Browser::Chromium),
         beside_previous: false,
     },
-    browser_tests("firefox", Browser::Firefox, &[BROWSER_TESTS, "--browser", "firefox"]),
+    // Opening a window takes it longest, so its cases run in two browsers beside each other.
+    browser_tests(
+        "firefox",
+        Browser::Firefox,
+        &[BROWSER_TESTS, "--browser", "firefox", "--part", "1/2"],
+    ),
+    Step {
+        beside_previous: true,
+        ..browser_tests(
+            "firefox-2",
+            Browser::Firefox,
+            &[BROWSER_TESTS, "--browser", "firefox", "--part", "2/2"],
+        )
+    },
 ];
 
 /// The step that other steps may need.
@@ -320,9 +333,9 @@ const CLIPPY_XTASK: &[&str] = &[
 ];
 
 impl Step {
-    /// True for the tests of which one can be repeated by name.
+    /// True for the tests of which one can be repeated by name. The first part does so for all.
     pub fn is_repeatable(&self) -> bool {
-        self.arguments.first() == Some(&BROWSER_TESTS)
+        self.arguments.first() == Some(&BROWSER_TESTS) && !self.arguments.contains(&"2/2")
     }
 
     /// The process of this step, with colors and progress bars off: its output goes to a file.
