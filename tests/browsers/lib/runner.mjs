@@ -96,6 +96,8 @@ export async function describeTabs(run, browser, name) {
       const path = join(run.screenshots, `${fileNameOf(name, tab.label)}.png`);
       await within(5_000, "screenshot", tab.screenshot(path));
       lines.push(`    screenshot ${path}`);
+      const restarts = await tab.evaluateWithin(5_000, () => globalThis.restarts ?? []);
+      lines.push(...restarts.map((cause) => `    the core began anew: ${cause}`));
       const lastFrames = (count) => (globalThis.__tabmqFrames ?? []).slice(-count).map(String);
       const frames = await tab.evaluateWithin(5_000, lastFrames, FRAMES_SHOWN);
       lines.push(...frames.map((frame) => `    frame ${frame}`));
@@ -154,20 +156,26 @@ export const HOSTS = ["auto", "tab", "worker"];
 
 const repeated = (list, count) => Array.from({ length: count }, () => list).flat();
 
+/** What is to run in an engine: each case as often as it has hosts and repeats. */
+function turnsOf(engine, engines, chosen, { repeat, hosts, part }) {
+  const meant = chosen.filter(({ options }) => (options.engines ?? engines).includes(engine));
+  const turns = meant.flatMap((test_case) => {
+    const { options } = test_case;
+    const chosen_hosts = options.hosts ? hosts : [options.host ?? hosts[0]];
+    return repeated(chosen_hosts, repeat).map((host) => ({ test_case, host }));
+  });
+  return turns.filter((_, index) => index % part.count === part.number - 1);
+}
+
 /** Runs the chosen cases in each engine; resolves with the counts. */
-export async function runCases(run, engines, chosen, { repeat, hosts }) {
+export async function runCases(run, engines, chosen, options) {
   const pool = new BrowserPool(run);
   const counts = { passed: 0, failed: 0 };
   try {
     for (const engine of engines) {
-      for (const test_case of chosen) {
-        if (!(test_case.options.engines ?? engines).includes(engine)) continue;
-        const { options } = test_case;
-        const chosen_hosts = options.hosts ? hosts : [options.host ?? hosts[0]];
-        for (const host of repeated(chosen_hosts, repeat)) {
-          const passed = await runCase(run, pool, engine, test_case, host);
-          counts[passed ? "passed" : "failed"] += 1;
-        }
+      for (const { test_case, host } of turnsOf(engine, engines, chosen, options)) {
+        const passed = await runCase(run, pool, engine, test_case, host);
+        counts[passed ? "passed" : "failed"] += 1;
       }
       await pool.closeAll();
     }
