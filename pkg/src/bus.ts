@@ -70,6 +70,7 @@ export class BusClient extends EventTarget implements Context {
   readonly #definition: Definition;
   readonly #release: () => boolean;
   #errorListeners = 0;
+  #restartListeners = 0;
   #closing: Promise<void> | undefined;
 
   /** `release` tells whether this was the last user. */
@@ -246,11 +247,13 @@ export class BusClient extends EventTarget implements Context {
 
   override addEventListener(type: string, ...rest: [never]): void {
     if (type === "error") this.#errorListeners += 1;
+    if (type === "restart") this.#restartListeners += 1;
     super.addEventListener(type, ...rest);
   }
 
   readonly #tell = <K extends keyof BusEvents>(type: K, detail: BusEvents[K]): void => {
     if (type === "status") this.#status.set(detail as Status);
+    if (type === "restart" && !this.#restartListeners) console.warn(detail);
     if (type === "error") this.report(detail);
     else this.dispatchEvent(new CustomEvent(type, { detail }));
   };

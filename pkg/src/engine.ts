@@ -9,7 +9,7 @@ import { SendOutbox } from "./outbox/outbox.js";
 import { type Patience, Pending } from "./pending.js";
 import { type Begin, Question, type Sooner } from "./question.js";
 import type { RawBus, RawDoors } from "./raw.js";
-import { Restarts } from "./restarts.js";
+import { coreFailed, Restarts } from "./restarts.js";
 import { type FolderStorage, storageOf } from "./storage.js";
 import type { QueueInfo } from "./types.js";
 import { type Encoded, Turns } from "./turns.js";
@@ -366,6 +366,7 @@ export class Engine {
     this.worker ??= new PageWorker(make, openingOf(this.name, this.options, hub), {
       news: (up) => this.#raw?.workerNews(up),
       failed: (why, ran) => this.#lackWorker(why, ran, strict),
+      restarted: (cause) => this.events.emit("restart", coreFailed(cause)),
       events: (batch) => this.events.take(batch),
     });
   }
@@ -437,10 +438,7 @@ export class Engine {
   /** The instance is in no known state: begin anew with a fresh one. */
   #trapped(cause: unknown): void {
     if (!this.#raw || this.#over) return;
-    const error = new TabmqError("INTERNAL", "the wasm module failed", {
-      cause,
-      maybeExecuted: true,
-    });
+    const error = coreFailed(cause);
     const may = this.#restarts.count();
     try {
       this.#raw.kill();
@@ -448,10 +446,8 @@ export class Engine {
       // It may be too broken for that. Its lock then falls to whoever finds it silent.
     }
     this.#raw = undefined;
-    if (!may) {
-      this.events.emit("error", error);
-      return this.end(error);
-    }
+    this.events.emit(may ? "restart" : "error", error);
+    if (!may) return this.end(error);
     // The next instance knows neither their clients nor what they may do.
     this.options[SOCKETS]?.closeAll();
     this.#beginAnew(error);

@@ -1,3 +1,5 @@
+import { TabmqError } from "./errors.js";
+
 /** What begins anew does so less often than this, and then no more for a while. */
 const RESTARTS_MAX = 3;
 const RESTARTS_PER_MS = 60_000;
@@ -14,4 +16,10 @@ export class Restarts {
     this.#times.push(now);
     return true;
   }
+}
+
+/** What all that was under way in an instance ends with that trapped. */
+export function coreFailed(cause: unknown): TabmqError {
+  const options = { cause, maybeExecuted: true };
+  return new TabmqError("INTERNAL", "the wasm module failed", options);
 }

@@ -31,6 +31,8 @@ const SPOIL = `
   const { connect } = await import("tabmq");
   const bus = await connect("spoiled");
   const errors = [];
+  const restarts = [];
+  bus.addEventListener("restart", ({ detail }) => restarts.push(detail.code));
   bus.addEventListener("error", ({ detail }) => errors.push(detail.code));
 `;
 
@@ -69,13 +71,17 @@ test("three traps in a minute end the bus with an error event", () => {
       await bus.publish("t", 1).catch((error) => codes.push(error.code));
       await bus.ready().catch((error) => codes.push(error.code));
     }
-    console.log(codes.join(), errors.join(), bus.status.get(), instances);
+    console.log(codes.join(), errors.join(), restarts.join(), bus.status.get(), instances);
     await bus.close();
     const again = await connect("spoiled");
     console.log(again.status.get());
     await again.close();
   `);
-  assert.equal(output, "INTERNAL,INTERNAL,INTERNAL,INTERNAL INTERNAL closed 3\nready\n");
+  const [codes, errors, restarts, ...rest] = output.split(" ");
+  assert.equal(codes, "INTERNAL,INTERNAL,INTERNAL,INTERNAL");
+  assert.equal(errors, "INTERNAL");
+  assert.equal(restarts, "INTERNAL,INTERNAL");
+  assert.equal(rest.join(" "), "closed 3\nready\n");
 });
 
 test("a trap in a callback of the platform does not end the process", () => {

@@ -216,6 +216,7 @@ export class SharedBus extends EventTarget {
     on("peer", ({ change, peer }) => this.#emit("peer", { change, peer: tag(peer) }));
     on("storage", (detail) => this.#emit("storage", { ...detail, home }));
     on("returned", (entry) => this.#emit("returned", entry));
+    on("restart", (error) => this.#emit("restart", error));
     on("error", (error) => this.#report(error));
     if (home === "device") on("host", (host) => this.#emit("host", host));
   }

@@ -75,6 +75,13 @@ export interface BusEvents {
   contract: Contract;
   /** A send that nobody waits for any more was refused, or is in doubt: see `bus.outbox`. */
   returned: OutboxEntry;
+  /**
+   * A defect stopped the core of this tab, or of the worker that hosts, and a fresh one goes on.
+   * What was under way in this tab's own rejects with `INTERNAL`. `cause` is worth a report.
+   * Without a listener the console tells of it; the third within a minute ends the bus with an
+   * `error` instead.
+   */
+  restart: TabmqError;
   /** What no promise could tell: a handler threw, messages are lost, a live handle was refused. */
   error: TabmqError | Error;
 }

@@ -151,6 +151,9 @@ class HostedBus {
     }
     if (this.#closing) return this.#end();
     if (!this.#restarts.count()) return this.#down(cause, true);
+    for (const port of this.#ports) {
+      port.postMessage({ say: "restart", why: String(cause) } satisfies FromWorker);
+    }
     void this.#start();
   }
 

@@ -28,6 +28,8 @@ export type FromWorker =
   | { readonly say: "pong" }
   /** It can't host. `ran`: it could, until its core failed too often. */
   | { readonly say: "down"; readonly why: string; readonly ran: boolean }
+  /** A defect stopped its core, and it begins anew. */
+  | { readonly say: "restart"; readonly why: string }
   /** Events of the realm that hosts. */
   | { readonly say: "events"; readonly batch: Uint8Array };
 

@@ -58,6 +58,8 @@ export interface WorkerHooks {
   news(up: boolean): void;
   /** It can't be had, or no more if it `ran`; it is not tried again. */
   failed(why: string, ran: boolean): void;
+  /** Its core began anew after a defect. */
+  restarted(why: string): void;
   /** Events of the realm that hosts. */
   events(batch: Uint8Array): void;
 }
@@ -147,6 +149,8 @@ export class PageWorker {
         return;
       case "down":
         return this.#fail(message.why, message.ran);
+      case "restart":
+        return this.#hooks.restarted(message.why);
       case "events":
         return this.#hooks.events(message.batch);
     }

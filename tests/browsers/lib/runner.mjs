@@ -16,6 +16,7 @@ export const cases = [];
  * `kills`: it kills or stops tabs, so it runs without a driver where a driver would not survive.
  * `browser`: launch options; such a case gets a browser of its own. `hosts`: it runs once for each
  * place in which the node can run; `t.host` says which. `host`: it runs with the node there.
+ * `panics`: it makes a core panic; in any other case a core that begins anew is a failure.
  */
 export function test(name, options, body) {
   cases.push(body === undefined ? { name, options: {}, body: options } : { name, options, body });
@@ -117,6 +118,16 @@ function nextRejection() {
   return { promise, ignore: () => process.off("unhandledRejection", listener) };
 }
 
+/** Fails if a core began anew in a tab that is still there. */
+async function requireNoRestart(browser) {
+  for (const tab of browser.tabs.filter(({ state }) => state === "open")) {
+    // A tab that does not answer was left so by its case.
+    const ask = tab.evaluateWithin(2_000, () => globalThis.restarts ?? []);
+    const causes = await ask.catch(() => []);
+    if (causes.length > 0) throw new Error(`the core of ${tab.label} began anew: ${causes}`);
+  }
+}
+
 async function runCase(run, pool, engine, test_case, host) {
   const started = performance.now();
   const { options, body } = test_case;
@@ -131,6 +142,7 @@ async function runCase(run, pool, engine, test_case, host) {
   try {
     const ended = Promise.race([body(context), rejection.promise]);
     await within(options.deadline_ms ?? CASE_MS, `the case ended`, ended);
+    if (!options.panics) await requireNoRestart(browser);
   } catch (error) {
     const tabs = await describeTabs(run, browser, `${engine} ${name}`);
     failure = `${error?.stack ?? error}\n${tabs}`;

@@ -94,6 +94,9 @@ async function requireWork(
     globalThis.going = false;
     return globalThis.working;
   });
+  for (const tab of [taker, giver]) {
+    assert.deepEqual(await tab.evaluate(() => globalThis.restarts), [], tab.label);
+  }
   const refused = await giver.evaluate(() => globalThis.refusals);
   assert.deepEqual(refused.filter((code) => !refusals.includes(code)), []);
   const numbers = Array.from({ length: await roundsOf(giver) }, (_, number) => number);

@@ -8,6 +8,8 @@ const COUNT = 50;
 const WORDS = "make the core panic";
 const RECOVERY_MS = 30_000;
 
+const panicking = { folders, panics: true };
+
 /** A page whose core panics at a marked frame, so often. */
 async function openFaulty(t, label, panics) {
   const load = () => import("/bus/faults.js").then(() => null);
@@ -50,7 +52,7 @@ function waitForPeers(tab, count) {
   return tab.waitFor(seen, { args: [count], what: `${tab.label} sees ${count} peers` });
 }
 
-test("a page that hosts panics at a frame, and another hosts on", { folders }, async (t) => {
+test("a page that hosts panics at a frame, and another hosts on", panicking, async (t) => {
   const host = await openFaulty(t, "host", 1);
   const { epoch } = await joinBus(host, { host: "tab" });
   const producer = await openBus(t, "producer", { host: "tab" });
@@ -62,6 +64,7 @@ test("a page that hosts panics at a frame, and another hosts on", { folders }, a
   });
   await sendThrough(producer);
   assert.equal((await host.evaluate(() => globalThis.waiting)).code, "INTERNAL");
+  assert.equal(await host.evaluate(() => globalThis.restarts.length), 1, "it was told");
   await host.evaluate(() => globalThis.bus.ready());
   assert.equal(await host.evaluate(() => globalThis.instances), 2);
   assert.ok((await hostOf(producer)).epoch > epoch, "there is another node");
@@ -70,7 +73,7 @@ test("a page that hosts panics at a frame, and another hosts on", { folders }, a
   await requireAll(host);
 });
 
-test("a page that hosts panics in a verb, and another hosts on", { folders }, async (t) => {
+test("a page that hosts panics in a verb, and another hosts on", panicking, async (t) => {
   const host = await openFaulty(t, "host", 0);
   await joinBus(host, { host: "tab" });
   const producer = await openBus(t, "producer", { host: "tab" });
@@ -86,7 +89,7 @@ test("a page that hosts panics in a verb, and another hosts on", { folders }, as
   assert.equal(info.ready, 1);
 });
 
-test("a page that hosts nothing panics, and others get what it held", { folders }, async (t) => {
+test("a page that hosts nothing panics, and others get what it held", panicking, async (t) => {
   const host = await openBus(t, "host", { host: "tab" });
   const client = await openFaulty(t, "client", 1);
   await joinBus(client, { host: "tab" });
@@ -125,7 +128,7 @@ const runsIn = (tab, kind) =>
     deadline_ms: RECOVERY_MS,
   });
 
-test("a shared worker panics: a page stands in until it is back", { folders }, async (t) => {
+test("a shared worker panics: a page stands in until it is back", panicking, async (t) => {
   const first = await openFaulty(t, "first", 0);
   await joinFaultyWorker(first, "auto", 1);
   await runsIn(first, "shared-worker");
@@ -145,7 +148,7 @@ function awaitError() {
   globalThis.bus.addEventListener("error", tell);
 }
 
-test("a shared worker panics again and again: pages are told, and host", { folders }, async (t) => {
+test("a shared worker panics again and again: pages are told, and host", panicking, async (t) => {
   const first = await openFaulty(t, "first", 0);
   await joinFaultyWorker(first, "auto", 1000);
   await runsIn(first, "shared-worker");
@@ -169,7 +172,7 @@ test("a shared worker panics again and again: pages are told, and host", { folde
   for (const tab of [first, producer]) await waitForPeers(tab, 2);
 });
 
-test("nobody may host but a worker that panics: pages are told", { folders }, async (t) => {
+test("nobody may host but a worker that panics: pages are told", panicking, async (t) => {
   const tab = await openFaulty(t, "only", 0);
   await joinFaultyWorker(tab, "shared-worker", 1000);
   await tab.evaluate(awaitError);
@@ -179,7 +182,7 @@ test("nobody may host but a worker that panics: pages are told", { folders }, as
   assert.equal(code, "UNAVAILABLE");
 });
 
-test("a page that panics three times ends, and another hosts on", { folders }, async (t) => {
+test("a page that panics three times ends, and another hosts on", panicking, async (t) => {
   const host = await openFaulty(t, "host", 1000);
   await joinBus(host, { host: "tab" });
   const producer = await openBus(t, "producer", { host: "tab" });

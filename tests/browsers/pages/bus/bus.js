@@ -2,11 +2,16 @@
 import * as tabmq from "tabmq";
 
 globalThis.inbox = [];
+/** Why the core began anew. */
+globalThis.restarts = [];
 /** Opens `globalThis.bus`. */
 globalThis.connect = async (name, options) => {
   globalThis.bus = tabmq.createBus(name, options);
   const keep = (kind) => (event) => globalThis.inbox.push([kind, String(event.detail)]);
   globalThis.bus.addEventListener("error", keep("error"));
+  globalThis.bus.addEventListener("restart", ({ detail }) => {
+    globalThis.restarts.push(String(detail.cause?.stack ?? detail.cause));
+  });
   await globalThis.bus.ready();
   return globalThis.bus.host.get();
 };
