@@ -66,6 +66,10 @@ pub struct HubWorld {
     pub arrived: BTreeMap<SocketId, Vec<Vec<u8>>>,
     /// Nobody listens: dialing fails.
     pub down: bool,
+    /// What the hub says is lost on the way to this remote.
+    pub deaf: Option<usize>,
+    /// This remote reaches no hub.
+    pub apart: Option<usize>,
     /// How often a hub was asked whether it is there.
     pub probes: usize,
     facts: VecDeque<Fact>,
@@ -99,6 +103,8 @@ impl HubWorld {
             renewals: Vec::new(),
             arrived: BTreeMap::new(),
             down: false,
+            deaf: None,
+            apart: None,
             probes: 0,
             facts: VecDeque::new(),
             store: MemoryStore::default(),
@@ -361,7 +367,7 @@ impl HubWorld {
             return;
         }
         remote.dialed.push(self.now.mono.0 - 1_000_000);
-        if self.down {
+        if self.down || self.apart == Some(at) {
             return remote.facts.push_back(Fact::SocketClosed { code: None });
         }
         self.next_socket += 1;
@@ -417,9 +423,13 @@ impl HubWorld {
         }
         Message::parse(bytes).expect("a hub speaks the protocol");
         self.arrived.entry(socket).or_default().push(bytes.to_vec());
-        let reader = |remote: &&mut Remote| remote.socket == Some(socket);
-        let Some(remote) = self.remotes.iter_mut().find(reader) else { return };
-        remote.facts.push_back(Fact::FromHub(bytes.to_vec()));
+        let Some(at) = self.remotes.iter().position(|remote| remote.socket == Some(socket)) else {
+            return;
+        };
+        if self.deaf == Some(at) {
+            return;
+        }
+        self.remotes[at].facts.push_back(Fact::FromHub(bytes.to_vec()));
     }
 
     fn close(&mut self, socket: SocketId, code: Code) {

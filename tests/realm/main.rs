@@ -4,6 +4,7 @@
 mod harness;
 mod hosting;
 mod hub;
+mod hub_away;
 mod hub_doors;
 mod hub_grants;
 mod hub_idle;
