@@ -112,10 +112,12 @@ globalThis.claimEpochs = (counters) => {
 globalThis.impersonate = async (unanswered) => {
   for (const client of await clients()) {
     const session = new Session(client);
-    const dialed = session.dial();
     // A page that hosts answers itself without a channel.
-    if (hex(client) === unanswered) continue;
-    await dialed;
+    if (hex(client) === unanswered) {
+      void session.dial();
+      continue;
+    }
+    await session.insist();
     session.say([TAG.send, 1, "jobs", 0, null, [[encode("forged")]]]);
     session.channel.close();
   }

@@ -13,6 +13,8 @@ export const TAG = {
   send: 12,
 };
 
+const AGAIN_MS = 1000;
+
 export const channel = (name) => new BroadcastChannel(`${SCOPE}:${name}`);
 export const random = (length) => crypto.getRandomValues(new Uint8Array(length));
 const hexOf = (byte) => (byte + 256).toString(16).slice(1);
@@ -99,6 +101,19 @@ export class Session {
     const frame = await this.frame(answer);
     node.close();
     return frame;
+  }
+
+  /**
+   * Says Hello until it is answered. Whoever it is said for may say its own at the same moment, and
+   * the later one counts.
+   */
+  async insist() {
+    for (let isAnswered = false; !isAnswered; ) {
+      this.link += 1;
+      this.position = 0;
+      const again = new Promise((resolve) => setTimeout(resolve, AGAIN_MS, false));
+      isAnswered = await Promise.race([this.dial().then(() => true), again]);
+    }
   }
 
   next(...frames) {
