@@ -72,6 +72,8 @@ marks! {
     LaneVoid = "lane-void",
     /// A lane that nobody used for long is closed.
     LaneRetired = "lane-retired",
+    /// A client sends on another lane than it did, and the earlier one is closed.
+    LaneLeft = "lane-left",
     /// A client has confirmations that the log has lost.
     RollbackNoticed = "rollback-noticed",
     /// A send was refused because an earlier one to the same queue was.

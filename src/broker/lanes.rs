@@ -30,12 +30,20 @@ impl State {
             }
             Record::LaneClosed { lane } => {
                 if let Some(closed) = self.lanes.remove(lane) {
-                    self.settled_lately.remove(&closed.client);
-                    self.forget_redrives_of(closed.client);
+                    self.forget_without_lane(closed.client);
                     self.senders.keep(*lane, closed);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The client has left, unless it goes on with another lane.
+    fn forget_without_lane(&mut self, client: ClientId) {
+        let known = self.settled_lately.contains_key(&client) || self.has_redrives_of(client);
+        if known && !self.lanes.values().any(|lane| lane.client == client) {
+            self.settled_lately.remove(&client);
+            self.forget_redrives_of(client);
         }
     }
 
@@ -63,6 +71,7 @@ impl Broker {
             self.forget_refusals(hello.lane, hello.floor);
         }
         // A lane that is not known was closed: none is lost, for it is flushed before it is told.
+        // Sends that were lost on it were told of before it was closed.
         let kept = known.filter(|position| hello.confirmed > *position);
         if kept.is_some() {
             mark(Mark::RollbackNoticed);
@@ -83,13 +92,35 @@ impl Broker {
                 self.open_lane(client)?
             }
         };
+        let of_client = self.state.lanes.iter().filter(|(_, other)| other.client == client);
+        let others = of_client.map(|(id, _)| *id).filter(|id| *id != lane).collect();
         let session = self.sessions.get_mut(&client)?;
-        session.lane = lane;
+        let earlier = core::mem::replace(&mut session.lane, lane);
+        session.other_lanes = others;
         let resumed = lane == hello.lane && lane != LaneId(0);
         if !resumed {
             session.blocked.clear();
         }
+        if earlier != lane {
+            self.lane_rests(now, earlier);
+        }
         Some((lane, resumed, kept))
+    }
+
+    /// A client sends on a lane, so it knows what became of those that it had before. They are
+    /// closed: whoever comes back with one may have sends that were in doubt, and would store them
+    /// behind these. Until now the client may have come again to be told, for want of the Welcome.
+    pub(super) fn leave_other_lanes(&mut self, client: ClientId) {
+        if self.is_out_of_room() {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        for lane in core::mem::take(&mut session.other_lanes) {
+            if self.state.lanes.contains_key(&lane) {
+                mark(Mark::LaneLeft);
+                self.close_lane(lane);
+            }
+        }
     }
 
     fn open_lane(&mut self, client: ClientId) -> Option<LaneId> {

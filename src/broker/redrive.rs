@@ -162,12 +162,12 @@ impl State {
         Liveness::Same
     }
 
-    /// The client has left, unless it goes on with another lane.
+    pub(super) fn has_redrives_of(&self, client: ClientId) -> bool {
+        self.redrives.keys().any(|(owner, _)| *owner == client)
+    }
+
     pub(super) fn forget_redrives_of(&mut self, client: ClientId) {
-        let own = |(owner, _): &Key| *owner == client;
-        if self.redrives.keys().any(own) && !self.lanes.values().any(|lane| lane.client == client) {
-            self.redrives.retain(|key, _| !own(key));
-        }
+        self.redrives.retain(|(owner, _), _| *owner != client);
     }
 
     /// The queue whose dead letters are meant. `None`: there is none yet.

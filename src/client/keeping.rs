@@ -153,8 +153,8 @@ impl Client {
     /// Takes up what `Keep` told once, here or in a client that is gone. Nobody waits for it: only
     /// `LetGo` follows. With `anew` it is a new send, written down without a number. Else it goes
     /// on under its number; those of one client are taken up in the order in which they were
-    /// told, before anything else is asked, by a client of the same identity. One whose number
-    /// belongs to another lane than the one before ends at once, in doubt.
+    /// told, before anything else is asked, by a client of the same identity. Those of one lane go
+    /// on, the latest one of the log; the others end in doubt.
     ///
     /// # Errors
     /// As for every verb; `INVALID` if the bytes are not a kept send.
@@ -194,6 +194,14 @@ impl Client {
     /// Whether the number comes after those of what was taken up. Numbers between were answered:
     /// what has none is written down from the front on, and stays until it has.
     fn goes_on(&mut self, kept: &KeptSend<'_>, sequence: Sequence) -> bool {
+        let same_log = self.log == kept.log;
+        // The client had a later lane, so the sends of an earlier one were in doubt by then.
+        if same_log && kept.lane < self.outbox.lane {
+            return false;
+        }
+        if same_log && kept.lane > self.outbox.lane {
+            self.change_lane(kept.lane, Sequence(0));
+        }
         let outbox = &mut self.outbox;
         if outbox.numbered.is_empty() {
             self.log = kept.log;
@@ -201,8 +209,7 @@ impl Client {
             outbox.last = sequence;
             return true;
         }
-        let same = self.log == kept.log && outbox.lane == kept.lane;
-        if !same || sequence <= outbox.last {
+        if !same_log || sequence <= outbox.last {
             return false;
         }
         if sequence > outbox.last.next() {

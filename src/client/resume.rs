@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::client::link::{Link, Open};
+use crate::client::sends::Entry;
 use crate::error::Code;
 use crate::id::{Epoch, LaneId, NUMBERS_END, Sequence};
 use crate::options::HostKind;
@@ -102,6 +103,14 @@ impl Client {
         self.peer_changed = writer.is_none();
         if let Some(writer) = writer {
             writer.push(&Frame::PeerInfo { peer: &self.peer });
+        }
+    }
+
+    /// Goes on with another lane. What has a number of the one before is in doubt.
+    pub(super) fn change_lane(&mut self, lane: LaneId, position: Sequence) {
+        for request in self.outbox.change_lane(lane, position) {
+            let Some(Entry::Send(send)) = self.outbox.take(request) else { continue };
+            self.end_without_lane(request, send);
         }
     }
 

@@ -147,7 +147,7 @@ impl Outbox {
     }
 
     /// Starts on another lane. Gives the sends whose fate on the old one is not known.
-    fn change_lane(&mut self, lane: LaneId, position: Sequence) -> Vec<RequestId> {
+    pub fn change_lane(&mut self, lane: LaneId, position: Sequence) -> Vec<RequestId> {
         let in_doubt = self.numbered.drain(..).map(|(_, request)| request).collect();
         self.lane = lane;
         self.last = position;
@@ -387,15 +387,12 @@ impl Client {
                 let position = welcome.kept.unwrap_or_default();
                 self.events.push_back(Event::RolledBack { confirmed, position });
             }
-            for request in self.outbox.change_lane(welcome.lane, welcome.position) {
-                let Some(Entry::Send(send)) = self.outbox.take(request) else { continue };
-                self.end_without_lane(request, send);
-            }
+            self.change_lane(welcome.lane, welcome.position);
         }
         self.pump();
     }
 
-    fn end_without_lane(&mut self, request: RequestId, mut send: Outgoing) {
+    pub(super) fn end_without_lane(&mut self, request: RequestId, mut send: Outgoing) {
         if let Some(refused) = send.told.refused.take() {
             self.end_kept(request, &send, Some(refused.clone()), false);
             return self.refuse_request(request, refused);

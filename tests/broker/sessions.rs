@@ -1,7 +1,11 @@
+use std::slice::from_ref;
+
 use tabmq::broker::io::{Event, Input};
 use tabmq::error::Code;
-use tabmq::id::{Epoch, LaneId, Sequence};
+use tabmq::id::{ConsumerId, Epoch, LaneId, Sequence};
 use tabmq::limits::Limits;
+use tabmq::options::ConsumeOptions;
+use tabmq::wire::frame::{Hello, Settlement};
 use tabmq::wire::{Frame, Message};
 
 use crate::harness::{Bench, Peer, client, first_hello, item};
@@ -94,6 +98,87 @@ fn a_lane_behind_what_was_confirmed_is_told_as_a_rollback() {
     assert!(welcome.rolled_back && !welcome.resumed);
     assert_eq!((welcome.position, welcome.kept), (Sequence(0), Some(Sequence(0))));
     assert_ne!(welcome.lane, lane);
+}
+
+/// What somebody says who goes on with sends of that lane, and was confirmed all before them.
+fn goes_on(lane: LaneId, floor: u64) -> impl Fn(&mut Hello<'_>) {
+    move |hello| {
+        hello.lane = lane;
+        (hello.confirmed, hello.floor) = (Sequence(floor - 1), Sequence(floor));
+    }
+}
+
+#[test]
+fn a_rollback_is_told_until_its_client_sends_on_another_lane() {
+    let mut bench = Bench::new();
+    let lane = bench.join(1).lane;
+    // Its Welcome may be lost, and so may what it stored before the next one.
+    for _ in 0..2 {
+        let (_, welcome) = bench.hello(1, goes_on(lane, 4));
+        assert_eq!((welcome.rolled_back, welcome.kept), (true, Some(Sequence(0))));
+        bench.restart();
+    }
+    let (mut peer, _) = bench.hello(1, goes_on(lane, 4));
+    bench.send(&mut peer, "work", b"later");
+    let (_, welcome) = bench.hello(1, goes_on(lane, 4));
+    assert_eq!((welcome.resumed, welcome.rolled_back, welcome.kept), (false, false, None));
+}
+
+#[test]
+fn a_send_in_doubt_is_not_stored_behind_later_ones_of_another_lane() {
+    let mut bench = Bench::new();
+    let lane = bench.join(1).lane;
+    let (mut peer, _) = bench.hello(1, goes_on(lane, 4));
+    bench.send(&mut peer, "work", b"later");
+    // A page made anew, which found the send 4 of the first lane written down.
+    let (mut anew, welcome) = bench.hello(1, |hello| {
+        (hello.lane, hello.floor, hello.fresh) = (lane, Sequence(4), true);
+    });
+    assert!(!welcome.resumed, "its send is in doubt");
+    let lanes = |bench: &Bench| {
+        let state = bench.node.broker().unwrap().state();
+        state.lanes.keys().copied().collect::<Vec<_>>()
+    };
+    assert_eq!(lanes(&bench), [peer.lane, anew.lane]);
+    bench.send(&mut anew, "work", b"last");
+    assert_eq!(lanes(&bench), [anew.lane]);
+    bench.restart();
+    assert_eq!(lanes(&bench), [anew.lane]);
+}
+
+#[test]
+fn what_a_client_settled_is_known_after_its_earlier_lane_is_closed() {
+    let mut bench = Bench::new();
+    let lane = bench.join(1).lane;
+    let (mut peer, _) = bench.hello(1, goes_on(lane, 4));
+    let mut producer = bench.join(2);
+    bench.send(&mut producer, "work", b"a");
+    let (consumer, options) = (ConsumerId(1), ConsumeOptions::new(1, 1 << 20));
+    bench.say(&mut peer, &[Frame::Consume { consumer, queue: "work", options }]);
+    let delivered = bench.frames(&peer).into_iter().find_map(|frame| match frame {
+        Frame::Deliver(delivery) => Some(delivery.lease),
+        _ => None,
+    });
+    let lease = delivered.expect("a delivery");
+    let ack = Frame::Settle { lease, settlement: Settlement::Ack { value: None } };
+    let settled = [Frame::Settled { lease, refused: None }];
+    bench.say(&mut peer, from_ref(&ack));
+    assert_eq!(bench.frames(&peer), settled);
+    bench.send(&mut peer, "other", b"b");
+    bench.frames(&peer);
+    bench.say(&mut peer, &[ack]);
+    assert_eq!(bench.frames(&peer), settled);
+}
+
+#[test]
+fn a_lane_that_its_client_left_without_a_word_is_let_go_after_its_time() {
+    let lane_keep_ms = 60_000;
+    let mut bench = Bench::with(Limits { lane_keep_ms, ..Limits::default() });
+    let lane = bench.join(1).lane;
+    let again = bench.join(1).lane;
+    bench.pass_ms(lane_keep_ms + 1000);
+    let lanes = &bench.node.broker().unwrap().state().lanes;
+    assert_eq!((lanes.contains_key(&lane), lanes.contains_key(&again)), (false, true));
 }
 
 #[test]

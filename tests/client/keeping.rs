@@ -1,7 +1,7 @@
 //! Sends that are written down, and taken up by another client.
 
-use tabmq::client::io::Event;
-use tabmq::client::{KeptSend, KeptWhat};
+use tabmq::client::io::{Event, Keepsake};
+use tabmq::client::{ClientConfig, KeptSend, KeptWhat};
 use tabmq::error::Code;
 use tabmq::id::{LaneId, RequestId, Sequence};
 use tabmq::wire::Frame;
@@ -201,17 +201,49 @@ fn numbers_between_those_taken_up_were_answered() {
 }
 
 #[test]
-fn numbers_that_go_back_or_are_of_another_lane_end_in_doubt() {
+fn numbers_that_go_back_or_are_of_an_earlier_lane_end_in_doubt() {
     let mut tab = Tab::dialing(config());
     tab.forget();
     take_up(&mut tab, &kept(Some(5), LANE, b"a"));
-    for wrong in [kept(Some(5), LANE, b"b"), kept(Some(6), LaneId(8), b"c")] {
+    for wrong in [kept(Some(5), LANE, b"b"), kept(Some(6), LaneId(6), b"c")] {
         let request = take_up(&mut tab, &wrong);
         assert_eq!(tab.events(), [lane_lost(request)]);
     }
     tab.welcome(resumed_at(4));
     tab.hello();
     assert_eq!(tab.frames().last(), Some(&frame(5, b"a")));
+}
+
+#[test]
+fn of_two_lanes_the_later_one_goes_on() {
+    let mut tab = Tab::dialing(config());
+    tab.forget();
+    // It was in doubt, and what erases it was cut off.
+    let earlier = take_up(&mut tab, &kept(Some(5), LaneId(6), b"a"));
+    tab.forget();
+    let later = take_up(&mut tab, &kept(Some(1), LANE, b"b"));
+    assert_eq!(tab.events(), [lane_lost(earlier)]);
+    let hello = tab.hello();
+    assert_eq!((hello.lane, hello.floor), (LANE, Sequence(1)));
+    tab.forget();
+    tab.welcome(resumed_at(0));
+    assert_eq!(tab.frames(), [frame(1, b"b")]);
+    tab.node(&[Frame::Sent { position: Sequence(1) }]);
+    assert_eq!(tab.events().last(), Some(&unheard(later)));
+}
+
+#[test]
+fn a_page_that_knows_of_a_later_lane_does_not_go_back() {
+    let client = config().client;
+    let (log, lane, position) = (Some(LOG), LANE, Sequence(3));
+    let keepsake = Keepsake { log, lane, position, keeps: Some(true), ..Keepsake::of(client) };
+    let mut tab = Tab::dialing(ClientConfig { keepsake: Some(keepsake), ..config() });
+    let earlier = take_up(&mut tab, &kept(Some(9), LaneId(6), b"a"));
+    assert_eq!(tab.events(), [lane_lost(earlier)]);
+    let hello = tab.hello();
+    assert_eq!((hello.lane, hello.floor), (LANE, Sequence(4)));
+    tab.welcome(resumed_at(3));
+    assert_eq!(tab.frames(), []);
 }
 
 #[test]
