@@ -113,6 +113,7 @@ impl Client {
 
     /// What belonged to the link that is over.
     pub(super) fn forget_link(&mut self) {
+        self.holding.until = None;
         self.calls.forget_link();
         self.live.forget_link();
     }

@@ -6,6 +6,7 @@ mod hosting;
 mod hub;
 mod hub_away;
 mod hub_doors;
+mod hub_full;
 mod hub_grants;
 mod hub_idle;
 mod hub_world;
