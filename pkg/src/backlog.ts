@@ -14,8 +14,8 @@ export interface Waiting {
 const GONE_MAX = 1024;
 
 /**
- * Verbs that wait for their turn. What carries something is bounded in number and bytes, all else in
- * number: whoever fills it with sends can still ask, declare and close behind them.
+ * Verbs that wait for their turn. What carries something is bounded in number and bytes, all else
+ * in number: whoever fills it with sends can still ask, declare and close behind them.
  */
 export class Backlog {
   #entries: (Waiting | undefined)[] = [];

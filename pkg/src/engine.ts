@@ -447,7 +447,8 @@ export class Engine {
     } catch (thrown) {
       const error = this.#errorOf(thrown);
       // The client holds as much as it may: this waits until one of the others is answered.
-      if (error.code === "FULL" && CREDIT.has(error.data.reason) && !this.events.idle) {
+      const frees = !this.events.idle || this.outbox.holds;
+      if (error.code === "FULL" && CREDIT.has(error.data.reason) && frees) {
         backlog.putBack(entry);
       } else {
         entry.fail(error);

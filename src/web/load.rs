@@ -1,7 +1,7 @@
-//! A socket takes whatever it is given and keeps what the network does not take, without a bound. So
-//! whoever relays looks at how much it keeps. Past `socket_buffered_bytes_max` it tells the realms
-//! of its device, whose clients hold back what can wait, each where it is anyway. No event tells
-//! that a socket has drained, so it is looked at again and again while it is full.
+//! A socket takes whatever it is given and keeps what the network does not take, without a bound.
+//! So whoever relays looks at how much it keeps. Past `socket_buffered_bytes_max` it tells the
+//! realms of its device, whose clients hold back what can wait, each where it is anyway. No event
+//! tells that a socket has drained, so it is looked at again and again while it is full.
 //!
 //! Live messages go on between the tabs of the device. To the hub they are dropped meanwhile: who
 //! published them says them again until the hub has heard them.

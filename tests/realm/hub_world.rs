@@ -7,7 +7,7 @@ use tabmq::broker::{Broker, Grant};
 use tabmq::client::io::Event;
 use tabmq::client::{Client, ClientConfig};
 use tabmq::error::Code;
-use tabmq::id::{ClientId, Epoch, LinkNonce};
+use tabmq::id::ClientId;
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::options::{Durability, HostKind};
@@ -17,9 +17,8 @@ use tabmq::web::io::{Effect, Fact, Notice};
 use tabmq::web::realm::{NodeAt, Realm, RealmConfig};
 use tabmq::web::sockets::SocketId;
 use tabmq::web::worker::Part;
-use tabmq::wire::envelope::encode_envelope;
+use tabmq::wire::Message;
 use tabmq::wire::frame::StorageReport;
-use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
 
 pub const HUB: ClientId = ClientId([0xff; 16]);
 pub const FILES: StorageReport =
@@ -480,24 +479,6 @@ impl HubWorld {
         }
         self.facts.push_back(Fact::SocketGone { socket });
     }
-}
-
-/// A transport message made by hand, of somebody who has heard of no node.
-pub fn message(client: ClientId, link: u64, position: u64, frames: &[Frame<'_>]) -> Vec<u8> {
-    message_under(Epoch::default(), client, link, position, frames)
-}
-
-pub fn message_under(
-    epoch: Epoch,
-    client: ClientId,
-    link: u64,
-    position: u64,
-    frames: &[Frame<'_>],
-) -> Vec<u8> {
-    let head = Envelope { epoch, client, link: LinkNonce(link), position };
-    let mut writer = MessageWriter::new(60_000);
-    frames.iter().for_each(|frame| writer.push(frame));
-    writer.take_message(|| head).unwrap_or_else(|| encode_envelope(&head))
 }
 
 fn realm(id: ClientId, now: Now, seed: u8, node_at: NodeAt, limits: &Limits) -> Realm {

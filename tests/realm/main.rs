@@ -1,6 +1,7 @@
 //! Realms that share a store, locks and channels, all made by hand: who hosts, and what becomes of
 //! everyone when the host's storage or the host itself stands still.
 
+mod handmade;
 mod harness;
 mod hosting;
 mod hub;
