@@ -36,7 +36,14 @@ pub struct Limits {
     pub fragment_bytes_max: u32,
     /// Frames waiting on one link because the peer takes no more.
     pub link_bytes_max: u32,
-    /// Requests of one client without an answer. As many settlements have a bound of their own.
+    /// Sends of one client that are out on its link without an answer, in bytes; one may always be.
+    /// What is above waits with the client.
+    pub window_bytes_max: u32,
+    /// What waits in the socket of a device for the network. Past it the clients of the device hold
+    /// back what can wait.
+    pub socket_buffered_bytes_max: u32,
+    /// Sends and live messages of one client without an answer. As many settlements, and as many
+    /// other requests, have bounds of their own.
     pub requests_max: u32,
     /// Bodies of one client's requests without an answer. As much is for settlements and replies.
     pub request_bytes_max: u32,
@@ -151,6 +158,8 @@ impl Limits {
         batch_items_max: 1000,
         fragment_bytes_max: 64 << 10,
         link_bytes_max: 8 << 20,
+        window_bytes_max: 2 << 20,
+        socket_buffered_bytes_max: 1 << 20,
         requests_max: 100_000,
         request_bytes_max: 64 << 20,
         sessions_max: 1000,

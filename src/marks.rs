@@ -57,6 +57,9 @@ marks! {
     /// Nothing in a piece waits any more.
     PieceEmptied = "piece-emptied",
 
+    /// The socket to a hub keeps too much, and the clients of its device hold back.
+    SocketFull = "socket-full",
+
     /// After a pause the fence said that this node is still the one.
     StillTheOne = "still-the-one",
     /// After a pause the fence said that another node took over.

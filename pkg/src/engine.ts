@@ -1,3 +1,4 @@
+import { Backlog, type Waiting } from "./backlog.js";
 import { askToken, doorsOf, protocolsWith, tellingDoors } from "./hub/doors.js";
 import { Renewal } from "./hub/renewal.js";
 import { DIAL, SOCKETS } from "./hub/symbol.js";
@@ -20,14 +21,7 @@ import { encodeNow } from "./codec/encode.js";
 
 type Job = (raw: RawBus) => void;
 type Fail = (error: unknown) => void;
-/** A verb that is not given to the wasm side yet. */
-interface Waiting {
-  job(raw: RawBus): void;
-  fail(error: unknown): void;
-}
-interface WithBytes extends Waiting {
-  bytes: Uint8Array | undefined;
-}
+type WithBytes = Waiting & { bytes: Uint8Array | undefined };
 
 /** Bounds of what has no answer yet. */
 const CREDIT = new Set<string | undefined>(["requests_max", "request_bytes_max"]);
@@ -65,9 +59,9 @@ export class Engine {
   #closing: Promise<void> | undefined;
   #over: TabmqError | undefined;
   /** Verbs that came before the wasm module, or that it takes only once others are answered. */
-  readonly #backlog: Waiting[] = [];
+  readonly #backlog = new Backlog();
   /** Settlements and replies pass the verbs that wait: whoever can't send can still settle. */
-  readonly #settlements: Waiting[] = [];
+  readonly #settlements = new Backlog();
   readonly #turns = new Turns();
   /** Listens for traps no more. */
   #forget: () => unknown = () => {};
@@ -118,7 +112,7 @@ export class Engine {
     this.#runIn(this.#settlements, { job, fail });
   }
 
-  #runIn(backlog: Waiting[], entry: Waiting): void {
+  #runIn(backlog: Backlog, entry: Waiting): void {
     if (this.#over) return entry.fail(this.#over);
     const raw = this.#raw;
     // No verb passes a settlement: a flush covers what came before it.
@@ -126,12 +120,8 @@ export class Engine {
     if (raw && !this.#starting && first) {
       return this.#attempt(raw, entry, backlog);
     }
-    if (backlog.length >= this.limits.requests_max) {
-      return entry.fail(
-        new TabmqError("FULL", "too many verbs wait", { data: { reason: "requests_max" } }),
-      );
-    }
-    backlog.push(entry);
+    const refused = backlog.push(entry, this.limits);
+    if (refused) return entry.fail(refused);
     this.start();
   }
 
@@ -161,16 +151,14 @@ export class Engine {
     if (!this.#settlements.length) this.#flush(this.#backlog);
   }
 
-  #flush(backlog: Waiting[]): void {
+  #flush(backlog: Backlog): void {
     const raw = this.#raw;
-    if (!raw || !backlog.length) return;
-    const waiting = backlog.splice(0);
-    for (let entry = waiting.shift(); entry; entry = waiting.shift()) {
+    if (!raw) return;
+    for (let entry = backlog.shift(); entry; entry = backlog.shift()) {
       this.#attempt(raw, entry, backlog);
       // The one that was not taken is back, and the rest stays behind it.
-      if (backlog.length) break;
+      if (backlog.first === entry) break;
     }
-    backlog.push(...waiting);
   }
 
   /**
@@ -309,8 +297,8 @@ export class Engine {
   }
 
   #failBacklog(error: unknown): void {
-    const waiting = [...this.#settlements.splice(0), ...this.#backlog.splice(0)];
-    for (const entry of waiting) entry.fail(error);
+    for (const backlog of [this.#settlements, this.#backlog])
+      for (let left = backlog.length; left; left -= 1) backlog.shift()?.fail(error);
   }
 
   async #start(): Promise<void> {
@@ -459,8 +447,9 @@ export class Engine {
     } catch (thrown) {
       const error = this.#errorOf(thrown);
       // The client holds as much as it may: this waits until one of the others is answered.
-      if (error.code === "FULL" && CREDIT.has(error.data.reason) && !this.events.idle) {
-        backlog.unshift(entry);
+      const frees = !this.events.idle || this.outbox.holds;
+      if (error.code === "FULL" && CREDIT.has(error.data.reason) && frees) {
+        backlog.putBack(entry);
       } else {
         entry.fail(error);
       }

@@ -7,6 +7,8 @@ export const LIMITS = {
   batch_items_max: 1000,
   fragment_bytes_max: 65_536,
   link_bytes_max: 8_388_608,
+  window_bytes_max: 2_097_152,
+  socket_buffered_bytes_max: 1_048_576,
   requests_max: 100_000,
   request_bytes_max: 67_108_864,
   sessions_max: 1000,
@@ -63,6 +65,7 @@ export const OWN_LIMITS = {
   body_bytes_max: 1_048_576,
   headers_bytes_max: 16_384,
   requests_max: 100_000,
+  request_bytes_max: 67_108_864,
   verb_timeout_ms: 30_000,
   call_timeout_ms: 30_000,
 } as const satisfies Partial<typeof LIMITS>;

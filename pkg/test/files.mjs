@@ -78,6 +78,7 @@ export function startScript(script, flags = []) {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     kill: () => child.kill("SIGKILL"),
+    signal: (name) => child.kill(name),
     ended: once(child, "close"),
     /** Nothing once it has ended. */
     line: async () => (await lines.next()).value,

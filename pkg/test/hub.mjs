@@ -29,7 +29,7 @@ export async function hubProcess(t, options, port = 0) {
     child.kill();
     return child.ended;
   };
-  return { port: bound, url: `ws://127.0.0.1:${bound}`, kill };
+  return { port: bound, url: `ws://127.0.0.1:${bound}`, kill, signal: child.signal };
 }
 
 /**

@@ -41,6 +41,8 @@ struct Call {
 pub(super) struct Calls {
     calls: Line<CallId, Call>,
     last: u32,
+    /// The first that was not transmitted on this link.
+    link_next: CallId,
     deadlines: LineSet<(Instant, CallId)>,
     /// Methods that have a number on this link.
     methods: Map<(String, String), MethodId>,
@@ -109,7 +111,7 @@ impl Client {
         Name::parse(method, &self.limits)?;
         self.check_body(arguments, traceparent.map(str::as_bytes))?;
         if self.calls.calls.len() >= self.limits.requests_max as usize
-            || self.calls.last == u32::MAX
+            || self.calls.last >= u32::MAX - 1
         {
             return Err(Refused::new(Code::Full, "requests_max"));
         }
@@ -127,8 +129,20 @@ impl Client {
         };
         self.calls.calls.insert(id, call);
         self.calls.deadlines.insert((deadline, id));
-        self.transmit_call(id);
+        self.transmit_calls();
         Ok(id)
+    }
+
+    /// Transmits the calls that were not yet on this link, in their order, if there is a way.
+    pub(super) fn transmit_calls(&mut self) {
+        if !self.link.is_open() || self.is_held() {
+            return;
+        }
+        while let Some((id, _)) = self.calls.calls.next_mut(&self.calls.link_next) {
+            let id = *id;
+            self.calls.link_next = CallId(id.0 + 1);
+            self.transmit_call(id);
+        }
     }
 
     /// Transmits a call if the link is open.
@@ -182,10 +196,8 @@ impl Client {
                 writer.push(&Frame::CancelCall { call: *call });
             }
         }
-        let calls: Vec<CallId> = self.calls.calls.keys().copied().collect();
-        for id in calls {
-            self.transmit_call(id);
-        }
+        self.calls.link_next = CallId(0);
+        self.transmit_calls();
     }
 
     pub(super) fn on_call_result(&mut self, id: CallId, outcome: Outcome<'_>) {

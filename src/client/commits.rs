@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use crate::cbor;
 use crate::client::Client;
-use crate::client::sends::What;
+use crate::client::outbox::What;
+use crate::client::requests::Kind;
 use crate::error::{Code, Refused};
 use crate::id::{LeaseNumber, RequestId};
 use crate::options::Durability;
@@ -65,7 +66,7 @@ impl Client {
         self.check_commit(writes, acks)?;
         let leases: Vec<LeaseNumber> = acks.iter().map(|acked| acked.lease).collect();
         if !leases.iter().all(|lease| self.consumers.holds(*lease)) {
-            let request = self.requests.begin(0, &self.limits)?;
+            let request = self.requests.begin(Kind::Question, 0, &self.limits)?;
             self.fail(request, Code::StaleLease.into(), false);
             return Ok(request);
         }

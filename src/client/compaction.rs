@@ -4,7 +4,7 @@
 use alloc::borrow::ToOwned;
 
 use crate::client::Client;
-use crate::client::sends::{Entry, What};
+use crate::client::outbox::{Entry, What};
 use crate::error::{Code, Refused};
 use crate::id::RequestId;
 use crate::options::Durability;

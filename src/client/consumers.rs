@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::client::Client;
 use crate::client::io::{Event, Handle};
+use crate::client::requests::Kind;
 use crate::client::sends::LANE_LOST;
 use crate::error::{Code, Refused};
 use crate::id::{ConsumerId, LeaseNumber, RequestId};
@@ -257,7 +258,7 @@ impl Client {
         let extends = matches!(settlement, Settlement::Extend { .. });
         let mut frame = Vec::new();
         encode_frame(&Frame::Settle { lease, settlement }, &mut frame);
-        let request = self.requests.begin_settlement(frame.len(), &self.limits)?;
+        let request = self.requests.begin(Kind::Settlement, frame.len(), &self.limits)?;
         let held = self.consumers.held.get_mut(&lease).filter(|held| !held.is_decided());
         let Some(held) = held else {
             self.fail(request, Code::StaleLease.into(), false);

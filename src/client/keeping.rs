@@ -13,7 +13,7 @@ use crate::cbor::{self, structure, variants};
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::client::link::Link;
-use crate::client::sends::{Entry, Outbox, Outgoing, What};
+use crate::client::outbox::{Entry, Outbox, Outgoing, What};
 use crate::error::{Code, Refused};
 use crate::id::{LaneId, LogId, RequestId, Sequence};
 use crate::options::Durability;
@@ -26,6 +26,8 @@ const TAKEN_OVER: &str = "taken over";
 const USUAL_WAITS: u64 = 4;
 /// A node that is slow with everyone makes no send wait longer than this.
 const WAIT_MS_MAX: u64 = 1000;
+/// The host is told of no more at a time, unless the page may never run again: each time is a copy.
+const TOLD_BYTES_MAX: usize = 1 << 20;
 /// How much one answer changes what is usual.
 const SMOOTHING: u64 = 8;
 
@@ -88,6 +90,8 @@ pub(super) struct Keeping {
     pub due_at: Option<Instant>,
     /// How long sends wait for their answer, smoothed.
     usual_us: u64,
+    /// What the host was told to write down and has not taken yet.
+    told_bytes: usize,
 }
 
 impl Keeping {
@@ -98,15 +102,21 @@ impl Keeping {
 }
 
 impl Outbox {
-    /// Numbers the sends from `first` on that are written down without a number, and gives them.
-    pub fn number_kept(&mut self, first: RequestId) -> Vec<RequestId> {
+    /// Numbers the sends from `first` on that are written down without a number, as many as one
+    /// window takes, and gives them.
+    pub fn number_kept(&mut self, first: RequestId, window_bytes_max: usize) -> Vec<RequestId> {
         let mut numbered = Vec::new();
+        let mut bytes = 0;
         let mut from = first;
         while let Some((request, entry)) = self.entries.next_mut(&from) {
             let request = *request;
             from = RequestId(request.0 + 1);
             let Entry::Send(send) = entry else { break };
             let Kept::Unnumbered { writes } = send.kept else { break };
+            bytes += send.what.bytes();
+            if !numbered.is_empty() && bytes > window_bytes_max {
+                break;
+            }
             send.kept = Kept::Numbering { writes: writes + 1 };
             self.last = self.last.next();
             send.sequence = Some(self.last);
@@ -266,16 +276,17 @@ impl Client {
     pub(super) fn keep_due(&mut self) {
         let wait_ms = self.keeping.wait_ms(self.limits.outbox_after_ms);
         let now = self.now.mono;
-        self.keep_until(|send| Some(send.put_at.after_ms(wait_ms)).filter(|at| *at > now));
+        let later = |send: &Outgoing| Some(send.put_at.after_ms(wait_ms)).filter(|at| *at > now);
+        self.keep_until(later, TOLD_BYTES_MAX);
     }
 
     /// The page may never run again: all that has no answer is written down.
     pub(super) fn keep_all(&mut self) {
-        self.keep_until(|_| None);
+        self.keep_until(|_| None, usize::MAX);
     }
 
     /// Those at the front are first. `later` tells when a send is to be written down, if not now.
-    fn keep_until(&mut self, later: impl Fn(&Outgoing) -> Option<Instant>) {
+    fn keep_until(&mut self, later: impl Fn(&Outgoing) -> Option<Instant>, told_bytes_max: usize) {
         self.keeping.due_at = None;
         if !self.keeping.on {
             return;
@@ -285,7 +296,8 @@ impl Client {
             if let Entry::Send(send) = entry
                 && send.kept == Kept::No
             {
-                self.keeping.due_at = later(send);
+                let full = self.keeping.told_bytes > told_bytes_max;
+                self.keeping.due_at = later(send).or_else(|| full.then_some(self.now.mono));
                 if self.keeping.due_at.is_some() {
                     return;
                 }
@@ -310,7 +322,15 @@ impl Client {
         let mut bytes = Vec::new();
         cbor::encode(&kept, &mut bytes);
         self.keeping.any = true;
+        self.keeping.told_bytes += bytes.len();
         self.events.push_back(Event::Keep { request, send: bytes });
+    }
+
+    /// The host takes an event.
+    pub(super) fn taken(&mut self, event: &Event) {
+        if let Event::Keep { send, .. } = event {
+            self.keeping.told_bytes -= send.len();
+        }
     }
 
     /// A send is over. Who wrote it down must know, whether somebody waits for it or not.

@@ -14,6 +14,7 @@ mod compaction;
 mod consumers;
 mod frames;
 mod gaps;
+mod holding;
 pub mod io;
 mod keeping;
 mod leadership;
@@ -21,6 +22,7 @@ mod link;
 mod live;
 mod liveness;
 mod operate;
+mod outbox;
 mod prepared;
 mod publish;
 mod receipts;
@@ -40,6 +42,7 @@ use crate::client::belonging::Belonging;
 use crate::client::calls::Calls;
 use crate::client::commits::Commits;
 use crate::client::consumers::Consumers;
+use crate::client::holding::Holding;
 use crate::client::io::{Event, Handle, Input, Keepsake, Output};
 use crate::client::keeping::Keeping;
 pub use crate::client::keeping::{KeptSend, KeptWhat};
@@ -47,12 +50,12 @@ use crate::client::leadership::Roles;
 use crate::client::link::{Link, Open};
 use crate::client::live::LiveMessages;
 use crate::client::liveness::Silence;
+use crate::client::outbox::Outbox;
 use crate::client::prepared::Checkers;
 use crate::client::publish::Publishing;
 use crate::client::receipts::Receipts;
 use crate::client::redrive::Redrives;
 use crate::client::requests::Requests;
-use crate::client::sends::Outbox;
 use crate::client::services::Services;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, Epoch, LaneId, LogId, Sequence};
@@ -111,6 +114,7 @@ pub struct Client {
     requests: Requests,
     outbox: Outbox,
     keeping: Keeping,
+    holding: Holding,
     receipts: Receipts,
     commits: Commits,
     redrives: Redrives,
@@ -160,6 +164,7 @@ impl Client {
             requests: Requests::default(),
             outbox: Outbox::new(lane, position),
             keeping: Keeping::default(),
+            holding: Holding::default(),
             receipts: Receipts::default(),
             commits: Commits::default(),
             redrives: Redrives::default(),
@@ -205,6 +210,7 @@ impl Client {
             return;
         }
         self.expire_calls();
+        self.release_if_due();
         self.finish_if_drained();
         self.dial_if_due();
         self.post_again_if_due();
@@ -221,7 +227,10 @@ impl Client {
             return Output::Broadcast { bytes };
         }
         match self.events.pop_front() {
-            Some(event) => Output::Event(event),
+            Some(event) => {
+                self.taken(&event);
+                Output::Event(event)
+            }
             None => Output::Idle { wake_at: self.wake_at() },
         }
     }
@@ -234,7 +243,9 @@ impl Client {
             Link::Closed => return None,
         };
         let (calls_at, keep_at) = (self.calls.wake_at(), self.keeping.due_at);
-        let times = [link_at, calls_at, self.closing, self.silence_wake_at(), keep_at];
+        let held_until = self.holding.until;
+        let silence_at = self.silence_wake_at();
+        let times = [link_at, calls_at, self.closing, silence_at, keep_at, held_until];
         times.into_iter().flatten().min().map(|at| at.max(self.now.mono))
     }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::cbor;
 use crate::client::Client;
 use crate::client::io::Event;
+use crate::client::requests::Kind;
 use crate::error::{Code, Refused};
 use crate::id::{ClientId, LinkNonce, NUMBERS_END, PublishNumber, RequestId};
 use crate::time::{Instant, UnixMillis};
@@ -38,6 +39,8 @@ pub(super) struct Publishing {
     /// When the oldest of them is posted again, and how often that was.
     repeat_at: Option<Instant>,
     repeats: u32,
+    /// Up to here some may not have left the device: each confirmation brings the next of them.
+    behind: Option<PublishNumber>,
     /// Frames on their way to everyone, behind one envelope.
     filling: Vec<u8>,
     full: VecDeque<Vec<u8>>,
@@ -56,6 +59,7 @@ impl Publishing {
             unheard: VecDeque::new(),
             repeat_at: None,
             repeats: 0,
+            behind: None,
             filling: Vec::new(),
             full: VecDeque::new(),
         }
@@ -129,7 +133,7 @@ impl Client {
         let live = Live { publisher: self.id, number, index, topic, body, properties };
         let mut frame = Vec::new();
         encode_frame(&Frame::Publish(live), &mut frame);
-        let request = self.requests.begin(frame.len(), &self.limits)?;
+        let request = self.requests.begin(Kind::Message, frame.len(), &self.limits)?;
         self.publishing.next = after(number);
         if !self.is_parked() {
             let (head, message_bytes_max) = self.post_parts();
@@ -184,9 +188,21 @@ impl Client {
     /// is behind must not be given more to do.
     pub(super) fn post_again_if_due(&mut self) {
         let due = self.publishing.repeat_at.is_some_and(|at| at <= self.now.mono);
-        if !due || !self.link.is_open() {
-            return;
+        if due && self.link.is_open() {
+            self.post_oldest_again();
         }
+    }
+
+    /// The way to the node has room again, and what was posted while it had none did not get there.
+    pub(super) fn catch_up(&mut self) {
+        if self.link.is_open() && !self.publishing.unheard.is_empty() {
+            self.publishing.repeats = 0;
+            self.publishing.behind = Some(self.publishing.last());
+            self.post_oldest_again();
+        }
+    }
+
+    fn post_oldest_again(&mut self) {
         let bytes_max = self.limits.fragment_bytes_max as usize;
         let mut bytes = 0;
         let fits = |publish: &&Unheard| {
@@ -213,6 +229,10 @@ impl Client {
         }
         self.publishing.repeats = 0;
         self.await_published();
+        self.publishing.behind = self.publishing.behind.filter(|last| *last > number);
+        if self.publishing.behind.is_some() {
+            self.post_oldest_again();
+        }
         for request in heard {
             self.answer(request, Event::Published { request });
         }

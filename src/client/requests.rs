@@ -9,13 +9,24 @@ use crate::id::RequestId;
 use crate::limits::Limits;
 use crate::sorted::Line;
 
+/// What is asked for. Each kind has a bound of its own in number: whoever fills one can do the
+/// others all the same, or what is full would never be emptied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Sends and live messages.
+    Message,
+    /// All else that waits for its turn behind what was asked for before.
+    Question,
+    Settlement,
+}
+
 /// One request without an answer.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     /// The user still wants to hear of it.
     wanted: bool,
     bytes: usize,
-    settles: bool,
+    kind: Kind,
 }
 
 /// The requests without an answer, and the memory they hold.
@@ -25,36 +36,39 @@ pub(super) struct Requests {
     pending: Line<RequestId, Pending>,
     flushes: VecDeque<RequestId>,
     bytes: usize,
-    /// Settlements, and replies to calls, have bounds of their own, as high as those of all else: a
-    /// client whose sends are at theirs has to be able to settle, or nothing would ever move.
+    /// How many there are of each kind.
+    messages: usize,
+    questions: usize,
     settlements: usize,
+    /// Settlements, and replies to calls, have memory of their own, as much as all else.
     settlement_bytes: usize,
 }
 
 impl Requests {
     /// A number for a new request that holds `bytes` of memory until it is answered.
-    pub fn begin(&mut self, bytes: usize, limits: &Limits) -> Result<RequestId, Refused> {
-        self.check_count(limits)?;
-        self.reserve(bytes, limits)?;
-        let request = self.issue();
-        self.pending.insert(request, Pending { wanted: true, bytes, settles: false });
-        Ok(request)
-    }
-
-    /// As `begin`, for a settlement.
-    pub fn begin_settlement(
+    pub fn begin(
         &mut self,
+        kind: Kind,
         bytes: usize,
         limits: &Limits,
     ) -> Result<RequestId, Refused> {
-        if self.settlements >= limits.requests_max as usize || self.last >= u32::MAX - 1 {
-            return Err(Refused::new(Code::Full, "requests_max"));
+        self.check_count(kind, limits)?;
+        match kind {
+            Kind::Settlement => self.reserve_reply(bytes, limits)?,
+            Kind::Message | Kind::Question => self.reserve(bytes, limits)?,
         }
-        self.reserve_reply(bytes, limits)?;
-        self.settlements += 1;
+        *self.count(kind) += 1;
         let request = self.issue();
-        self.pending.insert(request, Pending { wanted: true, bytes, settles: true });
+        self.pending.insert(request, Pending { wanted: true, bytes, kind });
         Ok(request)
+    }
+
+    const fn count(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Message => &mut self.messages,
+            Kind::Question => &mut self.questions,
+            Kind::Settlement => &mut self.settlements,
+        }
     }
 
     /// A number for a request that is answered at once.
@@ -93,8 +107,9 @@ impl Requests {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    fn check_count(&self, limits: &Limits) -> Result<(), Refused> {
-        let count = self.pending.len() - self.settlements + self.flushes.len();
+    fn check_count(&mut self, kind: Kind, limits: &Limits) -> Result<(), Refused> {
+        let flushes = if kind == Kind::Question { self.flushes.len() } else { 0 };
+        let count = *self.count(kind) + flushes;
         if count >= limits.requests_max as usize || self.last >= u32::MAX - 1 {
             return Err(Refused::new(Code::Full, "requests_max"));
         }
@@ -104,11 +119,10 @@ impl Requests {
     /// Forgets an answered request; true if the user wants to hear of it.
     fn finish(&mut self, request: RequestId) -> bool {
         let Some(pending) = self.pending.remove(&request) else { return false };
-        if pending.settles {
-            self.settlements -= 1;
-            self.release_reply(pending.bytes);
-        } else {
-            self.release(pending.bytes);
+        *self.count(pending.kind) -= 1;
+        match pending.kind {
+            Kind::Settlement => self.release_reply(pending.bytes),
+            Kind::Message | Kind::Question => self.release(pending.bytes),
         }
         pending.wanted
     }
@@ -161,7 +175,7 @@ impl Client {
     }
 
     pub(super) fn begin_flush(&mut self) -> Result<RequestId, Refused> {
-        self.requests.check_count(&self.limits)?;
+        self.requests.check_count(Kind::Question, &self.limits)?;
         let flush = self.requests.issue();
         self.requests.flushes.push_back(flush);
         while let Some(request) = self.requests.take_flushed() {

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::client::link::{Link, Open};
-use crate::client::sends::Entry;
+use crate::client::outbox::Entry;
 use crate::error::Code;
 use crate::id::{Epoch, LaneId, NUMBERS_END, Sequence};
 use crate::options::HostKind;
@@ -122,6 +122,7 @@ impl Client {
 
     /// What belonged to the link that is over.
     pub(super) fn forget_link(&mut self) {
+        self.holding.until = None;
         self.calls.forget_link();
         self.live.forget_link();
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cbor;
 use crate::client::Client;
-use crate::client::sends::What;
+use crate::client::outbox::What;
 use crate::error::Refused;
 use crate::id::{MessageNumber, RequestId};
 use crate::options::Durability;

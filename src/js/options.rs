@@ -259,6 +259,8 @@ limits! {
     batch_items_max,
     fragment_bytes_max,
     link_bytes_max,
+    window_bytes_max,
+    socket_buffered_bytes_max,
     requests_max,
     request_bytes_max,
     sessions_max,

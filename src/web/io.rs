@@ -92,6 +92,10 @@ pub enum Fact {
     FromHub(Vec<u8>),
     /// The answer to `ProbeHub`.
     HubAlive,
+    /// The socket to the hub keeps more than `socket_buffered_bytes_max` of what was sent on it.
+    SocketFull,
+    /// It keeps less than half of that.
+    SocketDrained,
     /// The next socket to the hub brings another token.
     TokenOffered,
     /// What a socket of this hub may do, before anything comes on it.
@@ -143,6 +147,8 @@ pub enum Effect {
     },
     /// Ask on the socket to the hub whether anything is at its other end. Answer: `HubAlive`.
     ProbeHub,
+    /// See whether the socket to the hub has drained. Answer, once it has: `SocketDrained`.
+    LookAtSocket,
     /// Who comes in on this socket of this hub asks for another grant. Answered by
     /// `SocketGranted`, or the socket is closed.
     Renew {

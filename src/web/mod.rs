@@ -6,6 +6,7 @@ pub mod dialing;
 pub mod hosting;
 pub mod io;
 pub mod links;
+mod load;
 pub mod names;
 mod overdue;
 mod reach;

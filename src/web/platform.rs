@@ -25,7 +25,7 @@ use crate::web::names::Scope;
 use crate::web::page_lifecycle::PageLifecycle;
 use crate::web::runtime;
 use crate::web::session_storage;
-use crate::web::socket::SocketNews;
+use crate::web::socket::{Bounds, SocketNews};
 use crate::web::storage_batch::News;
 use crate::web::way::Way;
 use crate::web::zones;
@@ -108,12 +108,13 @@ impl Platform {
         // One to everyone is not cut.
         let live_bytes_max = limits.body_bytes_max.saturating_add(limits.headers_bytes_max);
         let message_bytes_max = live_bytes_max.saturating_add(limits.fragment_bytes_max);
+        let buffered_bytes_max = limits.socket_buffered_bytes_max;
         Self {
             scope,
             kind: if locks.is_some() { runtime::kind() } else { HostKind::Inline },
             client,
             guest: false,
-            way: Way::new(reach, message_bytes_max, inbox.clone()),
+            way: Way::new(reach, Bounds { message_bytes_max, buffered_bytes_max }, inbox.clone()),
             inbox,
             message_bytes_max,
             locks,
@@ -198,6 +199,7 @@ impl Platform {
         match effect {
             Effect::ToHub(bytes) => self.way.send(&bytes),
             Effect::ProbeHub => self.way.probe(),
+            Effect::LookAtSocket => self.way.look(),
             Effect::DropSocket => self.way.drop_socket(),
             Effect::Renew { socket, token } => self.way.renew(socket, &token),
             Effect::NextDoor => self.way.leave_door(),

@@ -20,6 +20,7 @@ use crate::rules::Rules;
 use crate::time::{Instant, Now};
 use crate::web::hosting::Hosting;
 use crate::web::io::{Effect, Fact, HostNews, Notice, PageFact};
+use crate::web::load::Full;
 use crate::web::relay::Relay;
 use crate::web::sockets::Sockets;
 use crate::web::to_hub::ToHub;
@@ -69,6 +70,7 @@ pub struct Realm {
     pub(super) worker: Worker,
     pub(super) sockets: Sockets,
     pub(super) relay: Relay,
+    pub(super) full: Option<Full>,
     pub(super) to_hub: ToHub,
     pub(super) effects: Vec<Effect>,
     link: LinkNonce,
@@ -111,6 +113,7 @@ impl Realm {
             worker: Worker::default(),
             sockets: Sockets::default(),
             relay: Relay::default(),
+            full: None,
             to_hub: ToHub::default(),
             effects: Vec::new(),
             link: LinkNonce(0),
@@ -145,6 +148,7 @@ impl Realm {
                     self.client.handle_input(now, Input::Tick);
                     self.tick_hub(now);
                 }
+                self.tick_socket(now);
                 self.tick_hosting(now);
             }
             Fact::AtClient(bytes) => {
@@ -158,12 +162,17 @@ impl Realm {
                 self.trace.record(now, Way::AllGot, &bytes);
                 self.client_hears(now, &bytes);
                 self.node_input(now, broker::io::Input::Heard { bytes: &bytes });
-                if self.hosting.is_relaying() {
+                if self.hosting.is_relaying() && self.reaches_hub(&bytes) {
                     self.effects.push(Effect::ToHub(bytes));
                 }
             }
             Fact::SocketOpened => self.socket_opened(now),
-            Fact::FromHub(bytes) => self.relay_down(now, bytes),
+            Fact::SocketFull => self.socket_full(now),
+            Fact::SocketDrained => self.socket_drained(now),
+            Fact::FromHub(bytes) => {
+                self.relay_down(now, bytes);
+                self.look_at_socket();
+            }
             Fact::HubAlive => self.relay_heard(now),
             Fact::TokenOffered => self.token_offered(),
             Fact::SocketClosed { code } => self.socket_closed(now, code),
@@ -191,10 +200,9 @@ impl Realm {
             let client_wake_at = self.pump_client(now);
             let (node_spoke, node_wake_at) = self.pump_node(now);
             if !node_spoke {
-                self.wake_at = [client_wake_at, node_wake_at, self.hosting_wake_at(now)]
-                    .into_iter()
-                    .flatten()
-                    .min();
+                let (hosting_at, socket_at) = (self.hosting_wake_at(now), self.socket_wake_at());
+                let times = [client_wake_at, node_wake_at, hosting_at, socket_at];
+                self.wake_at = times.into_iter().flatten().min();
                 return core::mem::take(&mut self.effects);
             }
         }

@@ -35,8 +35,12 @@ const ASK_CLIENTS: u8 = 5;
 const CHECK: u8 = 6;
 /// The hub of the epoch that follows is not the one that is meant: to the next door.
 const NEXT_DOOR: u8 = 7;
+/// The socket to the hub is full: hold back what can wait.
+const FULL: u8 = 8;
+/// It has room again.
+const DRAINED: u8 = 9;
 /// First bytes of signals are below this.
-const SIGNALS_END: u8 = 8;
+const SIGNALS_END: u8 = 10;
 const ID_BYTES: usize = 16;
 
 /// What a realm knows of whoever relays, and what it does itself while it does.
@@ -64,6 +68,7 @@ impl Realm {
     pub(super) fn begin_relaying(&mut self, now: Now) {
         let known = core::mem::take(&mut self.relay.known);
         self.relay = Relay { known, ..Relay::default() };
+        self.socket_changed();
         self.effects.push(Effect::ToAll([ASK_CLIENTS].into()));
         self.signal(now, DIAL);
     }
@@ -132,6 +137,7 @@ impl Realm {
     /// The socket to the hub is open.
     pub(super) fn socket_opened(&mut self, now: Now) {
         self.relay_heard(now);
+        self.socket_changed();
         self.relay.is_open = true;
         self.effects.push(Effect::ListPresent(self.hosting.tenure()));
         self.signal(now, DIAL);
@@ -233,7 +239,7 @@ impl Realm {
                 self.heard_of_hub(now);
             }
             NEXT_DOOR => self.next_door(rest),
-            LOST | DIAL => self.follow_signal(now, *signal),
+            LOST | DIAL | FULL | DRAINED => self.follow_signal(now, *signal),
             _ => {}
         }
         true
@@ -270,6 +276,20 @@ impl Realm {
         self.effects.push(Effect::ToAll([signal].into()));
     }
 
+    /// The clients of this device hold back, or do so no more.
+    pub(super) fn tell_full(&mut self, now: Now) {
+        self.signal(now, FULL);
+    }
+
+    pub(super) fn tell_drained(&mut self, now: Now) {
+        self.signal(now, DRAINED);
+    }
+
+    /// It relays, and its socket is open.
+    pub(super) fn is_connected(&self) -> bool {
+        self.hosting.is_relaying() && self.relay.is_open
+    }
+
     fn follow_signal(&mut self, now: Now, signal: u8) {
         self.relay.asked = false;
         if self.is_for_others() {
@@ -277,6 +297,8 @@ impl Realm {
         }
         match signal {
             DIAL => self.hub_may_answer(now),
+            FULL => self.hold_back(now),
+            DRAINED => self.release(now),
             _ => self.hub_is_lost(now),
         }
     }

@@ -31,6 +31,13 @@ pub struct Doors {
     pub constructor: Option<Function>,
 }
 
+/// What a socket may bring and keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub message_bytes_max: u32,
+    pub buffered_bytes_max: u32,
+}
+
 /// What a socket tells.
 #[derive(Debug)]
 pub enum SocketNews {
@@ -38,6 +45,10 @@ pub enum SocketNews {
     Message(Vec<u8>),
     /// The answer to a probe.
     Alive,
+    /// It keeps more than it may of what was sent on it.
+    Full,
+    /// It keeps less than half of that.
+    Drained,
     /// It is closed, or did not open. With the code that the hub gave, if it gave one.
     Closed(Option<Code>),
 }
@@ -47,6 +58,7 @@ pub struct HubSocket {
     doors: Doors,
     dialing: Dialing,
     bytes_max: u32,
+    buffered_bytes_max: u32,
     report: Rc<dyn Fn(u32, SocketNews)>,
     current: Option<Current>,
 }
@@ -58,9 +70,14 @@ struct Current {
 
 impl HubSocket {
     /// `report` gets the number of the socket that tells and must do no more than keep the news.
-    pub fn new(doors: Doors, bytes_max: u32, report: impl Fn(u32, SocketNews) + 'static) -> Self {
-        let dialing = Dialing::new(doors.urls.len());
-        Self { doors, dialing, bytes_max, report: Rc::new(report), current: None }
+    pub fn new(
+        doors: Doors,
+        Bounds { message_bytes_max, buffered_bytes_max }: Bounds,
+        report: impl Fn(u32, SocketNews) + 'static,
+    ) -> Self {
+        let (dialing, report) = (Dialing::new(doors.urls.len()), Rc::new(report));
+        let bytes_max = message_bytes_max;
+        Self { doors, dialing, bytes_max, buffered_bytes_max, report, current: None }
     }
 
     /// Whether news of this number is of the socket that is used.
@@ -77,10 +94,25 @@ impl HubSocket {
                     current.socket.send_with_js_u8_array(&Uint8Array::from(bytes))
                 };
                 let _ = self.current.as_ref().map(send);
+                if self.buffered_bytes() > self.buffered_bytes_max {
+                    (self.report)(self.dialing.number(), SocketNews::Full);
+                }
             }
             Way::Lose => {}
             Way::GiveUp => (self.report)(self.dialing.number(), SocketNews::Closed(None)),
             Way::Open { door } => self.open(door),
+        }
+    }
+
+    /// What it keeps because the network does not take it yet. Not every socket tells.
+    fn buffered_bytes(&self) -> u32 {
+        self.current.as_ref().map_or(0, |current| current.socket.buffered_amount())
+    }
+
+    /// Tells once half of what it may keep is free.
+    pub fn look(&self) {
+        if self.buffered_bytes() <= self.buffered_bytes_max / 2 {
+            (self.report)(self.dialing.number(), SocketNews::Drained);
         }
     }
 

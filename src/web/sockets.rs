@@ -231,7 +231,7 @@ impl Realm {
         if self.config.node_at == NodeAt::Here {
             return self.send_to_sockets(None, bytes);
         }
-        if self.hosting.is_relaying() {
+        if self.hosting.is_relaying() && self.reaches_hub(&bytes) {
             self.effects.push(Effect::ToHub(bytes.clone()));
         }
         self.effects.push(Effect::ToAll(bytes));

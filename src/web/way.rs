@@ -12,7 +12,7 @@ use crate::web::inbox::Inbox;
 use crate::web::io::Fact;
 use crate::web::js_sockets::SocketHost;
 use crate::web::platform::Arrival;
-use crate::web::socket::{HubSocket, SocketNews};
+use crate::web::socket::{Bounds, HubSocket, SocketNews};
 use crate::web::sockets::SocketId;
 
 pub enum Way {
@@ -23,13 +23,13 @@ pub enum Way {
 }
 
 impl Way {
-    pub fn new(reach: Reach, message_bytes_max: u32, inbox: Rc<Inbox<Arrival>>) -> Self {
+    pub fn new(reach: Reach, bounds: Bounds, inbox: Rc<Inbox<Arrival>>) -> Self {
         match reach {
             Reach::Device => Self::None,
             Reach::Here(host) => Self::Sockets(host),
             Reach::Hub(doors) => {
                 let report = move |number, news| inbox.push(Arrival::Socket(number, news));
-                Self::ToHub(Box::new(HubSocket::new(doors, message_bytes_max, report)))
+                Self::ToHub(Box::new(HubSocket::new(doors, bounds, report)))
             }
         }
     }
@@ -49,6 +49,12 @@ impl Way {
     pub fn probe(&self) {
         if let Self::ToHub(socket) = self {
             socket.probe();
+        }
+    }
+
+    pub fn look(&self) {
+        if let Self::ToHub(socket) = self {
+            socket.look();
         }
     }
 
@@ -93,6 +99,8 @@ impl Way {
                 Fact::SocketOpened
             }
             SocketNews::Alive => Fact::HubAlive,
+            SocketNews::Full => Fact::SocketFull,
+            SocketNews::Drained => Fact::SocketDrained,
             SocketNews::Message(bytes) => Fact::FromHub(bytes),
             SocketNews::Closed(code) => {
                 socket.drop_current();

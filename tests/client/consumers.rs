@@ -145,11 +145,11 @@ fn an_extension_keeps_the_lease() {
 }
 
 /// A tab that holds leases 1 and 2 and has no room for another send.
-fn blocked(requests_max: u32, request_bytes_max: u32, link_bytes_max: u32) -> Tab {
+fn blocked(requests_max: u32, request_bytes_max: u32, window_bytes_max: u32) -> Tab {
     let mut config = crate::harness::config();
     config.limits.requests_max = requests_max;
     config.limits.request_bytes_max = request_bytes_max;
-    config.limits.link_bytes_max = link_bytes_max;
+    config.limits.window_bytes_max = window_bytes_max;
     let mut tab = Tab::open_with(config);
     let consumer = tab
         .ask(|client, now| client.consume(now, "q", ConsumeOptions::new(10, 1000)))

@@ -7,6 +7,7 @@ mod closing;
 mod commits;
 mod consumers;
 mod harness;
+mod holding;
 mod hostile;
 mod keeping;
 mod leadership;

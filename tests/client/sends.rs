@@ -109,7 +109,7 @@ fn a_send_says_only_the_refusals_that_were_known_when_it_was_asked_for() {
 #[test]
 fn a_send_that_was_resent_is_confirmed_only_once_it_is_out_on_the_link() {
     let mut config = config();
-    config.limits.link_bytes_max = 20_000;
+    config.limits.window_bytes_max = 20_000;
     let mut tab = Tab::open_with(config);
     let body: &'static [u8] = vec![0; 12_000].leak();
     let first = send(&mut tab, body);
@@ -125,7 +125,7 @@ fn a_send_that_was_resent_is_confirmed_only_once_it_is_out_on_the_link() {
 #[test]
 fn a_lost_lane_puts_sent_ones_in_doubt_and_numbers_the_others_anew() {
     let mut config = config();
-    config.limits.link_bytes_max = 20_000;
+    config.limits.window_bytes_max = 20_000;
     let mut tab = Tab::open_with(config);
     let body: &'static [u8] = vec![0; 12_000].leak();
     let out = send(&mut tab, body);

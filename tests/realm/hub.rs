@@ -7,7 +7,8 @@ use tabmq::wire::Frame;
 use tabmq::wire::frame::{Hello, Item, Live, Outcome, Settlement};
 use tabmq::wire::{Message, VERSION, VERSION_MIN};
 
-use crate::hub_world::{HUB, HubWorld, Told, message, message_under};
+use crate::handmade::{message, message_under};
+use crate::hub_world::{HUB, HubWorld, Told};
 
 /// The first byte of the signal that tells for whom was relayed.
 const CLIENTS: u8 = 4;

@@ -8,8 +8,9 @@ use tabmq::time::UnixMillis;
 use tabmq::web::sockets::SocketId;
 use tabmq::wire::{Frame, Message, Summary};
 
+use crate::handmade::{message, message_under};
 use crate::hub::hello;
-use crate::hub_world::{HubWorld, message, message_under};
+use crate::hub_world::HubWorld;
 
 const ANN: ClientId = ClientId([0xaa; 16]);
 

@@ -7,7 +7,7 @@ use tabmq::broker::{Broker, Grant};
 use tabmq::client::io::Event;
 use tabmq::client::{Client, ClientConfig};
 use tabmq::error::Code;
-use tabmq::id::{ClientId, Epoch, LinkNonce};
+use tabmq::id::ClientId;
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::options::{Durability, HostKind};
@@ -17,9 +17,8 @@ use tabmq::web::io::{Effect, Fact, Notice};
 use tabmq::web::realm::{NodeAt, Realm, RealmConfig};
 use tabmq::web::sockets::SocketId;
 use tabmq::web::worker::Part;
-use tabmq::wire::envelope::encode_envelope;
+use tabmq::wire::Message;
 use tabmq::wire::frame::StorageReport;
-use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
 
 pub const HUB: ClientId = ClientId([0xff; 16]);
 pub const FILES: StorageReport =
@@ -58,6 +57,9 @@ pub struct HubWorld {
     pub closed: BTreeMap<SocketId, Code>,
     /// Nothing of what is sent on this socket arrives, in either direction, and nobody is told.
     pub stalled: Option<SocketId>,
+    /// What is sent on this socket to the hub stays in it.
+    pub clogged: Option<SocketId>,
+    clog: VecDeque<(SocketId, Vec<u8>)>,
     /// What the hub's own client was told.
     pub own: Vec<Event>,
     /// Tokens by which sockets asked for another grant.
@@ -99,6 +101,8 @@ impl HubWorld {
             remotes: Vec::new(),
             closed: BTreeMap::new(),
             stalled: None,
+            clogged: None,
+            clog: VecDeque::new(),
             own: Vec::new(),
             renewals: Vec::new(),
             arrived: BTreeMap::new(),
@@ -327,6 +331,7 @@ impl HubWorld {
             match effect {
                 Effect::ToHub(bytes) => self.send(at, bytes),
                 Effect::ProbeHub => self.probe(at),
+                Effect::LookAtSocket => self.look(at),
                 Effect::DropSocket | Effect::EndHosting => self.gone(at),
                 // All doors lead to the one hub.
                 Effect::NextDoor => {
@@ -361,7 +366,12 @@ impl HubWorld {
         let remote = &mut self.remotes[at];
         remote.said += 1;
         if let Some(socket) = remote.socket {
-            if self.stalled != Some(socket) {
+            if self.clogged == Some(socket) {
+                self.clog.push_back((socket, bytes));
+                if self.buffered() > self.limits.socket_buffered_bytes_max as usize {
+                    self.remotes[at].facts.push_back(Fact::SocketFull);
+                }
+            } else if self.stalled != Some(socket) {
                 self.facts.push_back(Fact::AtSocket { socket, bytes });
             }
             return;
@@ -373,6 +383,31 @@ impl HubWorld {
         self.next_socket += 1;
         remote.socket = Some(SocketId(self.next_socket));
         remote.facts.push_back(Fact::SocketOpened);
+    }
+
+    /// Bytes that the clogged socket keeps.
+    pub fn buffered(&self) -> usize {
+        self.clog.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    /// So many messages of what the clogged socket keeps arrive.
+    pub fn trickle(&mut self, messages: usize) {
+        for (socket, bytes) in self.clog.drain(..messages.min(self.clog.len())) {
+            self.facts.push_back(Fact::AtSocket { socket, bytes });
+        }
+        self.deliver();
+    }
+
+    /// The clogged socket carries again.
+    pub fn unclog(&mut self) {
+        self.clogged = None;
+        self.trickle(usize::MAX);
+    }
+
+    fn look(&mut self, at: usize) {
+        if self.buffered() <= self.limits.socket_buffered_bytes_max as usize / 2 {
+            self.remotes[at].facts.push_back(Fact::SocketDrained);
+        }
     }
 
     /// What holds the socket of a hub answers, and not the hub.
@@ -444,24 +479,6 @@ impl HubWorld {
         }
         self.facts.push_back(Fact::SocketGone { socket });
     }
-}
-
-/// A transport message made by hand, of somebody who has heard of no node.
-pub fn message(client: ClientId, link: u64, position: u64, frames: &[Frame<'_>]) -> Vec<u8> {
-    message_under(Epoch::default(), client, link, position, frames)
-}
-
-pub fn message_under(
-    epoch: Epoch,
-    client: ClientId,
-    link: u64,
-    position: u64,
-    frames: &[Frame<'_>],
-) -> Vec<u8> {
-    let head = Envelope { epoch, client, link: LinkNonce(link), position };
-    let mut writer = MessageWriter::new(60_000);
-    frames.iter().for_each(|frame| writer.push(frame));
-    writer.take_message(|| head).unwrap_or_else(|| encode_envelope(&head))
 }
 
 fn realm(id: ClientId, now: Now, seed: u8, node_at: NodeAt, limits: &Limits) -> Realm {

@@ -78,6 +78,11 @@ export class SendOutbox {
     return scopeOfUser(this.#scope, this.home.user);
   }
 
+  /** Something of this client waits in it, though perhaps nobody waits for that. */
+  get holds(): boolean {
+    return this.#own.size > 0;
+  }
+
   /** What it holds outlives this realm. */
   get outlives(): boolean {
     return this.#shelf instanceof DatabaseShelf;

@@ -119,6 +119,9 @@ pub(super) enum News {
     Message(Vec<u8>),
     /// The answer to a probe.
     Alive,
+    /// Its page keeps more than it may of what it said on it, or less than half of that.
+    Full,
+    Drained,
     Closed(Option<Code>),
 }
 

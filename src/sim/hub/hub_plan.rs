@@ -68,13 +68,11 @@ impl HubPlan {
         if !plan.timed.iter().any(|(fault, _)| *fault == Fault::HubDied) {
             plan.timed.push((Fault::HubDied, 2));
         }
-        Self {
-            plan,
-            devices,
-            doors: dice.between(1, 3) as usize,
-            nights,
-            short_grants: *dice.choose(&[Ratio::NEVER, Ratio::one_in(10), Ratio::one_in(3)]),
-        }
+        let doors = dice.between(1, 3) as usize;
+        let short_grants = *dice.choose(&[Ratio::NEVER, Ratio::one_in(10), Ratio::one_in(3)]);
+        plan.limits.window_bytes_max = *dice.choose(&[300, 4 << 10, 2 << 20]);
+        plan.limits.socket_buffered_bytes_max = *dice.choose(&[500, 4 << 10, 1 << 20]);
+        Self { plan, devices, doors, nights, short_grants }
     }
 
     #[must_use]

@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub door: usize,
     pub up: Stream,
     pub down: Stream,
+    /// Bytes that the page said and that did not arrive.
+    buffered: usize,
     /// Which end has it.
     pub at_page: bool,
     pub at_hub: bool,
@@ -61,7 +63,8 @@ pub(super) struct Link {
 impl Link {
     pub fn new(page: ProcessId, number: u32, device: usize, hub: ProcessId, door: usize) -> Self {
         let (up, down) = (Stream::default(), Stream::default());
-        Self { page, number, device, hub, door, up, down, at_page: true, at_hub: true }
+        let (buffered, at_page, at_hub) = (0, true, true);
+        Self { page, number, device, hub, door, up, down, buffered, at_page, at_hub }
     }
 }
 
@@ -77,7 +80,11 @@ impl HubWorld {
         let said = sender.dialing.say();
         let number = sender.dialing.number();
         match said {
-            dialing::Way::Send => self.send_up(page, Said::Message(bytes)),
+            dialing::Way::Send => {
+                let length = bytes.len();
+                self.send_up(page, Said::Message(bytes));
+                self.keep_buffered(page, number, length);
+            }
             dialing::Way::Lose => {}
             dialing::Way::GiveUp => {
                 let news = News::Closed(None);
@@ -87,6 +94,30 @@ impl HubWorld {
                 let after = self.latency();
                 self.schedule.after(after, Action::Knock { page, number, door });
             }
+        }
+    }
+
+    /// What does not arrive at once stays in the socket.
+    fn keep_buffered(&mut self, page: ProcessId, number: u32, length: usize) {
+        let bytes_max = self.hub_plan.plan.limits.socket_buffered_bytes_max as usize;
+        let socket = self.pages.get(&page).and_then(|page| page.socket);
+        let Some(link) = socket.and_then(|socket| self.links.get_mut(&socket)) else { return };
+        link.buffered += length;
+        if link.buffered > bytes_max {
+            let news = News::Full;
+            self.schedule.after(0, Action::Socket { page, number, news });
+        }
+    }
+
+    /// A page looks how much its socket keeps.
+    pub(super) fn page_looks(&mut self, page: ProcessId) {
+        let bytes_max = self.hub_plan.plan.limits.socket_buffered_bytes_max as usize;
+        let Some(looking) = self.pages.get(&page) else { return };
+        let number = looking.dialing.number();
+        let link = looking.socket.and_then(|socket| self.links.get(&socket));
+        if link.is_none_or(|link| link.buffered <= bytes_max / 2) {
+            let news = News::Drained;
+            self.schedule.after(0, Action::Socket { page, number, news });
         }
     }
 
@@ -120,9 +151,13 @@ impl HubWorld {
 
     /// A message on a link, or its end, reaches the hub.
     pub(super) fn on_link(&mut self, socket: SocketId, said: Said) -> Result<(), Violation> {
-        let Some(link) = self.links.get_mut(&socket).filter(|link| link.at_hub) else {
+        let Some(link) = self.links.get_mut(&socket) else { return Ok(()) };
+        if let Said::Message(bytes) = &said {
+            link.buffered -= bytes.len();
+        }
+        if !link.at_hub {
             return Ok(());
-        };
+        }
         let hub = link.hub;
         match said {
             Said::Message(bytes) => self.hub_fact(hub, io::Fact::AtSocket { socket, bytes }),
@@ -156,6 +191,8 @@ impl HubWorld {
             }
             News::Message(bytes) => self.page_fact(page, io::Fact::FromHub(bytes)),
             News::Alive => self.page_fact(page, io::Fact::HubAlive),
+            News::Full => self.page_fact(page, io::Fact::SocketFull),
+            News::Drained => self.page_fact(page, io::Fact::SocketDrained),
             News::Closed(code) => {
                 self.drop_socket(page);
                 self.page_fact(page, io::Fact::SocketClosed { code })

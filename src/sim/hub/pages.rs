@@ -323,6 +323,7 @@ impl HubWorld {
             Effect::ToAll(bytes) => return self.page_broadcasts(page, &bytes),
             Effect::ToHub(bytes) => self.page_says(page, bytes),
             Effect::ProbeHub => self.page_probes(page),
+            Effect::LookAtSocket => self.page_looks(page),
             Effect::DropSocket => self.drop_socket(page),
             Effect::RequestLock { steal } => self.request_lock(page, steal),
             Effect::ReleaseLock => self.release_lock(device, page),

@@ -28,6 +28,18 @@ export class Proxy {
     this.#online = true;
   }
 
+  /** Reads nothing more of what clients say, and tells nobody. */
+  stall() {
+    for (const [client, server] of this.#pairs) {
+      client.unpipe(server);
+      client.pause();
+    }
+  }
+
+  flow() {
+    for (const [client, server] of this.#pairs) client.pipe(server);
+  }
+
   async close() {
     this.goOffline();
     await new Promise((resolve) => this.#listener.close(resolve));

@@ -109,6 +109,8 @@ test("acks of a tab reach the host while all of its sends wait", { folders }, as
     globalThis.slow = new AbortController();
     const options = { rate: 0.001, timeout: "1h", signal: globalThis.slow.signal };
     for (const queue of queues) queue.redrive(options).catch(() => {});
+    // One more waits for its turn, and what comes behind it as well.
+    void jobs.info();
     globalThis.isSent = false;
     globalThis.send = jobs.send("waits").then(() => (globalThis.isSent = true));
     await Promise.all([acked.ack(), extended.extend("1h"), released.release()]);

@@ -1,6 +1,7 @@
 // Tabs of a device at a hub in another process: one socket for all of them, whoever holds it.
 import assert from "node:assert/strict";
 import { until } from "../lib/processes.mjs";
+import { Proxy } from "../lib/proxy.mjs";
 import { test } from "../lib/runner.mjs";
 import { folders, openPage } from "./bus.mjs";
 import { Server } from "./hub-server.mjs";
@@ -11,12 +12,15 @@ const RESUMED = { deadline_ms: 30_000 };
 
 async function openAtHub(t, label, server) {
   const tab = await openPage(t, label);
-  await tab.evaluate((options) => globalThis.connect("test", options), {
-    host: tab.browser.host,
-    hub: server.url,
-  });
+  await connectAtHub(tab, server);
   return tab;
 }
+
+const connectAtHub = (tab, { url }) =>
+  tab.evaluate((options) => globalThis.connect("test", options), {
+    host: tab.browser.host,
+    hub: url,
+  });
 
 const hears = () => {
   globalThis.heard = [];
@@ -84,6 +88,48 @@ test("what is sent while the hub is away is there when it is back", HUB, async (
   const found = [];
   for await (const { body } of (await server.bus()).queue("jobs").browse()) found.push(body);
   assert.deepEqual(found, [0, 1, 2, 3, 4, 5]);
+});
+
+test("a tab whose hub reads nothing hands its socket no more than that takes", HUB, async (t) => {
+  const server = await new Server(t).start();
+  const proxy = await Proxy.start(server.port);
+  t.cleanup(() => proxy.close());
+  const tab = await openPage(t, "producer");
+  await tab.evaluate(() => {
+    globalThis.sockets = [];
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(...parameters) {
+        super(...parameters);
+        globalThis.sockets.push(this);
+      }
+    };
+  });
+  await connectAtHub(tab, { url: `ws://127.0.0.1:${proxy.port}` });
+  await tab.evaluate(() => globalThis.bus.queue("jobs").send(-1).then(() => null));
+  proxy.stall();
+  const count = 300;
+  await tab.evaluate((sends) => {
+    const body = "x".repeat(64_000);
+    globalThis.sends = Promise.all(
+      Array.from({ length: sends }, (_, number) =>
+        globalThis.bus.queue("jobs").send({ number, body }, { confirm: "hub" }),
+      ),
+    );
+    return null;
+  }, count);
+  // What was not handed on waits in the outbox.
+  await tab.waitFor(() => globalThis.bus.outbox.get().accepted > 0);
+  // Where a worker relays the socket is there, and not seen.
+  const buffered = await tab.evaluate(() =>
+    Math.max(0, ...globalThis.sockets.map(({ bufferedAmount }) => bufferedAmount)),
+  );
+  assert.ok(buffered < 4 << 20, `${buffered} bytes are in the socket`);
+  proxy.flow();
+  await tab.evaluate(() => globalThis.sends.then(() => null));
+  const found = [];
+  for await (const { body } of (await server.bus()).queue("jobs").browse())
+    found.push(body.number ?? body);
+  assert.deepEqual(found, Array.from({ length: count + 1 }, (_, number) => number - 1));
 });
 
 test("the tab that holds the socket to a hub is killed", KILLS, async (t) => {
