@@ -19,7 +19,10 @@ export interface HubParts {
   readonly timer: RawTimer;
 }
 
-/** What is asked and answered to learn whether a socket leads anywhere. */
+/**
+ * What is asked and answered to learn whether a socket leads anywhere. What follows the question
+ * follows the answer.
+ */
 export const PROBE = "ping";
 export const PROBE_ANSWER = "pong";
 

@@ -1,6 +1,6 @@
 import type { Limits } from "../../limits.js";
 import type { Bus } from "../../types.js";
-import type { AuthorizeContext, Grant, HubServerOptions } from "../types.js";
+import type { AuthorizeContext, Grant, HubLimits, HubServerOptions } from "../types.js";
 
 /** What `authorize` is asked about, and what the Worker is bound to. */
 export interface CloudflareAuthorizeContext<Env> extends AuthorizeContext {
@@ -25,8 +25,8 @@ export interface CloudflareHubOptions<Env = unknown>
       ) => Grant | Promise<Grant>);
   /** Runs in the object whenever it wakes, before a client is answered: serve, process there. */
   start?(bus: Bus, context: { name: string; env: Env }): void | Promise<void>;
-  /** Those of each bus. */
-  limits?: Partial<Limits>;
+  /** Those of each bus, and of its sockets. */
+  limits?: Partial<Limits & Pick<HubLimits, "socket_bytes_max" | "socket_silence_ms">>;
 }
 
 /** A Durable Object that is the hub of one bus. */

@@ -65,6 +65,7 @@ function objectOf<Env>(options: CloudflareHubOptions<Env>, checked: CheckedCloud
     constructor(state: unknown, env: Env) {
       this.#object = new BusObject(state as ObjectState, {
         limits: checked.of_objects,
+        own: checked.own,
         log: openLog(this, checked.log),
         start: (bus, name) => options.start?.(bus, { name, env }),
         regrant: async (bus, token) => {
