@@ -120,7 +120,8 @@ export class Way {
 
   static async open(t, url) {
     const way = new Way();
-    way.#server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => "tabmq" });
+    const handleProtocols = () => "tabmq";
+    way.#server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols });
     await once(way.#server, "listening");
     way.url = `ws://127.0.0.1:${way.#server.address().port}`;
     way.#server.on("connection", (near, request) => way.#carry(near, url + request.url));

@@ -19,14 +19,13 @@ const OF_SOCKETS = new Set(["socket_bytes_max", "socket_silence_ms"]);
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The options of a hub on Cloudflare, checked. */
-export interface CheckedCloudflare extends Omit<CheckedServer, "authorize"> {
-  readonly authorize: CloudflareHubOptions["authorize"];
+export interface CheckedCloudflare extends CheckedServer {
   readonly binding: string;
   /** The limits of each object. */
   readonly of_objects: Record<string, number>;
 }
 
-export function checkCloudflare(options: CloudflareHubOptions): CheckedCloudflare {
+export function checkCloudflare(options: CloudflareHubOptions<object>): CheckedCloudflare {
   const { binding, ...rest } = options;
   if (typeof binding !== "string" || !binding)
     throw invalid("createHub: binding must name the binding of hub.Object", "binding");
@@ -37,11 +36,11 @@ export function checkCloudflare(options: CloudflareHubOptions): CheckedCloudflar
     if (of_servers || Object.hasOwn(FIXED, name))
       throw invalid(`createHub: there is no limits.${name} here`, `limits.${name}`);
   }
-  const checked = checkServer(rest as HubServerOptions);
+  const checked = checkServer(rest as HubServerOptions<object>);
   const of_objects: Record<string, number> = { ...OF_OBJECTS, ...checked.of_bus, ...FIXED };
   // A frame may be a chunk of the log, which is one value.
   if ((of_objects["link_bytes_max"] ?? 0) > VALUE_BYTES_MAX / 2)
     throw invalid("createHub: limits.link_bytes_max is too high", "limits.link_bytes_max");
   checked.own.socket_silence_ms = Math.min(checked.own.socket_silence_ms, TIMER_MS_MAX);
-  return { ...checked, authorize: options.authorize, binding, of_objects };
+  return { ...checked, binding, of_objects };
 }
