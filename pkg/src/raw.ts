@@ -109,6 +109,7 @@ export interface RawBus {
   listSchedules(queue: string, after?: string): number;
   redrive(redrive: Uint8Array): number;
   listQueues(after?: string, filter?: string): number;
+  listServices(after?: string): number;
   setPolicy(name: string, pattern: string | undefined, priority: number, options: object): number;
   listPolicies(): number;
   trace(queue: string, traced: boolean): number;
@@ -244,6 +245,13 @@ export type RawQueue = readonly [
   traced?: boolean | null,
 ];
 
+/** A service in a list. */
+export type RawService = readonly [
+  name: string,
+  servers: readonly (readonly [client: Bytes, concurrency: number, running: number])[],
+  waiting: number,
+];
+
 export type RawPolicy = readonly [
   name: string,
   pattern: string,
@@ -286,7 +294,7 @@ interface Fields {
   counted: [request: number, count: number];
   listed: [
     request: number,
-    entries: readonly (RawQueueMessage | RawQueue | RawPolicy | RawSchedule)[],
+    entries: readonly (RawQueueMessage | RawQueue | RawService | RawPolicy | RawSchedule)[],
     more: boolean,
   ];
   queueStats: [
