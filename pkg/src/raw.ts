@@ -39,6 +39,8 @@ export interface RawSockets {
   close(socket: number, code: number): void;
   /** Another grant is asked for, by this token. Answered by `socketGranted`, or it is closed. */
   renew(socket: number, token: string): void;
+  /** A client on it had so many more sends confirmed than are stored. */
+  lost(socket: number, client: Uint8Array, count: number): void;
   /** The node that knew them is no more. Not called by the wasm side. */
   closeAll(): void;
   /** What the bus has of its server, of which it is the only user. Not read by the wasm side. */

@@ -236,7 +236,13 @@ class NodeHub implements Hub {
     const number = (this.#last_socket += 1);
     // Nothing is opened for whoever may not come in.
     const opening = granting.then(() => this.#rooms.open(bus));
-    const around = { limits: this.#options.own, users: this.#users, limited: this.#limited };
+    const around = {
+      limits: this.#options.own,
+      users: this.#users,
+      limited: this.#limited,
+      lost: (client: string, count: number) =>
+        this.#log("error", { event: "sends-lost", bus, socket: number, client, count }),
+    };
     const accepted = new HubSocket(socket, opening, granting, regrant, around);
     this.#open.add(accepted);
     this.#log("info", { event: "connected", bus, socket: number, address });

@@ -8,7 +8,7 @@ import { tellable } from "../authorize.js";
 import { PROTOCOL } from "../doors.js";
 import { failure } from "../http_failure.js";
 import { storeMessage } from "../http_store.js";
-import { type Limited, limitedLog, type Log } from "../log.js";
+import { type Limited, limitedLog, type Log, logStorage } from "../log.js";
 import { metricsOf } from "../metrics.js";
 import { Room } from "../rooms.js";
 import { CLOSE_CODES, PROBE, PROBE_ANSWER, reasonOf } from "../sockets.js";
@@ -68,6 +68,10 @@ export class BusObject {
       socket_bytes_max,
       message_bytes_max: this.#messageBytesMax(),
       renew: (socket, token) => void this.#renew(socket, token),
+      lost: ({ number }, client, count) => {
+        const bus = this.#name ?? "";
+        options.log("error", { event: "sends-lost", bus, socket: number, client, count });
+      },
       dropped: (socket) => this.#dropped(socket),
     };
     answerText(state, PROBE, PROBE_ANSWER);
@@ -177,6 +181,7 @@ export class BusObject {
       log("error", { event: "bus-failed", bus: name, code, message });
     };
     room.bus.addEventListener("error", (event) => failed((event as CustomEvent).detail));
+    logStorage(log, name, room.bus);
     room.bus.addEventListener("status", ({ detail }) => {
       if (detail === "closed" && this.#room === room) this.#room = undefined;
     });

@@ -15,6 +15,8 @@ export interface Around {
   /** What one message may have. */
   readonly message_bytes_max: number;
   renew(socket: ObjectSocket, token: string): void;
+  /** A client on it had so many more sends confirmed than are stored. */
+  lost(socket: ObjectSocket, client: string, count: number): void;
   /** Nothing of it counts any more, whether or not its other side ever closes it. */
   dropped(socket: ObjectSocket): void;
 }
@@ -58,6 +60,10 @@ export class ObjectSocket implements HubLink {
 
   renew(token: string): void {
     this.#around.renew(this, token);
+  }
+
+  lost(client: string, count: number): void {
+    this.#around.lost(this, client, count);
   }
 
   granted(grant: RawGrant): void {
