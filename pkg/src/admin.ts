@@ -17,7 +17,7 @@ import {
 import { listed } from "./pages.js";
 import { attempt } from "./pending.js";
 import { QueueClient } from "./queue.js";
-import type { RawBus, RawEventOf, RawPolicy, RawQueue } from "./raw.js";
+import type { RawBus, RawEventOf, RawPolicy, RawQueue, RawService } from "./raw.js";
 import { encodePick, TASK } from "./redrive.js";
 import { exportQueue, importQueue } from "./transfer.js";
 import type {
@@ -31,6 +31,7 @@ import type {
   QueueListing,
   QueueOptions,
   RedriveOptions,
+  ServiceListing,
   Wait,
 } from "./types.js";
 
@@ -57,6 +58,21 @@ export class AdminClient implements Admin {
       for (const queue of found as readonly RawQueue[]) {
         [after] = queue;
         yield readQueue(queue, homeOf(this.#context.engine));
+      }
+      more = others;
+    }
+  }
+
+  async *services(options?: Wait): AsyncGenerator<ServiceListing> {
+    const wait = checkWait("services", options);
+    let after: string | undefined;
+    for (let more = true; more; ) {
+      const behind = after;
+      const begin: Begin = (raw) => raw.listServices(behind);
+      const [found, others] = await this.#ask("services", wait, begin, listed);
+      for (const service of found as readonly RawService[]) {
+        [after] = service;
+        yield readService(service, homeOf(this.#context.engine));
       }
       more = others;
     }
@@ -213,6 +229,13 @@ function readQueue(queue: RawQueue, home: Home): QueueListing {
     traced: traced ?? false,
     home,
   };
+}
+
+function readService([name, servers, waiting]: RawService, home: Home): ServiceListing {
+  const read = ([client, concurrency, running]: RawService[1][number]) => {
+    return { peer: hex(client), concurrency, running };
+  };
+  return { name, servers: servers.map(read), waiting, home };
 }
 
 function readPolicy([name, pattern, priority, options]: RawPolicy): Policy {

@@ -39,6 +39,8 @@ export interface RawSockets {
   close(socket: number, code: number): void;
   /** Another grant is asked for, by this token. Answered by `socketGranted`, or it is closed. */
   renew(socket: number, token: string): void;
+  /** A client on it had so many more sends confirmed than are stored. */
+  lost(socket: number, client: Uint8Array, count: number): void;
   /** The node that knew them is no more. Not called by the wasm side. */
   closeAll(): void;
   /** What the bus has of its server, of which it is the only user. Not read by the wasm side. */
@@ -109,6 +111,7 @@ export interface RawBus {
   listSchedules(queue: string, after?: string): number;
   redrive(redrive: Uint8Array): number;
   listQueues(after?: string, filter?: string): number;
+  listServices(after?: string): number;
   setPolicy(name: string, pattern: string | undefined, priority: number, options: object): number;
   listPolicies(): number;
   trace(queue: string, traced: boolean): number;
@@ -244,6 +247,13 @@ export type RawQueue = readonly [
   traced?: boolean | null,
 ];
 
+/** A service in a list. */
+export type RawService = readonly [
+  name: string,
+  servers: readonly (readonly [client: Bytes, concurrency: number, running: number])[],
+  waiting: number,
+];
+
 export type RawPolicy = readonly [
   name: string,
   pattern: string,
@@ -286,7 +296,7 @@ interface Fields {
   counted: [request: number, count: number];
   listed: [
     request: number,
-    entries: readonly (RawQueueMessage | RawQueue | RawPolicy | RawSchedule)[],
+    entries: readonly (RawQueueMessage | RawQueue | RawService | RawPolicy | RawSchedule)[],
     more: boolean,
   ];
   queueStats: [

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { connectTo, startWorker } from "./cloudflare.mjs";
+import { connectTo, startWorker, Way } from "./cloudflare.mjs";
 import { temporaryFolder } from "./files.mjs";
 import { take, until } from "./helpers.mjs";
 
@@ -56,6 +56,41 @@ test("cloudflare: an idle object sleeps under open sockets, which go on when it 
   assert.equal(delivery.id, kept.id);
   await delivery.ack();
   assert.ok(!statuses.includes("offline"), String(statuses));
+});
+
+test("cloudflare: a wake costs each socket a Hello, and whoever speaks one round trip more", {
+  timeout: 60_000,
+}, async (t) => {
+  const worker = await startWorker(t);
+  const ways = [await Way.open(t, worker.url), await Way.open(t, worker.url)];
+  const [near, far] = await Promise.all(ways.map(({ url }) => connectTo(t, url, "wake")));
+  const worked = [];
+  await far.queue("jobs").process(({ body }) => void worked.push(body)).ready();
+  await near.queue("jobs").send(0, { confirm: "processed" });
+  const before = await worker.instance("wake");
+  await quiet(t, worker.url);
+  for (const way of ways) way.said.length = 0;
+  const timed = async (body) => {
+    const began = performance.now();
+    await near.queue("jobs").send(body, { confirm: "hub" });
+    return performance.now() - began;
+  };
+  const woken_ms = await timed(1);
+  const [spoke, heard] = ways.map(({ said }) => said.map(([by]) => by));
+  const turns = (said) => said.filter((by, at) => by !== said[at - 1]);
+  const wake = ["hub", "client", "hub", "client"];
+  // A send that nobody hears; the new node, Hello, Welcome, the send again; and its answer.
+  assert.deepEqual(turns(spoke), ["client", ...wake, "hub"]);
+  // Who else is there may be told with the Welcome or behind it.
+  assert.ok(spoke.length <= 8, `${spoke.length} messages`);
+  await until(() => worked.length === 2);
+  // What it takes part in is said again behind the Welcome.
+  assert.deepEqual(turns(ways[1].said.map(([by]) => by)).slice(0, wake.length), wake);
+  assert.ok(heard.length <= 8, `${heard.length} messages`);
+  const awake_ms = await timed(2);
+  await near.queue("jobs").send(3, { confirm: "processed" });
+  t.diagnostic(`${woken_ms} ms, ${awake_ms} ms awake`);
+  assert.equal((await worker.instance("wake")).made, before.made + 1);
 });
 
 test("cloudflare: an alarm wakes an object that sleeps for what is delayed", {

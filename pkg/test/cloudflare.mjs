@@ -1,11 +1,12 @@
 // What the tests of hubs on Cloudflare share: workerd with a Worker of the built package.
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 
 import { Miniflare } from "miniflare";
 import { connect } from "tabmq";
-import { WebSocket } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 
 const DIST = join(import.meta.dirname, "../dist");
 
@@ -102,4 +103,73 @@ export function rawSocket(address, protocols = ["tabmq"], headers = {}) {
     socket.on("unexpected-response", (_, response) => resolve(response.statusCode)),
   );
   return { socket, opened, closed, status };
+}
+
+/** A way to a Worker which notes what is said on it, and may stop to read what the Worker sends. */
+export class Way {
+  url;
+  /** What was said: `[by, bytes or text]`, `by` being `client` or `hub`. */
+  said = [];
+  /** The codes and reasons with which the hub closed sockets. */
+  closed = [];
+  /** Bytes of the hub that were read after their client had left. */
+  late_bytes = 0;
+  #server;
+  #held = false;
+  #far = new Set();
+
+  static async open(t, url) {
+    const way = new Way();
+    const handleProtocols = () => "tabmq";
+    way.#server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols });
+    await once(way.#server, "listening");
+    way.url = `ws://127.0.0.1:${way.#server.address().port}`;
+    way.#server.on("connection", (near, request) => way.#carry(near, url + request.url));
+    t.after(() => way.#end());
+    return way;
+  }
+
+  /** What the hub sends is not read, not even when its client left. Nobody new comes in. */
+  hold() {
+    this.#held = true;
+    for (const far of this.#far) far.pause();
+  }
+
+  /** What lies there is read, to the end. */
+  release() {
+    this.#held = false;
+    for (const far of this.#far) far.resume();
+  }
+
+  #carry(near, url) {
+    near.on("error", () => {});
+    if (this.#held) return near.terminate();
+    const far = new WebSocket(url, ["tabmq"]);
+    this.#far.add(far);
+    const early = [];
+    const toHub = (data) => (far.readyState === WebSocket.OPEN ? far.send(data) : early.push(data));
+    const forward = (data, is_binary) => (is_binary ? data : String(data));
+    near.on("message", (data, is_binary) => {
+      this.said.push(["client", forward(data, is_binary)]);
+      toHub(forward(data, is_binary));
+    });
+    far.on("open", () => early.splice(0).forEach((data) => far.send(data)));
+    far.on("message", (data, is_binary) => {
+      this.said.push(["hub", forward(data, is_binary)]);
+      if (near.readyState === WebSocket.OPEN) near.send(forward(data, is_binary));
+      else this.late_bytes += data.length;
+    });
+    near.on("close", () => this.#held || far.close());
+    far.on("error", () => {}).on("close", (code, reason) => {
+      this.closed.push([code, String(reason)]);
+      this.#far.delete(far);
+      near.terminate();
+    });
+  }
+
+  #end() {
+    for (const far of this.#far) far.terminate();
+    for (const near of this.#server.clients) near.terminate();
+    return new Promise((resolve) => this.#server.close(resolve));
+  }
 }

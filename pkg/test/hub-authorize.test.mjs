@@ -1,5 +1,7 @@
 // Who may come in at a hub, what they may do there, and for how long.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { test } from "node:test";
 
 import { createBus } from "tabmq";
@@ -34,10 +36,49 @@ function enter(t, url, token, options = {}) {
   return bus;
 }
 
-test("authorize: is asked with the request, the bus and the token", async (t) => {
-  const { url, asked } = await openGranting(t);
+test("authorize: is asked with the request, the bus, the token and the environment", async (t) => {
+  const { url, http, asked } = await openGranting(t);
   await enter(t, url, "ann").ready();
-  assert.deepEqual(asked, [["/shop", { bus: "shop", token: "ann", renewal: false }]]);
+  await post(`${http}/shop/queues/orders.new`, "x", { authorization: "Bearer ann" });
+  const context = { bus: "shop", token: "ann", renewal: false };
+  assert.deepEqual(
+    asked.map(([path, { env, ...rest }]) => [path, rest, env === process.env]),
+    [
+      ["/shop", context, true],
+      ["/shop/queues/orders.new", context, true],
+    ],
+  );
+});
+
+test("authorize: has the env that a server hands over, or did for the socket", async (t) => {
+  const asked = [];
+  const authorize = (_, { token, renewal, env }) => {
+    asked.push([token, renewal, env.secret]);
+    return { ...GRANTS.ann, ...(token === "1" && { expires: new Date(Date.now() + 2500) }) };
+  };
+  const hub = createHub({ authorize });
+  const server = createServer();
+  server.on("upgrade", (request, socket, head) =>
+    hub.upgrade(request, socket, head, { secret: "of the socket" }),
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(async () => {
+    await hub.close();
+    server.close();
+  });
+  let given = 0;
+  const token = () => `${(given += 1)}`;
+  await enter(t, `ws://127.0.0.1:${server.address().port}`, token).ready();
+  const renewed = asked.length;
+  const raw = new Request("http://hub.test/shop/queues/orders.new", { method: "POST", body: "x" });
+  assert.equal((await hub.fetch(raw, { secret: "of the request" })).status, 202);
+  await until(() => asked.length === renewed + 2);
+  assert.deepEqual(asked, [
+    ["1", false, "of the socket"],
+    [undefined, false, "of the request"],
+    ["2", true, "of the socket"],
+  ]);
 });
 
 test("authorize: who is refused hears of it at once, and nothing is opened", async (t) => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { take, until } from "./helpers.mjs";
+import { all, deferred, take, until } from "./helpers.mjs";
 import { command, connectTo, runCommand, serveCommand } from "./hub-server.mjs";
 
 async function hubCommand(t) {
@@ -143,6 +143,7 @@ test("cli: what a bus has fits on a screen, and is told as one object", async (t
       ["orders.dead", "3", "0", "0", "0", "0"],
     ],
   );
+  assert.deepEqual((await run(["inspect", "services", "shop"])).rest, ["no services"]);
   const [line, ...more] = (await run(["inspect", "shop", "--json"])).rest;
   assert.deepEqual(more, []);
   const seen = JSON.parse(line);
@@ -157,6 +158,40 @@ test("cli: what a bus has fits on a screen, and is told as one object", async (t
   await until(async () => (await ready()) === 2);
   watching.kill("SIGINT");
   assert.equal((await watching.end()).code, 0);
+});
+
+test("cli: who serves what is shown, with the calls that are under way", async (t) => {
+  const { url, run } = await hubCommand(t);
+  const bus = await connectTo(t, url);
+  const brewing = deferred();
+  const service = { brew: () => brewing.promise };
+  await bus.serve("kitchen@2", service, { concurrency: 2 }).ready();
+  await bus.serve("till", service).ready();
+  const calls = Array.from({ length: 3 }, () => bus.call("kitchen@2", "brew", []));
+  const kitchen = async () => (await all(bus.admin.services()))[0];
+  await until(async () => (await kitchen()).waiting === 1);
+  const cells = (lines) => lines.map((line) => line.trim().split(/ {2,}/));
+  const peer = bus.peer.name ?? bus.peer.id.slice(0, 8);
+  assert.deepEqual(cells((await run(["inspect", "shop"])).rest.slice(-3)), [
+    ["service", "servers", "running", "waiting"],
+    ["kitchen@2", "1", "2", "1"],
+    ["till", "1", "0", "0"],
+  ]);
+  assert.deepEqual(cells((await run(["inspect", "services", "shop"])).rest), [
+    ["service", "waiting", "server", "running", "at a time"],
+    ["kitchen@2", "1", peer, "2", "2"],
+    ["till", "0", peer, "0", "16"],
+  ]);
+  const [line] = (await run(["inspect", "services", "shop", "--json"])).rest;
+  const { services } = JSON.parse(line);
+  assert.deepEqual(services[0], {
+    name: "kitchen@2",
+    servers: [{ peer: bus.peer.id, concurrency: 2, running: 2 }],
+    waiting: 1,
+    home: "hub",
+  });
+  brewing.resolve("tea");
+  assert.deepEqual(await Promise.all(calls), ["tea", "tea", "tea"]);
 });
 
 test("cli: a bench measures sends, receives and calls, and leaves nothing", async (t) => {

@@ -99,6 +99,37 @@ test("log: options that are none are refused", () => {
     assert.throws(() => createHub(options), { code: "INVALID" });
 });
 
+test("log: clients that had more confirmed than is stored are told", async (t) => {
+  const [folder, saved, log] = [temporaryFolder(t), temporaryFolder(t), []];
+  const serve = async (port) => {
+    const hub = createHub({ storage: folder, log: (entry) => log.push(entry) });
+    const served = await serveHub({ hub, port });
+    t.after(() => served.close());
+    return served;
+  };
+  const first = await serve(0);
+  const bus = await connectTo(t, first.url);
+  const strict = { durability: "strict" };
+  const send = (body) => bus.queue("q").send(body, strict);
+  await send(1);
+  await first.close();
+  fs.cpSync(folder, saved, { recursive: true });
+  const second = await serve(first.port);
+  await send(2);
+  await send(3);
+  await second.close();
+  assert.deepEqual(told(log, "sends-lost"), [], "nothing is lost by a hub that is started again");
+  fs.rmSync(folder, { recursive: true });
+  fs.cpSync(saved, folder, { recursive: true });
+  const lost = once(bus, "storage");
+  await serve(first.port);
+  const [{ detail }] = await lost;
+  assert.deepEqual([detail.reason, detail.number], ["rolled-back", 2]);
+  const socket = told(log, "connected").at(-1).socket;
+  const what = { bus: "shop", socket, client: bus.peer.id, count: 2 };
+  assert.deepEqual(told(log, "sends-lost"), [{ level: "error", event: "sends-lost", ...what }]);
+});
+
 /** A hub over files, with what its doors tell of its health. */
 async function openFiles(t) {
   const folder = temporaryFolder(t);

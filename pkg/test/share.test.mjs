@@ -80,6 +80,8 @@ test("share: services, roles and schedules have the home of their names", async 
   await math.ready();
   assert.equal(await bus.client("orders.price").of(2), 6);
   assert.equal(await bus.call("math", "twice", [4]), 8);
+  const services = (await all(bus.admin.services())).map(({ name, home }) => [name, home]);
+  assert.deepEqual(services, [["math", "device"], ["orders.price", "hub"]]);
   const leaders = [];
   const lead = (from, role, who) => from.lead(role, () => leaders.push(who));
   const roles = [lead(bus, "report", "here"), lead(bus, "orders.report", "there")];

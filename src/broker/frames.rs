@@ -208,6 +208,7 @@ impl Broker {
             }
             Frame::EndRedrive { request } => self.on_end_redrive(client, request),
             Frame::ListQueues { .. }
+            | Frame::ListServices { .. }
             | Frame::WatchQueue { .. }
             | Frame::UnwatchQueue { .. }
             | Frame::SetPolicy { .. }
@@ -227,6 +228,7 @@ impl Broker {
             Frame::ListQueues { request, after, filter } => {
                 self.on_list_queues(conn, request, after, filter);
             }
+            Frame::ListServices { request, after } => self.on_list_services(conn, request, after),
             Frame::WatchQueue { watch, queue } => self.on_watch(conn, client, watch, queue),
             Frame::UnwatchQueue { watch } => self.on_unwatch(client, watch),
             Frame::SetPolicy { request, name, policy } => {

@@ -87,6 +87,9 @@ pub enum Event {
     /// The client of the connection asks for another grant, by this token. Answered by
     /// `Input::Renewed`, if at all.
     Renewal { conn: ConnId, token: String },
+    /// The client of the connection had so many more sends confirmed than are stored: the storage
+    /// was put back to an earlier state. It says so itself, and is told the same.
+    SendsLost { conn: ConnId, client: ClientId, count: u64 },
     /// The session ended: stop watching.
     Unwatch { client: ClientId },
     /// Another node holds the fence, or the log is sealed. Drop this node.

@@ -1,4 +1,4 @@
-//! All queues, a page at a time.
+//! All queues and all services, a page at a time.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -14,8 +14,10 @@ use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
 use crate::wire::frame::QueueEntry;
 
-/// Queues on one page.
-const PAGE_QUEUES: usize = 100;
+/// Queues or services on one page.
+const PAGE_ENTRIES: usize = 100;
+/// Servers on one page, but for those of its last service.
+const PAGE_SERVERS: usize = 1000;
 
 impl Broker {
     pub(super) fn on_list_queues(
@@ -47,12 +49,36 @@ impl Broker {
         let entry = |(_, id): (&String, &QueueId)| {
             self.state.queues.get(id).map(|queue| self.queue_entry(*id, queue))
         };
-        let mut queues: Vec<_> = fitting.filter_map(entry).take(PAGE_QUEUES + 1).collect();
-        let more = queues.len() > PAGE_QUEUES;
-        queues.truncate(PAGE_QUEUES);
+        let mut queues: Vec<_> = fitting.filter_map(entry).take(PAGE_ENTRIES + 1).collect();
+        let more = queues.len() > PAGE_ENTRIES;
+        queues.truncate(PAGE_ENTRIES);
         let mut encoded = Vec::new();
         encode_frame(&Frame::QueueList { request, queues, more }, &mut encoded);
         Ok(encoded)
+    }
+
+    pub(super) fn on_list_services(
+        &mut self,
+        conn: ConnId,
+        request: RequestId,
+        after: Option<&str>,
+    ) {
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
+        let all = self.services.services.range((start, Bound::<String>::Unbounded));
+        let mut all = all.filter(|(_, service)| !service.is_idle());
+        let (mut services, mut servers) = (Vec::new(), 0);
+        let mut more = false;
+        for (name, service) in &mut all {
+            more = services.len() == PAGE_ENTRIES || servers >= PAGE_SERVERS;
+            if more {
+                break;
+            }
+            servers += service.servers.len();
+            services.push(service.entry(name));
+        }
+        let mut encoded = Vec::new();
+        encode_frame(&Frame::ServiceList { request, services, more }, &mut encoded);
+        self.gated_encoded(conn, encoded);
     }
 
     fn queue_entry<'a>(&self, id: QueueId, queue: &'a Queue) -> QueueEntry<'a> {

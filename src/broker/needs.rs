@@ -70,8 +70,8 @@ fn judge(
         Frame::Serve { name, .. } | Frame::Stand { role: name, .. } => may(Action::Serve, name),
         Frame::Call { .. } => service.map_or(Ok(()), |service| may(Action::Call, service)),
 
-        any_of!(Pause Purge DeleteQueue ListQueues SetPolicy ListPolicies Trace) => {
-            if granted.is_admin() { Ok(()) } else { Err(ADMIN) }
+        any_of!(Pause Purge DeleteQueue ListQueues ListServices SetPolicy ListPolicies Trace) => {
+            needs_admin(granted)
         }
 
         // Of the link and of the client itself.
@@ -87,12 +87,16 @@ fn judge(
         | any_of!(RequestRefused Sent SendRefused Duplicates Window Consuming ConsumerActive)
         | any_of!(Browsed Counted QueueDeleted QueueList QueueStats PolicyList ScheduleList Check)
         | any_of!(Deliver Settled Tracked Progressed Serving Dispatch ReplyTaken CallResult)
-        | any_of!(CancelDispatch Lead Depose Peers Granted) => Ok(()),
+        | any_of!(CancelDispatch Lead Depose Peers Granted ServiceList) => Ok(()),
     }
 }
 
 fn needs(action: Action, granted: bool) -> Result<(), Missing> {
     if granted { Ok(()) } else { Err(action.text()) }
+}
+
+fn needs_admin(granted: &Granted) -> Result<(), Missing> {
+    if granted.is_admin() { Ok(()) } else { Err(ADMIN) }
 }
 
 /// A redrive goes by the queues in which a message says it died, and moves it there.

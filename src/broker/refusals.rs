@@ -33,6 +33,7 @@ impl Broker {
             | Frame::ListQueues { request, .. }
             | Frame::SetPolicy { request, .. }
             | Frame::ListPolicies { request }
+            | Frame::ListServices { request, .. }
             | Frame::Trace { request, .. }
             | Frame::Unschedule { request, .. }
             | Frame::ListSchedules { request, .. }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::id::{ClientId, ServiceId};
 use crate::sorted::{Map, Set};
-use crate::wire::frame::CallKey;
+use crate::wire::frame::{CallKey, ServerEntry, ServiceEntry};
 
 /// One server of one service.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,23 @@ pub(super) struct Server {
 pub(super) struct Service {
     pub servers: Vec<Server>,
     pub queued: VecDeque<CallKey>,
+}
+
+impl Service {
+    /// Nobody serves it and nobody waits for it.
+    pub fn is_idle(&self) -> bool {
+        self.servers.is_empty() && self.queued.is_empty()
+    }
+
+    pub fn entry<'a>(&self, name: &'a str) -> ServiceEntry<'a> {
+        let entry = |server: &Server| {
+            let Server { client, concurrency, running, .. } = *server;
+            ServerEntry { client, concurrency, running }
+        };
+        let servers = self.servers.iter().map(entry).collect();
+        let waiting = u32::try_from(self.queued.len()).unwrap_or(u32::MAX);
+        ServiceEntry { name, servers, waiting }
+    }
 }
 
 /// Who serves what.

@@ -110,6 +110,10 @@ impl Broker {
         let Some((lane, resumed, kept)) = self.resume_lane(now, client, hello) else {
             return self.hang_up(now, conn, Code::Full);
         };
+        if let Some(kept) = kept {
+            let count = hello.confirmed.0.saturating_sub(kept.0);
+            self.events.push_back(Event::SendsLost { conn, client, count });
+        }
         if hello.fresh {
             self.end_leases_of(now, client, Leaving::Died);
             self.fail_calls_served_by(now, client);

@@ -1,4 +1,5 @@
-//! What a client asks of all queues: lists, policies, traces, and counts as they change.
+//! What a client asks of all queues and services: lists, policies, traces, and counts as they
+//! change.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -38,6 +39,18 @@ impl Client {
             Filter::parse(filter, &self.limits)?;
         }
         let request = self.ask(|request| Frame::ListQueues { request, after, filter });
+        self.settle_forward();
+        request
+    }
+
+    /// Asks for a page of the services that somebody serves or waits for, behind the name `after`.
+    /// `Listed` follows.
+    ///
+    /// # Errors
+    /// As for every verb.
+    pub fn list_services(&mut self, now: Now, after: Option<&str>) -> Result<RequestId, Refused> {
+        self.start_verb(now)?;
+        let request = self.ask(|request| Frame::ListServices { request, after });
         self.settle_forward();
         request
     }

@@ -55,6 +55,9 @@ impl Client {
             Frame::Counted { request, count } => self.on_counted(request, count),
             Frame::Browsed { request, messages, more } => self.on_list(request, &messages, more),
             Frame::QueueList { request, queues, more } => self.on_list(request, &queues, more),
+            Frame::ServiceList { request, services, more } => {
+                self.on_list(request, &services, more);
+            }
             Frame::ScheduleList { request, schedules, more } => {
                 self.on_list(request, &schedules, more);
             }

@@ -111,8 +111,8 @@ pub enum Event {
     /// fewer, because they went before. Answers `decide` with the number of the message that the
     /// committed one repeats, or 0.
     Counted { request: RequestId, count: u64 },
-    /// Answers `browse`, `list_queues` and `list_policies`: an encoded list of `QueueMessage`, of
-    /// `QueueEntry` or of `Policy`, and whether there may be more.
+    /// Answers `browse`, `list_queues`, `list_services` and `list_policies`: an encoded list of
+    /// `QueueMessage`, `QueueEntry`, `ServiceEntry` or `Policy`, and whether there may be more.
     Listed { request: RequestId, page: Vec<u8>, more: bool },
     /// Answers `track`. A message that was not processed answers with `Failed` and what became of
     /// it: `DEAD_LETTERED`, `DISCARDED` or `EXPIRED`, and the reason.

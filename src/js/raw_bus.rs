@@ -190,6 +190,11 @@ impl RawBus {
         self.ask(|client, now| client.list_queues(now, after, filter)).map(|request| request.0)
     }
 
+    #[wasm_bindgen(js_name = listServices)]
+    pub fn list_services(&self, after: Option<String>) -> Answer<u32> {
+        self.ask(|client, now| client.list_services(now, after.as_deref())).map(|request| request.0)
+    }
+
     /// Without a pattern the policy is removed.
     #[wasm_bindgen(js_name = setPolicy)]
     pub fn set_policy(

@@ -320,6 +320,7 @@ impl Realm {
             }
             Event::Watch { .. } => {}
             Event::Renewal { conn, token } => self.renew_socket(now, conn, token),
+            Event::SendsLost { client, count, .. } => self.sends_lost(client, count),
             Event::Unwatch { client } => {
                 self.close_client(now, client);
                 self.effects.push(Effect::Unwatch(client));

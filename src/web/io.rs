@@ -155,6 +155,12 @@ pub enum Effect {
         socket: SocketId,
         token: String,
     },
+    /// The client on this socket of this hub had more sends confirmed than are stored.
+    SendsLost {
+        socket: SocketId,
+        client: ClientId,
+        count: u64,
+    },
     /// The socket to the hub leads nowhere: the next message opens another.
     DropSocket,
     /// The hub at this door is not the one that is meant: try the next, if there are several.

@@ -7,6 +7,7 @@ use js_sys::{Uint8Array, Uint32Array};
 use wasm_bindgen::prelude::*;
 
 use crate::error::Code;
+use crate::id::ClientId;
 use crate::web::sockets::SocketId;
 
 #[wasm_bindgen]
@@ -18,6 +19,8 @@ extern "C" {
     fn send(this: &SocketHost, sockets: &Uint32Array, bytes: &Uint8Array) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn close(this: &SocketHost, socket: u32, code: u32) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn lost(this: &SocketHost, socket: u32, client: &[u8], count: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn renew(this: &SocketHost, socket: u32, token: &str) -> Result<(), JsValue>;
 }
@@ -32,6 +35,12 @@ impl SocketHost {
     /// Asks whoever grants for another grant of the socket.
     pub fn renew_one(&self, socket: SocketId, token: &str) {
         let _ = self.renew(socket.0, token);
+    }
+
+    /// Tells that a client on it had so many more sends confirmed than are stored.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn tell_lost(&self, socket: SocketId, client: ClientId, count: u64) {
+        let _ = self.lost(socket.0, &client.0, count as f64);
     }
 
     pub fn close_one(&self, socket: SocketId, code: Code) {

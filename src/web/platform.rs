@@ -202,6 +202,7 @@ impl Platform {
             Effect::LookAtSocket => self.way.look(),
             Effect::DropSocket => self.way.drop_socket(),
             Effect::Renew { socket, token } => self.way.renew(socket, &token),
+            Effect::SendsLost { socket, client, count } => self.way.lost(socket, client, count),
             Effect::NextDoor => self.way.leave_door(),
             Effect::ToSockets { sockets, bytes } => self.way.send_to(&sockets, &bytes),
             Effect::CloseSocket { socket, code } => self.way.close(socket, code),

@@ -177,15 +177,22 @@ impl Drop for Current {
     }
 }
 
-/// What an event says. What is neither a byte array nor the answer to a probe is not ours, and what
-/// is longer than `bytes_max` is not copied.
+/// What an event says. What is neither a byte array nor of a probe is not ours, and what is longer
+/// than `bytes_max` is not copied. A hub that asks whether it is read is answered at once.
 fn read(event: Event, bytes_max: u32) -> Option<SocketNews> {
     match event.type_().as_str() {
         "open" => Some(SocketNews::Opened),
         "message" => {
-            let data = event.unchecked_into::<MessageEvent>().data();
+            let event = event.unchecked_into::<MessageEvent>();
+            let data = event.data();
             if data == PROBE_ANSWER {
                 return Some(SocketNews::Alive);
+            }
+            if let Some(text) = data.as_string() {
+                let socket: WebSocket = event.target()?.unchecked_into();
+                // Throws only while it is not open.
+                let _ = socket.send_with_str(&[PROBE_ANSWER, text.strip_prefix(PROBE)?].concat());
+                return None;
             }
             let bytes = Uint8Array::new(&data.dyn_into::<ArrayBuffer>().ok()?.into());
             (bytes.length() <= bytes_max).then(|| SocketNews::Message(bytes.to_vec()))

@@ -123,6 +123,13 @@ impl Realm {
         }
     }
 
+    /// Clients of this realm and its channels are told themselves, and nobody else is to know.
+    pub(super) fn sends_lost(&mut self, client: ClientId, count: u64) {
+        if let Some(socket) = self.sockets.of(client) {
+            self.effects.push(Effect::SendsLost { socket, client, count });
+        }
+    }
+
     /// Those who speak on the socket follow a node that is no more, and hear of this one.
     pub(super) fn socket_adopted(&mut self, now: Now, socket: SocketId) {
         let Some(broker) = self.hosting.broker() else { return };

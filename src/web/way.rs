@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::Code;
+use crate::id::ClientId;
 use crate::web::choices::Reach;
 use crate::web::inbox::Inbox;
 use crate::web::io::Fact;
@@ -79,6 +80,12 @@ impl Way {
     pub fn renew(&self, socket: SocketId, token: &str) {
         if let Self::Sockets(host) = self {
             host.renew_one(socket, token);
+        }
+    }
+
+    pub fn lost(&self, socket: SocketId, client: ClientId, count: u64) {
+        if let Self::Sockets(host) = self {
+            host.tell_lost(socket, client, count);
         }
     }
 

@@ -1,4 +1,6 @@
-//! Queues as an operator sees them, and policies.
+//! Queues and services as an operator sees them, and policies.
+
+use alloc::vec::Vec;
 
 use crate::cbor::structure;
 use crate::id::ClientId;
@@ -23,6 +25,29 @@ structure! {
         pub policy: Option<&'a str>,
         /// What happens to its messages is told.
         pub traced: Option<bool>,
+    }
+}
+
+structure! {
+    /// A service in a list.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct ServiceEntry<'a> {
+        pub name: &'a str,
+        pub servers: Vec<ServerEntry>,
+        /// Calls for which no server has room, or that wait for a server at all.
+        pub waiting: u32,
+    }
+}
+
+structure! {
+    /// Who serves a service.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct ServerEntry {
+        pub client: ClientId,
+        /// Calls that it takes at a time.
+        pub concurrency: u32,
+        /// Calls that it has and did not answer.
+        pub running: u32,
     }
 }
 

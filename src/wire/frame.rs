@@ -15,7 +15,7 @@ use crate::id::{
 };
 use crate::options::{ConsumeOptions, Durability, QueueOptions};
 use crate::time::UnixMillis;
-pub use crate::wire::admin::{Policy, QueueEntry, QueueStats};
+pub use crate::wire::admin::{Policy, QueueEntry, QueueStats, ServerEntry, ServiceEntry};
 pub use crate::wire::death::{Death, History, Reason};
 pub use crate::wire::parts::*;
 pub use crate::wire::redrive::{Filter, Identity, Redrive, Task};
@@ -238,9 +238,7 @@ variants! {
         },
         /// N, to every client. The queue is gone; its consumers are told by `Consuming` with
         /// `NOT_FOUND`.
-        58 => QueueDeleted {
-            queue: &'a str,
-        },
+        58 => QueueDeleted { queue: &'a str },
         /// C. Moves dead letters back. Answered by `Counted` with how many, once all are moved.
         63 => Redrive {
             request: RequestId,
@@ -248,9 +246,7 @@ variants! {
         },
         /// C. The client waits for this redrive no more: it stops if it is under way, and is
         /// forgotten.
-        64 => EndRedrive {
-            request: RequestId,
-        },
+        64 => EndRedrive { request: RequestId },
         /// C. Asks for a page of the queues, in the order of their names.
         65 => ListQueues {
             request: RequestId,
@@ -265,15 +261,18 @@ variants! {
             queues: Vec<QueueEntry<'a>>,
             more: bool,
         },
+        /// C. Asks for a page of the services that somebody serves or waits for, in the order of
+        /// their names, behind `after`.
+        87 => ListServices { request: RequestId, after: Option<&'a str> },
+        /// N. The page. `more`: there may be more behind it.
+        88 => ServiceList { request: RequestId, services: Vec<ServiceEntry<'a>>, more: bool },
         /// C. Wants to see the counts of a queue as they change, whether it exists or not.
         67 => WatchQueue {
             watch: WatchId,
             queue: &'a str,
         },
         /// C.
-        68 => UnwatchQueue {
-            watch: WatchId,
-        },
+        68 => UnwatchQueue { watch: WatchId },
         /// N. The counts as they are now. Without any there is no such queue; a code says that the
         /// watch is refused.
         69 => QueueStats {
@@ -290,9 +289,7 @@ variants! {
             policy: Option<Policy<'a>>,
         },
         /// C. Asks for all policies.
-        71 => ListPolicies {
-            request: RequestId,
-        },
+        71 => ListPolicies { request: RequestId },
         /// N. All of them, in the order of their names.
         72 => PolicyList {
             request: RequestId,

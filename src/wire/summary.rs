@@ -65,6 +65,8 @@ impl Display for Summary<'_> {
             Frame::EndRedrive { request } => write!(out, "EndRedrive {}", request.0),
             Frame::ListQueues { .. }
             | Frame::QueueList { .. }
+            | Frame::ListServices { .. }
+            | Frame::ServiceList { .. }
             | Frame::WatchQueue { .. }
             | Frame::UnwatchQueue { .. }
             | Frame::QueueStats { .. }
@@ -264,6 +266,13 @@ fn admin(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::QueueStats { watch, stats, refused, .. } => {
             let ready = stats.map(|stats| stats.state.ready);
             write!(out, "QueueStats {} ready={ready:?} {}", watch.0, text(*refused))
+        }
+        Frame::ListServices { request, after } => {
+            let after = after.unwrap_or_default();
+            write!(out, "ListServices {} after={after}", request.0)
+        }
+        Frame::ServiceList { request, services, more } => {
+            write!(out, "ServiceList {} services={} more={more}", request.0, services.len())
         }
         Frame::SetPolicy { request, name, policy } => {
             let pattern = policy.as_ref().map_or("removed", |policy| policy.pattern);

@@ -1,10 +1,10 @@
 use tabmq::broker::Granting;
 use tabmq::broker::io::Input;
 use tabmq::error::Code;
-use tabmq::id::{CallId, MethodId, ServiceId};
+use tabmq::id::{CallId, MethodId, RequestId, ServiceId};
 use tabmq::limits::Limits;
 use tabmq::wire::Frame;
-use tabmq::wire::frame::{CallKey, Outcome};
+use tabmq::wire::frame::{CallKey, Outcome, ServerEntry, ServiceEntry};
 
 use crate::grants::grant;
 use crate::harness::{Bench, Peer, client};
@@ -15,6 +15,17 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 fn serve(bench: &mut Bench, peer: &mut Peer, concurrency: u32) {
     bench.say(peer, &[Frame::Serve { service: ServiceId(1), name: "calc@1", concurrency }]);
     assert!(bench.frames(peer).contains(&Frame::Serving { service: ServiceId(1), refused: None }));
+}
+
+/// The services that somebody serves or waits for.
+fn listed(bench: &mut Bench, peer: &mut Peer, after: Option<&str>) -> Frame<'static> {
+    bench.frames(peer);
+    bench.say(peer, &[Frame::ListServices { request: RequestId(1), after }]);
+    bench.frames(peer).pop().expect("an answer")
+}
+
+fn services(services: Vec<ServiceEntry<'static>>, more: bool) -> Frame<'static> {
+    Frame::ServiceList { request: RequestId(1), services, more }
 }
 
 fn call(bench: &mut Bench, peer: &mut Peer, call: u32, first_epoch: Option<u64>) {
@@ -394,4 +405,48 @@ fn nobody_answers_a_call_in_doubt_whose_service_it_may_not_serve() {
     let outcome = Outcome::Value(b"5");
     bench.say(&mut server, &[Frame::Reply { key, outcome }]);
     assert_eq!(bench.frames(&caller), [Frame::CallResult { call: CallId(1), outcome }]);
+}
+
+#[test]
+fn services_are_listed_with_who_serves_them_and_the_calls_that_they_have() {
+    let mut bench = Bench::new();
+    let (mut server, mut caller) = (bench.join(1), bench.join(2));
+    assert_eq!(listed(&mut bench, &mut caller, None), services(vec![], false));
+    serve(&mut bench, &mut server, 1);
+    for number in 1..=3 {
+        call(&mut bench, &mut caller, number, None);
+    }
+    let entry = |running, waiting| {
+        let servers = vec![ServerEntry { client: client(1), concurrency: 1, running }];
+        services(vec![ServiceEntry { name: "calc@1", servers, waiting }], false)
+    };
+    assert_eq!(listed(&mut bench, &mut caller, None), entry(1, 2));
+    assert_eq!(listed(&mut bench, &mut caller, Some("calc@1")), services(vec![], false));
+    bench.say(&mut server, &[Frame::Unserve { service: ServiceId(1) }]);
+    let waiting = ServiceEntry { name: "calc@1", servers: vec![], waiting: 2 };
+    assert_eq!(listed(&mut bench, &mut caller, None), services(vec![waiting], false));
+}
+
+#[test]
+fn services_come_in_pages_by_their_names() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    let names: Vec<String> = (0..150).map(|number| format!("s{number:03}")).collect();
+    for (number, name) in (1..).zip(&names) {
+        bench.say(&mut peer, &[Frame::Serve { service: ServiceId(number), name, concurrency: 1 }]);
+    }
+    let mut page = |after: Option<&str>| match listed(&mut bench, &mut peer, after) {
+        Frame::ServiceList { services, more, .. } => {
+            (services.into_iter().map(|service| service.name).collect::<Vec<_>>(), more)
+        }
+        other => panic!("not a list: {other:?}"),
+    };
+    let (first, more) = page(None);
+    assert_eq!(
+        (first.as_slice(), more),
+        (&names[..100].iter().map(|name| &**name).collect::<Vec<_>>()[..], true)
+    );
+    let (second, more) = page(Some(first[99]));
+    assert_eq!(second, names[100..].iter().map(|name| &**name).collect::<Vec<_>>());
+    assert!(!more);
 }

@@ -230,6 +230,7 @@ fn other_cases() -> Vec<Case> {
             }),
         }),
         (Needs::All(&[Admin]), |_| Frame::ListPolicies { request: REQUEST }),
+        (Needs::All(&[Admin]), |_| Frame::ListServices { request: REQUEST, after: None }),
         (Needs::All(&[Admin]), |_| Frame::Trace { request: REQUEST, queue: "q", traced: true }),
     ]
 }

@@ -90,11 +90,14 @@ fn numbers_below_the_floor_are_used_up() {
 fn a_lane_behind_what_was_confirmed_is_told_as_a_rollback() {
     let mut bench = Bench::new();
     let lane = bench.join(1).lane;
-    let (_, welcome) = bench.hello(1, |hello| {
+    bench.take_events();
+    let (peer, welcome) = bench.hello(1, |hello| {
         hello.lane = lane;
         hello.confirmed = Sequence(3);
         hello.floor = Sequence(4);
     });
+    let lost = Event::SendsLost { conn: peer.conn, client: client(1), count: 3 };
+    assert!(bench.take_events().contains(&lost), "and its host hears of it");
     assert!(welcome.rolled_back && !welcome.resumed);
     assert_eq!((welcome.position, welcome.kept), (Sequence(0), Some(Sequence(0))));
     assert_ne!(welcome.lane, lane);

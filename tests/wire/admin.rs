@@ -1,10 +1,12 @@
-//! Golden frames of lists, watches, policies and traces.
+//! Golden frames of lists of queues and services, watches, policies and traces.
 
 use tabmq::id::{ClientId, MessageNumber, QueueId, RequestId, Sequence, WatchId};
 use tabmq::options::{Overflow, QueueOptions};
 use tabmq::time::UnixMillis;
 use tabmq::wire::Frame;
-use tabmq::wire::frame::{Item, Past, Policy, QueueCounts, QueueEntry, QueueStats};
+use tabmq::wire::frame::{
+    Item, Past, Policy, QueueCounts, QueueEntry, QueueStats, ServerEntry, ServiceEntry,
+};
 
 use crate::frames::Dice;
 use crate::golden::{FIVE, Golden};
@@ -80,6 +82,21 @@ pub fn goldens() -> Vec<Golden> {
     ]
 }
 
+pub fn goldens_of_services() -> Vec<Golden> {
+    let request = RequestId(1);
+    let client = ClientId(*b"client-client-01");
+    let servers = vec![ServerEntry { client, concurrency: 16, running: 3 }];
+    let service = ServiceEntry { name: "calc@1", servers, waiting: 2 };
+    vec![
+        ("list-services", "", Frame::ListServices { request, after: Some("calc@0") }),
+        (
+            "service-list",
+            "one that somebody serves, and others wait for",
+            Frame::ServiceList { request, services: vec![service], more: false },
+        ),
+    ]
+}
+
 /// A frame of any kind that belongs here.
 pub fn admin_frame<'a>(dice: &mut Dice<'a>, tag: u64) -> Frame<'a> {
     let request = RequestId(dice.short());
@@ -106,6 +123,8 @@ pub fn admin_frame<'a>(dice: &mut Dice<'a>, tag: u64) -> Frame<'a> {
         70 => Frame::SetPolicy { request, name: dice.text(), policy: dice.maybe(policy) },
         71 => Frame::ListPolicies { request },
         72 => Frame::PolicyList { request, policies: dice.list(policy) },
+        87 => Frame::ListServices { request, after: dice.maybe(Dice::text) },
+        88 => Frame::ServiceList { request, services: dice.list(service), more: dice.flag() },
         _ => Frame::Trace { request, queue: dice.text(), traced: dice.flag() },
     }
 }
@@ -121,6 +140,15 @@ fn entry<'a>(dice: &mut Dice<'a>) -> QueueEntry<'a> {
         policy: dice.maybe(Dice::text),
         traced: dice.maybe(Dice::flag),
     }
+}
+
+fn service<'a>(dice: &mut Dice<'a>) -> ServiceEntry<'a> {
+    let server = |dice: &mut Dice<'a>| ServerEntry {
+        client: dice.client(),
+        concurrency: dice.short(),
+        running: dice.short(),
+    };
+    ServiceEntry { name: dice.text(), servers: dice.list(server), waiting: dice.short() }
 }
 
 fn policy<'a>(dice: &mut Dice<'a>) -> Policy<'a> {

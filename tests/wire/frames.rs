@@ -311,7 +311,7 @@ impl<'a> Dice<'a> {
             9..=11 | 24..=29 => self.live_frame(tag),
             12..=16 | 30..=37 | 50..=62 => self.queue_frame(tag),
             63 | 64 => failure_frame(self, tag),
-            65..=73 => admin_frame(self, tag),
+            65..=73 | 87 | 88 => admin_frame(self, tag),
             74 => crate::commits::commit_frame(self),
             75..=77 => publishing_frame(self, tag),
             78..=81 => return crate::schedules::schedule_frame(self, tag),

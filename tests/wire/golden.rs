@@ -57,7 +57,8 @@ pub fn frame(name: &str) -> Frame<'static> {
 }
 
 fn goldens() -> Vec<Golden> {
-    let operated = [failure::goldens(), operate::goldens(), admin::goldens()].concat();
+    let services = admin::goldens_of_services();
+    let operated = [failure::goldens(), operate::goldens(), admin::goldens(), services].concat();
     let timed = [publishing::goldens(), schedules::goldens(), prepared::goldens()].concat();
     let rest = [operated, commits::goldens(), timed, call(), role(), grants::goldens()].concat();
     [link(), live(), queue(), delivery(), rest].concat()

@@ -3,7 +3,7 @@
 use tabmq::wire::Frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 86;
+pub const TAG_MAX: u64 = 88;
 
 /// The tag of a frame; zero for one that is not here. Then the comparison with the encoded one
 /// fails.
@@ -101,6 +101,8 @@ const fn queue_tag_of(frame: &Frame<'_>) -> u64 {
         Frame::Decide { .. } => 82,
         Frame::Checker { .. } => 83,
         Frame::Check { .. } => 84,
+        Frame::ListServices { .. } => 87,
+        Frame::ServiceList { .. } => 88,
         _ => 0,
     }
 }

@@ -10,7 +10,8 @@ export const USAGE = `tabmq: a message broker for browser tabs, and its hub
   tabmq queue peek BUS QUEUE          prints the messages of a queue and takes none
   tabmq queue redrive BUS QUEUE       moves dead letters back to a queue
   tabmq call BUS SERVICE METHOD [ARG] calls a method and prints what it returns
-  tabmq inspect BUS                   shows host, storage, peers and queues of a bus
+  tabmq inspect BUS                   shows host, storage, peers, queues and services of a bus
+  tabmq inspect services BUS          shows who serves what, and the calls under way
   tabmq bench BUS                     measures sends, receives and calls
 
   --help      what a command takes, as in: tabmq serve --help
@@ -108,7 +109,8 @@ ${PROGRESS}${COMMON}
 What the service throws is told by its name, code and message, and the process ends with 1.
 `,
 
-  inspect: `tabmq inspect BUS: shows host, storage, peers and queues of a bus
+  inspect: `tabmq inspect BUS: shows host, storage, peers, queues and services of a bus
+tabmq inspect services BUS: shows each server of each service, and the calls that it has
 
   --watch             show it again each second, until a signal comes
   --json              print one JSON object, with --watch one each second

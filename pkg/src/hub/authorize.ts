@@ -14,6 +14,9 @@ export interface RawGrant {
   readonly admin: boolean;
 }
 
+/** Whoever gives a hub its function knows what its `env` is. */
+export type Authorize = HubServerOptions<object>["authorize"];
+
 const LISTS = ["publish", "subscribe", "consume", "serve", "call"] as const;
 const FIELDS = new Set<string>(["user", "expires", "admin", ...LISTS]);
 /** The first word of what the node alone speaks under: no wildcard stands for it. */
@@ -26,9 +29,9 @@ const BEARER = /^Bearer +([^ ]+) *$/i;
  * `INTERNAL` if what it answers is no grant.
  */
 export async function granted(
-  authorize: HubServerOptions["authorize"],
+  authorize: Authorize,
   request: Request,
-  context: AuthorizeContext,
+  context: AuthorizeContext<object>,
 ): Promise<RawGrant | undefined> {
   if (typeof authorize !== "function") return undefined;
   let grant: Grant;

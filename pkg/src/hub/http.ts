@@ -40,10 +40,13 @@ export class Http {
     this.#hub = hub;
   }
 
-  /** Answers every request, also those that fail. */
-  async answer(request: Request, env: object | undefined): Promise<Response> {
+  /**
+   * Answers every request, also those that fail. `told` is what a server says beside it, `env` is
+   * for `authorize`.
+   */
+  async answer(request: Request, told: object | undefined, env: object): Promise<Response> {
     const origin = request.headers.get("origin") ?? undefined;
-    const response = await this.#admit(request, origin, env).catch((error: unknown) => {
+    const response = await this.#admit(request, origin, told, env).catch((error: unknown) => {
       // What is no error of ours is told to nobody else.
       if (!isTabmqError(error)) console.error(error);
       return failure(error);
@@ -63,15 +66,16 @@ export class Http {
   async #admit(
     request: Request,
     origin: string | undefined,
-    env: object | undefined,
+    told: object | undefined,
+    env: object,
   ): Promise<Response> {
     const url = new URL(request.url);
     const { hostname } = url;
-    const visitor: Visitor = { origin, hostname, localAddress: addressOf(env, "localAddress") };
+    const visitor: Visitor = { origin, hostname, localAddress: addressOf(told, "localAddress") };
     const refusal = refusalOf(visitor, this.#hub.options);
     if (refusal) {
       const { why, reason } = refusal;
-      this.#hub.log("warn", { event: "refused", why, address: addressOf(env, "remoteAddress") });
+      this.#hub.log("warn", { event: "refused", why, address: addressOf(told, "remoteAddress") });
       throw new TabmqError("NOT_AUTHORIZED", why, { data: { reason } });
     }
     const route = routeOf(url.pathname);
@@ -85,7 +89,8 @@ export class Http {
     }
     if (route.kind === "health") return this.#health(request.method);
     const bus = route.kind === "metrics" ? this.#hub.metricsOf(url.searchParams) : route.bus;
-    const grant = await this.#granted(bus, request, env);
+    const address = addressOf(told, "remoteAddress");
+    const grant = await this.#granted(bus, request, address, env);
     if (route.kind === "metrics") {
       if (grant && !grant.admin) throw notGranted("admin");
       return this.#metrics(request.method, bus);
@@ -98,7 +103,8 @@ export class Http {
   async #granted(
     bus: string,
     request: Request,
-    env: object | undefined,
+    address: string | undefined,
+    env: object,
   ): Promise<RawGrant | undefined> {
     const token = tokenOf([], request.headers.get("authorization"));
     try {
@@ -106,10 +112,10 @@ export class Http {
         bus,
         token,
         renewal: false,
+        env,
       });
     } catch (error) {
       const why = refusedBecause(error);
-      const address = addressOf(env, "remoteAddress");
       if (why !== undefined) this.#hub.log("warn", { event: "refused", why, address });
       throw error;
     }
@@ -166,8 +172,8 @@ function preflight(methods: readonly string[], asked: Headers): Response {
 }
 
 /** What a server of Node.js says of the connection, in the place where hono has it as well. */
-function addressOf(env: object | undefined, which: "localAddress" | "remoteAddress") {
-  const { incoming } = (env ?? {}) as { incoming?: { socket?: { [which]?: unknown } } };
+function addressOf(told: object | undefined, which: "localAddress" | "remoteAddress") {
+  const { incoming } = (told ?? {}) as { incoming?: { socket?: { [which]?: unknown } } };
   const address = (incoming?.socket as Record<string, unknown> | undefined)?.[which];
   return typeof address === "string" ? address : undefined;
 }

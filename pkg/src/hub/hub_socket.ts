@@ -20,6 +20,8 @@ export interface Around {
   readonly limits: HubLimits;
   readonly users: Users;
   readonly limited: Limited;
+  /** A client on the socket had so many more sends confirmed than are stored. */
+  lost(client: string, count: number): void;
 }
 
 /** A socket of `ws` and what it has to do with a bus. */
@@ -111,6 +113,10 @@ export class HubSocket implements HubLink, Pausable {
       if (grant && !this.#over) this.#accepted?.granted(grant);
     };
     this.#regrant(token).then(take).catch((error: unknown) => this.#fail(error));
+  }
+
+  lost(client: string, count: number): void {
+    this.#around.lost(client, count);
   }
 
   /** Closes it, and does not wait for long for the other side. */

@@ -1,3 +1,4 @@
+import type { Bus } from "../types.js";
 import type { HubLimits } from "./types.js";
 
 /** What happened at a hub. Messages are not told. */
@@ -41,7 +42,8 @@ type HubOccurrence =
   | { readonly event: "bus-silent"; readonly bus: string }
   /**
    * The storage of a bus failed, is full or has room again (`quota`, `number` is 0 then), or has
-   * lost what was confirmed (`rolled-back`, `cleared`): see the event `storage` of a bus.
+   * lost what was confirmed to this process (`rolled-back`, `cleared`): see the event `storage` of
+   * a bus.
    */
   | {
       readonly event: "storage";
@@ -49,6 +51,19 @@ type HubOccurrence =
       readonly code: string;
       readonly reason: string;
       readonly number: number;
+    }
+  /**
+   * The storage of a bus was put back to an earlier state: a client came again that has `count`
+   * more sends confirmed than are stored, as it says itself. It is told by the event `storage` as
+   * well.
+   */
+  | {
+      readonly event: "sends-lost";
+      readonly bus: string;
+      readonly socket: number;
+      /** Its id, as `bus.peers` tells it. */
+      readonly client: string;
+      readonly count: number;
     }
   /**
    * A limit of the hub was met. Of each limit one is told a second, with how many there were since
@@ -99,6 +114,14 @@ const logs = new WeakMap<object, Log>();
 /** The log of a hub, for what serves it. */
 export function logOf(hub: object): Log {
   return logs.get(hub) ?? (() => {});
+}
+
+/** Tells what a bus says of its storage. */
+export function logStorage(log: Log, name: string, bus: Bus): void {
+  bus.addEventListener("storage", ({ detail: { code, reason, number } }) => {
+    const is_over = reason === "quota" && !number;
+    log(is_over ? "info" : "error", { event: "storage", bus: name, code, reason, number });
+  });
 }
 
 /** A log that throws takes no socket along. */

@@ -1,3 +1,5 @@
+import process from "node:process";
+
 import { type WebSocket, WebSocketServer } from "ws";
 
 import { CODES } from "../codes.generated.js";
@@ -21,10 +23,12 @@ import { decode } from "./routes.js";
 import { CLOSE_CODES } from "./sockets.js";
 import { Users } from "./users.js";
 import type {
+  AuthorizeContext,
   Hub,
   HubServerOptions,
   PlainRequest,
   PlainResponse,
+  ProcessEnv,
   UpgradeRequest,
   UpgradeSocket,
 } from "./types.js";
@@ -32,9 +36,12 @@ import type {
 /** The close code of a server that is about to be another. */
 const TRY_AGAIN_LATER = 1013;
 
-/** A hub for servers of Node.js. Throws `INVALID` for an option. */
-export function createHub(options: HubServerOptions = {}): Hub {
-  return new NodeHub(options);
+/**
+ * A hub for servers of Node.js. Throws `INVALID` for an option. `Env` is to be named if `hub.fetch`
+ * or `hub.upgrade` is given another one than the variables of the process.
+ */
+export function createHub<Env = ProcessEnv>(options: HubServerOptions<Env> = {}): Hub {
+  return new NodeHub(options as HubServerOptions<object>);
 }
 
 class NodeHub implements Hub {
@@ -54,7 +61,7 @@ class NodeHub implements Hub {
   #last_socket = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(options: HubServerOptions) {
+  constructor(options: HubServerOptions<object>) {
     const checked = checkServer(options);
     const { storage = "memory", start, own, of_bus } = checked;
     this.#options = checked;
@@ -92,7 +99,7 @@ class NodeHub implements Hub {
   }
 
   readonly fetch = (request: Request, env?: object): Promise<Response> =>
-    this.#http.answer(request, env);
+    this.#http.answer(request, env, env ?? process.env);
 
   readonly request = (incoming: PlainRequest, outgoing: PlainResponse): void => {
     const answering = this.#answer(incoming, outgoing);
@@ -100,7 +107,12 @@ class NodeHub implements Hub {
     void answering.finally(() => this.#answering.delete(answering));
   };
 
-  readonly upgrade = (request: UpgradeRequest, socket: UpgradeSocket, head: Uint8Array): void => {
+  readonly upgrade = (
+    request: UpgradeRequest,
+    socket: UpgradeSocket,
+    head: Uint8Array,
+    env: object = process.env,
+  ): void => {
     socket.on("error", () => {});
     const { localAddress, remoteAddress: address } = request.socket;
     const refuse = (status: string, why: string) => {
@@ -119,9 +131,10 @@ class NodeHub implements Hub {
     this.#server.handleUpgrade(request, socket, head, (accepted) => {
       if (!refusal) {
         const token = tokenOf(offered, request.headers["authorization"]);
-        const granting = attempt(() => this.#granted(request, name, token, false));
+        const asked = { bus: name, env };
+        const granting = attempt(() => this.#granted(request, { ...asked, token, renewal: false }));
         const regrant = (another: string) =>
-          attempt(() => this.#granted(request, name, another, true));
+          attempt(() => this.#granted(request, { ...asked, token: another, renewal: true }));
         return this.#accept(accepted, name, address, granting, regrant);
       }
       this.#log("warn", { event: "refused", why: refusal.why, address });
@@ -190,7 +203,7 @@ class NodeHub implements Hub {
     } catch (error) {
       return failure(invalid(`this is no request: ${(error as Error).message}`));
     }
-    return this.fetch(request, { incoming });
+    return this.#http.answer(request, { incoming }, process.env);
   }
 
   async #close(): Promise<void> {
@@ -207,10 +220,10 @@ class NodeHub implements Hub {
     this.#log("info", { event: "closed" });
   }
 
-  #granted(request: UpgradeRequest, bus: string, token: string | undefined, renewal: boolean) {
+  #granted(request: UpgradeRequest, context: AuthorizeContext<object>) {
     const { authorize } = this.#options;
     if (typeof authorize !== "function") return undefined;
-    return granted(authorize, asRequest(request), { bus, token, renewal });
+    return granted(authorize, asRequest(request), context);
   }
 
   #accept(
@@ -223,7 +236,13 @@ class NodeHub implements Hub {
     const number = (this.#last_socket += 1);
     // Nothing is opened for whoever may not come in.
     const opening = granting.then(() => this.#rooms.open(bus));
-    const around = { limits: this.#options.own, users: this.#users, limited: this.#limited };
+    const around = {
+      limits: this.#options.own,
+      users: this.#users,
+      limited: this.#limited,
+      lost: (client: string, count: number) =>
+        this.#log("error", { event: "sends-lost", bus, socket: number, client, count }),
+    };
     const accepted = new HubSocket(socket, opening, granting, regrant, around);
     this.#open.add(accepted);
     this.#log("info", { event: "connected", bus, socket: number, address });

@@ -30,13 +30,13 @@ const OPTIONS = new Set([
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** The options of a hub, checked. */
-export interface CheckedServer extends HubServerOptions {
+export interface CheckedServer extends HubServerOptions<object> {
   readonly own: HubLimits;
   /** Of each bus. */
   readonly of_bus: Record<string, number>;
 }
 
-export function checkServer(options: HubServerOptions): CheckedServer {
+export function checkServer(options: HubServerOptions<object>): CheckedServer {
   for (const key of Object.keys(options)) {
     if (!OPTIONS.has(key)) throw invalid(`createHub: there is no option "${key}"`, key);
   }

@@ -3,7 +3,7 @@ import { createBus } from "virtual:main";
 import { isTabmqError, TabmqError } from "../errors.js";
 import type { Bus, ConnectOptions } from "../types.js";
 import type { RawGrant } from "./authorize.js";
-import type { Limited, Log } from "./log.js";
+import { type Limited, type Log, logStorage } from "./log.js";
 import type { OpenBus } from "./metrics.js";
 import { type HubLink, type HubParts, Sockets } from "./sockets.js";
 import { SOCKETS } from "./symbol.js";
@@ -167,10 +167,7 @@ export class Rooms {
       log("error", { event: "bus-failed", bus: name, code, message });
     };
     room.bus.addEventListener("error", ({ detail }) => failed(detail));
-    room.bus.addEventListener("storage", ({ detail: { code, reason, number } }) => {
-      const is_over = reason === "quota" && !number;
-      log(is_over ? "info" : "error", { event: "storage", bus: name, code, reason, number });
-    });
+    logStorage(log, name, room.bus);
     room.ready.then(() => log("info", { event: "bus-opened", bus: name }), failed);
   }
 

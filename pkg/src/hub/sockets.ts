@@ -1,5 +1,6 @@
 import { CODES } from "../codes.generated.js";
 import { codeOf } from "../errors.js";
+import { hex } from "../message.js";
 import type { RawTimer, RawSockets } from "../raw.js";
 import type { FolderStorage } from "../storage.js";
 
@@ -11,6 +12,8 @@ export interface HubLink {
   close(code: number): void;
   /** Whoever grants is asked anew. */
   renew(token: string): void;
+  /** A client on it had so many more sends confirmed than are stored. */
+  lost(client: string, count: number): void;
 }
 
 /** What a server brings along for a bus, in place of what its runtime has. */
@@ -19,7 +22,10 @@ export interface HubParts {
   readonly timer: RawTimer;
 }
 
-/** What is asked and answered to learn whether a socket leads anywhere. */
+/**
+ * What is asked and answered to learn whether a socket leads anywhere. What follows the question
+ * follows the answer.
+ */
 export const PROBE = "ping";
 export const PROBE_ANSWER = "pong";
 
@@ -87,6 +93,10 @@ export class Sockets implements RawSockets {
 
   renew(socket: number, token: string): void {
     this.#links.get(socket)?.renew(token);
+  }
+
+  lost(socket: number, client: Uint8Array, count: number): void {
+    this.#links.get(socket)?.lost(hex(client), count);
   }
 
   close(socket: number, code: number): void {

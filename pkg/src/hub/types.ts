@@ -4,14 +4,22 @@ import type { HubLogEntry } from "./log.js";
 
 export type { HubLogEntry };
 
+/** The variables of the process. */
+export type ProcessEnv = Readonly<Record<string, string | undefined>>;
+
 /** What `authorize` is asked about. */
-export interface AuthorizeContext {
+export interface AuthorizeContext<Env = unknown> {
   /** Empty for what concerns the whole hub: `GET /metrics`, which needs `admin`. */
   readonly bus: string;
   /** What the client gave as `hub.token`, or what stands behind `Bearer` in a plain request. */
   readonly token: string | undefined;
   /** Another token for a socket that is open. One that throws, or another user, closes it. */
   readonly renewal: boolean;
+  /**
+   * What `hub.fetch` or `hub.upgrade` was given beside the request, for a renewal by the upgrade of
+   * its socket. Else `process.env`. On Cloudflare what the Worker is bound to.
+   */
+  readonly env: Env;
 }
 
 /**
@@ -36,8 +44,8 @@ export interface Grant {
   admin?: boolean;
 }
 
-/** What a hub is made with. */
-export interface HubServerOptions {
+/** What a hub is made with. `Env` is what `authorize` is given as `env`. */
+export interface HubServerOptions<Env = ProcessEnv> {
   /**
    * Who may come in, and what they may do there. `anonymous`: everybody, with every right. Without
    * it a hub answers only on addresses of this machine. A function that throws lets nobody in, and
@@ -46,7 +54,7 @@ export interface HubServerOptions {
    */
   authorize?:
     | "anonymous"
-    | ((request: Request, context: AuthorizeContext) => Grant | Promise<Grant>);
+    | ((request: Request, context: AuthorizeContext<Env>) => Grant | Promise<Grant>);
   /** Runs for each bus before its first client is answered: serve, process and subscribe here. */
   start?(bus: Bus, context: { name: string }): void | Promise<void>;
   /**
@@ -132,8 +140,16 @@ export interface PlainResponse {
 export interface Hub extends AsyncDisposable {
   /** The bus of this name in this process: server code publishes, calls and consumes with it. */
   bus(name: string): Promise<Bus>;
-  /** For `server.on("upgrade", hub.upgrade)`. The last part of the path names the bus. */
-  readonly upgrade: (request: UpgradeRequest, socket: UpgradeSocket, head: Uint8Array) => void;
+  /**
+   * For `server.on("upgrade", hub.upgrade)`. The last part of the path names the bus. `env` is
+   * given to `authorize`.
+   */
+  readonly upgrade: (
+    request: UpgradeRequest,
+    socket: UpgradeSocket,
+    head: Uint8Array,
+    env?: object,
+  ) => void;
   /** WebSockets that are open. */
   readonly sockets: number;
   /** For `createServer(hub.request)`: answers as `fetch` does. */
@@ -142,7 +158,7 @@ export interface Hub extends AsyncDisposable {
    * Answers `POST {base}/{bus}/topics/{topic}`, `POST {base}/{bus}/queues/{queue}`,
    * `GET {base}/health` and, with the option, `GET {base}/metrics`; see docs/guide/hub.md. Never
    * rejects. `env` is what a server tells beside the request, such as `{ incoming }` of hono in
-   * Node.js: a hub without `authorize` needs the address in it.
+   * Node.js: a hub without `authorize` needs the address in it, and `authorize` is given it.
    */
   readonly fetch: (request: Request, env?: object) => Promise<Response>;
   /** Stores everything, and closes each socket so that its client looks for another door. */

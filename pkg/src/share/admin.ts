@@ -11,6 +11,7 @@ import type {
   QueueListing,
   QueueOptions,
   RedriveOptions,
+  ServiceListing,
   Wait,
 } from "../types.js";
 import type { Homes } from "./homes.js";
@@ -54,6 +55,14 @@ export class SharedAdmin implements Admin {
         second = await there.next();
       }
     }
+  }
+
+  /** Those of the device, then those of the hub that live there for this bus. */
+  async *services(options?: Wait): AsyncGenerator<ServiceListing> {
+    const { device, hub } = this.#admins;
+    yield* device.services(options);
+    for await (const service of hub.services(options))
+      if (this.#homes.of(service.name) === "hub") yield service;
   }
 
   declare(queue: string, options?: QueueOptions, wait?: Wait) {

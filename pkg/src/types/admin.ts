@@ -1,6 +1,6 @@
 import type { Duration } from "../duration.js";
 import type { Watch } from "../watch.js";
-import type { Wait } from "./common.js";
+import type { Home, Wait } from "./common.js";
 import type {
   QueueInfo,
   QueueOptions,
@@ -21,6 +21,23 @@ export interface QueueListing extends QueueInfo {
   readonly pausedUntil: Date | undefined;
   /** See `admin.trace`. */
   readonly traced: boolean;
+}
+
+/** A service in a list: somebody serves it, or waits for it. */
+export interface ServiceListing {
+  /** A version, if it has one, is a part of it. */
+  readonly name: string;
+  readonly servers: readonly {
+    /** The id of the peer, as `bus.peers` tells it. */
+    readonly peer: string;
+    /** Calls that it takes at a time. */
+    readonly concurrency: number;
+    /** Calls that it has and did not answer. */
+    readonly running: number;
+  }[];
+  /** Calls that wait for a server with room, or for one at all. */
+  readonly waiting: number;
+  readonly home: Home;
 }
 
 /** Options for every queue whose name fits a pattern. */
@@ -89,6 +106,11 @@ interface Traced {
 export interface Admin {
   /** All queues in the order of their names, or those whose names fit a filter. */
   list(filter?: string, options?: Wait): AsyncIterable<QueueListing>;
+  /**
+   * All services in the order of their names, with who serves them and the calls under way. A hub
+   * tells those with `admin` in their grant.
+   */
+  services(options?: Wait): AsyncIterable<ServiceListing>;
   declare(queue: string, options?: QueueOptions, wait?: Wait): Promise<QueueInfo>;
   info(queue: string, options?: Wait): Promise<QueueInfo>;
   stats(queue: string): Watch<QueueStats>;

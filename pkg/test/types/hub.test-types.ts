@@ -38,6 +38,19 @@ export async function making(): Promise<Hub> {
       if (entry.event === "refused") void entry.socket;
     },
   });
+  createHub({
+    authorize(_, { env }) {
+      expect<Equal<typeof env, Readonly<Record<string, string | undefined>>>>();
+      return { user: "ann" };
+    },
+  });
+  const bound = createHub<{ readonly secret: string }>({
+    authorize(_, { env }) {
+      expect<Equal<typeof env.secret, string>>();
+      return { user: "ann" };
+    },
+  });
+  await bound.fetch(new Request("http://hub.test/health"), { secret: "" });
   // @ts-expect-error an option that there is not
   createHub({ logs: console.log });
   // @ts-expect-error it is a function or "anonymous"

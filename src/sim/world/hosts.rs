@@ -366,8 +366,8 @@ impl World {
                 Ok(())
             }
             Event::Drained => self.lock_broken(node),
-            // Nobody grants here.
-            Event::Renewal { .. } => Ok(()),
+            // Nobody grants here, and clients are told of losses themselves.
+            Event::Renewal { .. } | Event::SendsLost { .. } => Ok(()),
         }
     }
 

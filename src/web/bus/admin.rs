@@ -12,7 +12,7 @@ use crate::error::Code;
 use crate::id::{MessageNumber, WatchId};
 use crate::web::bus::routes::Answer;
 use crate::web::bus::{Bus, Error};
-use crate::wire::frame::{Filter, Policy, QueueEntry, QueueStats, Redrive, Task};
+use crate::wire::frame::{Filter, Policy, QueueEntry, QueueStats, Redrive, ServiceEntry, Task};
 
 /// What is done to all queues, or to any by its name.
 #[derive(Clone)]
@@ -31,6 +31,14 @@ impl Admin {
     /// As for every verb.
     pub async fn list(&self, after: Option<&str>, filter: Option<&str>) -> Result<List, Error> {
         self.listed(self.bus.request(|client, now| client.list_queues(now, after, filter)).await?)
+    }
+
+    /// A page of the services behind the name `after` that somebody serves or waits for.
+    ///
+    /// # Errors
+    /// As for every verb.
+    pub async fn services(&self, after: Option<&str>) -> Result<List, Error> {
+        self.listed(self.bus.request(|client, now| client.list_services(now, after)).await?)
     }
 
     /// Moves messages that nobody holds to another queue, as far as they fit, and tells how many.
@@ -134,13 +142,19 @@ pub struct List {
 }
 
 impl List {
-    /// Its queues, in the order of their names; none if it is a list of policies.
+    /// Its queues, in the order of their names; none if it is a list of something else.
     #[must_use]
     pub fn queues(&self) -> Vec<QueueEntry<'_>> {
         cbor::decode(&self.encoded).unwrap_or_default()
     }
 
-    /// Its policies, in the order of their names; none if it is a list of queues.
+    /// Its services, in the order of their names; none if it is a list of something else.
+    #[must_use]
+    pub fn services(&self) -> Vec<ServiceEntry<'_>> {
+        cbor::decode(&self.encoded).unwrap_or_default()
+    }
+
+    /// Its policies, in the order of their names; none if it is a list of something else.
     #[must_use]
     pub fn policies(&self) -> Vec<Policy<'_>> {
         cbor::decode(&self.encoded).unwrap_or_default()

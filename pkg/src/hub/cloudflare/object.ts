@@ -8,13 +8,15 @@ import { tellable } from "../authorize.js";
 import { PROTOCOL } from "../doors.js";
 import { failure } from "../http_failure.js";
 import { storeMessage } from "../http_store.js";
-import type { Log } from "../log.js";
+import { type Limited, limitedLog, type Log, logStorage } from "../log.js";
 import { metricsOf } from "../metrics.js";
-import { type Accepted, Room } from "../rooms.js";
-import { CLOSE_CODES, PROBE, PROBE_ANSWER, reasonOf, whyOf } from "../sockets.js";
-import type { HubServerOptions } from "../types.js";
+import { Room } from "../rooms.js";
+import { CLOSE_CODES, PROBE, PROBE_ANSWER, reasonOf } from "../sockets.js";
+import type { HubLimits, HubServerOptions } from "../types.js";
 import { AlarmTimer } from "./alarm_timer.js";
 import { callOf, type ObjectCall } from "./call.js";
+import { type Around, attempt, ObjectSocket } from "./object_socket.js";
+import { Patience } from "./patience.js";
 import { answerText, type ObjectState, type ServerSocket } from "./platform.js";
 import { socketPair, upgraded } from "./platform.js";
 import { SqlStore } from "./sql_store.js";
@@ -33,16 +35,10 @@ interface Attachment {
   readonly number: number;
 }
 
-interface Known {
-  readonly accepted: Accepted;
-  readonly number: number;
-  /** Why it ends, if it ends by us. */
-  why?: string;
-}
-
 /** What the objects of a hub share. */
 export interface ObjectOptions {
   readonly limits: Readonly<Record<string, number>>;
+  readonly own: HubLimits;
   readonly log: Log;
   /** Asks anew who has a socket, by another token. */
   regrant(bus: string, token: string): Promise<RawGrant | undefined>;
@@ -53,7 +49,9 @@ export interface ObjectOptions {
 export class BusObject {
   readonly #state: ObjectState;
   readonly #options: ObjectOptions;
-  readonly #sockets = new Map<ServerSocket, Known>();
+  readonly #sockets = new Map<ServerSocket, ObjectSocket>();
+  readonly #around: Around;
+  readonly #limited: Limited;
   readonly #closing = new AbortController();
   #timer!: AlarmTimer;
   #name: string | undefined;
@@ -63,6 +61,19 @@ export class BusObject {
   constructor(state: ObjectState, options: ObjectOptions) {
     this.#state = state;
     this.#options = options;
+    this.#limited = limitedLog(options.log);
+    const { socket_silence_ms, socket_bytes_max } = options.own;
+    this.#around = {
+      patience: new Patience(socket_silence_ms, (socket) => socket.overdue()),
+      socket_bytes_max,
+      message_bytes_max: this.#messageBytesMax(),
+      renew: (socket, token) => void this.#renew(socket, token),
+      lost: ({ number }, client, count) => {
+        const bus = this.#name ?? "";
+        options.log("error", { event: "sends-lost", bus, socket: number, client, count });
+      },
+      dropped: (socket) => this.#dropped(socket),
+    };
     answerText(state, PROBE, PROBE_ANSWER);
     void state.blockConcurrencyWhile(() => this.#wake());
   }
@@ -93,29 +104,31 @@ export class BusObject {
 
   webSocketMessage(socket: ServerSocket, message: ArrayBuffer | string): void {
     const known = this.#sockets.get(socket);
+    if (known) return known.take(message);
     // Its client says it again on another one.
-    if (!known) return socket.close(CLOSE_CODES + CODES.UNAVAILABLE);
-    if (message === PROBE) return socket.send(PROBE_ANSWER);
-    const is_text = typeof message === "string";
-    if (!is_text && message.byteLength <= this.#messageBytesMax())
-      return known.accepted.received(new Uint8Array(message));
-    const code = is_text ? "PROTOCOL" : "TOO_LARGE";
-    known.why ??= code;
-    socket.close(CLOSE_CODES + CODES[code]);
-    known.accepted.gone();
+    attempt(() => socket.close(CLOSE_CODES + CODES.UNAVAILABLE));
   }
 
   /** `code` is what the client gave, or the lack of one. */
   socketEnded(socket: ServerSocket, code: number): void {
-    const known = this.#sockets.get(socket);
-    if (!known) return;
-    this.#sockets.delete(socket);
-    known.accepted.gone();
     // The runtime leaves the other half to us; it may be closed already.
     attempt(() => socket.close());
-    const { number, why } = known;
+    const known = this.#sockets.get(socket);
+    if (known) this.#forget(known, known.why ?? reasonOf(code));
+  }
+
+  #dropped(socket: ObjectSocket): void {
+    // The next instance has no use for it either.
+    attempt(() => socket.socket.serializeAttachment(null));
+    if (socket.why === "too-slow") this.#limited("socket_bytes_max");
+    this.#forget(socket, socket.why ?? "");
+  }
+
+  #forget(socket: ObjectSocket, reason: string): void {
+    this.#sockets.delete(socket.socket);
+    socket.gone();
     const bus = this.#name ?? "";
-    const reason = why ?? reasonOf(code);
+    const { number } = socket;
     this.#options.log("info", { event: "disconnected", bus, socket: number, reason });
   }
 
@@ -168,6 +181,7 @@ export class BusObject {
       log("error", { event: "bus-failed", bus: name, code, message });
     };
     room.bus.addEventListener("error", (event) => failed((event as CustomEvent).detail));
+    logStorage(log, name, room.bus);
     room.bus.addEventListener("status", ({ detail }) => {
       if (detail === "closed" && this.#room === room) this.#room = undefined;
     });
@@ -201,7 +215,7 @@ export class BusObject {
 
   #adopt(room: Room, socket: ServerSocket): void {
     const attachment = socket.deserializeAttachment() as Attachment | null;
-    if (!attachment) return socket.close(CLOSE_CODES + CODES.UNAVAILABLE);
+    if (!attachment) return attempt(() => socket.close(CLOSE_CODES + CODES.UNAVAILABLE));
     this.#last_socket = Math.max(this.#last_socket, attachment.number);
     try {
       this.#accept(room, socket, attachment, true);
@@ -212,28 +226,19 @@ export class BusObject {
 
   #accept(room: Room, socket: ServerSocket, attachment: Attachment, adopted: boolean): void {
     const { grant, number } = attachment;
-    const link = {
-      // What is sent on one that broke is lost with it: its end is told by itself.
-      send: (bytes: Uint8Array) => attempt(() => socket.send(bytes)),
-      close: (code: number) => {
-        const known = this.#sockets.get(socket);
-        if (known) known.why ??= whyOf(code);
-        attempt(() => socket.close(code));
-      },
-      renew: (token: string) => void this.#renew(socket, token),
-    };
-    const accepted = room.accept(link, grant, adopted);
-    this.#sockets.set(socket, { accepted, number });
+    const known = new ObjectSocket(socket, number, this.#around);
+    known.enter(room, grant, adopted);
+    this.#sockets.set(socket, known);
   }
 
-  async #renew(socket: ServerSocket, token: string): Promise<void> {
+  async #renew(known: ObjectSocket, token: string): Promise<void> {
+    const { socket, number } = known;
     try {
       const grant = await this.#options.regrant(this.#name ?? "", token);
-      const known = this.#sockets.get(socket);
-      if (!known || !grant) return;
-      const attachment: Attachment = { number: known.number, grant };
+      if (this.#sockets.get(socket) !== known || !grant) return;
+      const attachment: Attachment = { number, grant };
       socket.serializeAttachment(attachment);
-      known.accepted.granted(grant);
+      known.granted(grant);
     } catch (error) {
       attempt(() => hangUp(socket, error));
     }
@@ -244,15 +249,6 @@ export class BusObject {
     const bound = (name: "body_bytes_max" | "headers_bytes_max" | "fragment_bytes_max") =>
       this.#options.limits[name] ?? LIMITS[name];
     return bound("body_bytes_max") + bound("headers_bytes_max") + bound("fragment_bytes_max");
-  }
-}
-
-/** Does what the runtime refuses for a socket that is over. */
-function attempt(run: () => void): void {
-  try {
-    run();
-  } catch {
-    // It is over, which is told by itself.
   }
 }
 

@@ -13,29 +13,34 @@ const OF_OBJECTS = {
   repair_bytes_max: 1 << 20,
 };
 const FIXED = { pause_ms_max: Number.MAX_SAFE_INTEGER };
+/** Limits of a hub that mean something for an object. */
+const OF_SOCKETS = new Set(["socket_bytes_max", "socket_silence_ms"]);
+/** A timer that is longer fires at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The options of a hub on Cloudflare, checked. */
-export interface CheckedCloudflare extends Omit<CheckedServer, "authorize"> {
-  readonly authorize: CloudflareHubOptions["authorize"];
+export interface CheckedCloudflare extends CheckedServer {
   readonly binding: string;
   /** The limits of each object. */
   readonly of_objects: Record<string, number>;
 }
 
-export function checkCloudflare(options: CloudflareHubOptions): CheckedCloudflare {
+export function checkCloudflare(options: CloudflareHubOptions<object>): CheckedCloudflare {
   const { binding, ...rest } = options;
   if (typeof binding !== "string" || !binding)
     throw invalid("createHub: binding must name the binding of hub.Object", "binding");
   if (Object.hasOwn(rest, "storage"))
     throw invalid('createHub: there is no option "storage" here', "storage");
   for (const name of Object.keys(rest.limits ?? {})) {
-    if (Object.hasOwn(HUB_LIMITS, name) || Object.hasOwn(FIXED, name))
+    const of_servers = Object.hasOwn(HUB_LIMITS, name) && !OF_SOCKETS.has(name);
+    if (of_servers || Object.hasOwn(FIXED, name))
       throw invalid(`createHub: there is no limits.${name} here`, `limits.${name}`);
   }
-  const checked = checkServer(rest as HubServerOptions);
+  const checked = checkServer(rest as HubServerOptions<object>);
   const of_objects: Record<string, number> = { ...OF_OBJECTS, ...checked.of_bus, ...FIXED };
   // A frame may be a chunk of the log, which is one value.
   if ((of_objects["link_bytes_max"] ?? 0) > VALUE_BYTES_MAX / 2)
     throw invalid("createHub: limits.link_bytes_max is too high", "limits.link_bytes_max");
-  return { ...checked, authorize: options.authorize, binding, of_objects };
+  checked.own.socket_silence_ms = Math.min(checked.own.socket_silence_ms, TIMER_MS_MAX);
+  return { ...checked, binding, of_objects };
 }

@@ -1,11 +1,6 @@
 import type { Limits } from "../../limits.js";
 import type { Bus } from "../../types.js";
-import type { AuthorizeContext, Grant, HubServerOptions } from "../types.js";
-
-/** What `authorize` is asked about, and what the Worker is bound to. */
-export interface CloudflareAuthorizeContext<Env> extends AuthorizeContext {
-  readonly env: Env;
-}
+import type { AuthorizeContext, Grant, HubLimits, HubServerOptions } from "../types.js";
 
 /** What a hub in Durable Objects is made with. */
 export interface CloudflareHubOptions<Env = unknown>
@@ -19,14 +14,11 @@ export interface CloudflareHubOptions<Env = unknown>
    */
   authorize?:
     | "anonymous"
-    | ((
-        request: Request,
-        context: CloudflareAuthorizeContext<Env>,
-      ) => Grant | Promise<Grant>);
+    | ((request: Request, context: AuthorizeContext<Env>) => Grant | Promise<Grant>);
   /** Runs in the object whenever it wakes, before a client is answered: serve, process there. */
   start?(bus: Bus, context: { name: string; env: Env }): void | Promise<void>;
-  /** Those of each bus. */
-  limits?: Partial<Limits>;
+  /** Those of each bus, and of its sockets. */
+  limits?: Partial<Limits & Pick<HubLimits, "socket_bytes_max" | "socket_silence_ms">>;
 }
 
 /** A Durable Object that is the hub of one bus. */

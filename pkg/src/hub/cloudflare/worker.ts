@@ -14,7 +14,6 @@ import { limitedLog, type Log, openLog } from "../log.js";
 import { decode } from "../routes.js";
 import { CLOSE_CODES } from "../sockets.js";
 import { DIAL } from "../symbol.js";
-import type { HubServerOptions } from "../types.js";
 import { type ObjectCall, withCall } from "./call.js";
 import { BusObject } from "./object.js";
 import { type CheckedCloudflare, checkCloudflare } from "./options.js";
@@ -47,7 +46,7 @@ const NOWHERE = "https://hub.invalid/";
 
 /** A hub on Cloudflare. Throws `INVALID` for an option. */
 export function createHub<Env = unknown>(options: CloudflareHubOptions<Env>): CloudflareHub<Env> {
-  const checked = checkCloudflare(options as CloudflareHubOptions);
+  const checked = checkCloudflare(options as CloudflareHubOptions<object>);
   const log = openLog(checked, checked.log);
   const doorOf = (env: Env) => new Door(checked, log, env as object);
   return {
@@ -65,13 +64,13 @@ function objectOf<Env>(options: CloudflareHubOptions<Env>, checked: CheckedCloud
     constructor(state: unknown, env: Env) {
       this.#object = new BusObject(state as ObjectState, {
         limits: checked.of_objects,
+        own: checked.own,
         log: openLog(this, checked.log),
         start: (bus, name) => options.start?.(bus, { name, env }),
         regrant: async (bus, token) => {
-          const authorize = authorizeIn(checked, env as object);
           // The request that opened the socket is gone with the object that slept.
-          const context = { bus, token, renewal: true };
-          return checkLength(await granted(authorize, new Request(NOWHERE), context));
+          const context = { bus, token, renewal: true, env: env as object };
+          return checkLength(await granted(checked.authorize, new Request(NOWHERE), context));
         },
       });
     }
@@ -115,7 +114,7 @@ class Door {
       return this.#upgrade(request).catch((error: unknown) => failure(error));
     const log = this.#log;
     const http = new Http({
-      options: { ...this.#options, authorize: this.#authorize },
+      options: this.#options,
       log,
       limited: limitedLog(log),
       closing: new AbortController().signal,
@@ -132,7 +131,7 @@ class Door {
       store: async (target, passed) =>
         copied(await this.#ask(passed, { kind: "store", bus: target.bus, target })),
     });
-    return http.answer(request, undefined);
+    return http.answer(request, undefined, this.#env);
   }
 
   async bus(name: string): Promise<Bus> {
@@ -165,10 +164,7 @@ class Door {
       throw invalid(`the subprotocol "${PROTOCOL}" is not offered`);
     }
     const origin = request.headers.get("origin") ?? undefined;
-    const refusal = refusalOf({ origin, localAddress: undefined }, {
-      ...this.#options,
-      authorize: this.#authorize,
-    });
+    const refusal = refusalOf({ origin, localAddress: undefined }, this.#options);
     if (refusal) {
       refuse(refusal.why);
       return refused(CODES.NOT_AUTHORIZED, refusal.why);
@@ -176,8 +172,8 @@ class Door {
     try {
       checkName(bus);
       const token = tokenOf(offered, request.headers.get("authorization"));
-      const context = { bus, token, renewal: false };
-      const grant = checkLength(await granted(this.#authorize, request, context));
+      const context = { bus, token, renewal: false, env: this.#env };
+      const grant = checkLength(await granted(this.#options.authorize, request, context));
       const call: ObjectCall = {
         kind: "socket",
         bus,
@@ -194,10 +190,6 @@ class Door {
     }
   }
 
-  get #authorize(): HubServerOptions["authorize"] {
-    return authorizeIn(this.#options, this.#env);
-  }
-
   async #ask(request: Request, call: ObjectCall): Promise<Response> {
     checkName(call.bus);
     const { binding } = this.#options;
@@ -207,14 +199,6 @@ class Door {
     const stub = namespace.get(namespace.idFromName(call.bus) as never);
     return stub.fetch(withCall(request, call));
   }
-}
-
-function authorizeIn(
-  { authorize }: CheckedCloudflare,
-  env: object,
-): HubServerOptions["authorize"] {
-  if (typeof authorize !== "function") return authorize;
-  return (request, context) => authorize(request, { ...context, env });
 }
 
 /** Each name would be an object of its own, so the longest is not for the object to refuse. */
