@@ -11,6 +11,7 @@ mod hostile;
 mod keeping;
 mod leadership;
 mod link;
+mod listening;
 mod live;
 mod liveness;
 mod prepared;

@@ -8,5 +8,6 @@ mod hub_away;
 mod hub_doors;
 mod hub_grants;
 mod hub_idle;
+mod hub_listening;
 mod hub_world;
 mod workers;
