@@ -108,6 +108,14 @@ number! {
     LinkNonce(u64)
 }
 number! {
+    /// The links that share a socket of a hub, as long as they stay the same: random.
+    AudienceId(u64)
+}
+number! {
+    /// A socket of a hub, as its host sees it. Never reused.
+    SocketId(u32)
+}
+number! {
     /// A request of a client: issued by the client, increasing, never issued twice by it.
     RequestId(u32)
 }

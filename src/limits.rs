@@ -9,6 +9,10 @@ pub const FRAME_LISTS_BYTES_MAX: usize = 4 << 20;
 /// grants is the host itself.
 pub const GRANT_PATTERNS_MAX: usize = 256;
 
+/// Filters of all clients that share a socket of a hub: so many times `handles_max`, which bounds
+/// those of one. Not an option: a device has a handful of clients.
+pub const SOCKET_SHARES_MAX: u32 = 10;
+
 /// The token by which a socket asks for another grant. Not an option: what comes with the request
 /// of a socket is bounded by servers, to no more.
 pub const TOKEN_BYTES_MAX: usize = 8192;

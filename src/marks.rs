@@ -153,6 +153,10 @@ marks! {
     GrantEnded = "grant-ended",
     /// A consumer was ended because a renewed grant does not cover it.
     GrantNarrowed = "grant-narrowed",
+    /// A client counts live messages that a hub skipped, because nobody on its socket listened.
+    Skipped = "skipped",
+    /// A client hears of messages that were skipped for others, and does not count them.
+    SkippedElsewhere = "skipped-elsewhere",
     /// A live message passed with a veil over it.
     Veiled = "veiled",
 }

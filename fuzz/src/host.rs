@@ -140,7 +140,7 @@ impl Host {
                     assert!(bytes.len() <= LIMITS.fragment_bytes_max as usize, "a long message");
                     self.transmitted.push((conn, bytes));
                 }
-                Output::Broadcast { .. } => {}
+                Output::Broadcast { .. } | Output::Multicast { .. } => {}
                 Output::Storage { op, action } => {
                     self.asked.push_back((op, action));
                     if !self.holds_storage {

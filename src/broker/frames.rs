@@ -1,5 +1,7 @@
 //! Transport messages and frames: checked, then handed to the part they concern.
 
+use alloc::vec::Vec;
+
 use crate::broker::Broker;
 use crate::broker::calls::Calling;
 use crate::broker::commits::Committing;
@@ -94,7 +96,10 @@ impl Broker {
             Frame::Ping { nonce } => self.links.push(conn, &Frame::Pong { nonce }),
             Frame::Pong { .. } => {}
             Frame::Renew { token } => self.on_renew(now, conn, token),
-            Frame::Resumed => self.present_resumed(client),
+            Frame::Resumed => {
+                self.present_resumed(client);
+                self.audience_resumed(conn);
+            }
             Frame::Goodbye { park } => self.end_session(now, client, Leaving::Goodbye { park }),
             Frame::PeerInfo { peer } if peer.len() > self.limits.headers_bytes_max as usize => {
                 self.hang_up(now, conn, Code::TooLarge);
@@ -112,7 +117,13 @@ impl Broker {
             Frame::JoinGroup { subscription, filter, group } => {
                 self.on_join_group(conn, client, subscription, filter, group);
             }
-            Frame::LeaveGroup { subscription } => self.on_leave_group(client, subscription),
+            Frame::Listen { subscription, filter } => {
+                self.on_listen(now, conn, subscription, filter);
+            }
+            Frame::LeaveGroup { subscription } => {
+                self.on_leave_group(client, subscription);
+                self.end_listening(conn, subscription);
+            }
             Frame::Repair { publisher, first, last } => {
                 self.on_repair(now, conn, publisher, first, last);
             }
@@ -245,14 +256,16 @@ impl Broker {
     /// A transport message to everyone.
     pub(super) fn on_heard(&mut self, now: Now, bytes: &[u8]) {
         let Ok(message) = Message::parse(bytes) else { return };
+        let mut heard = Vec::new();
         for frame in message.frames() {
-            let Ok(frame) = frame else { return };
+            let Ok(frame) = frame else { break };
             match frame {
                 Frame::Publish(live) if live.publisher == message.envelope.client => {
-                    self.on_publish(now, live);
+                    heard.extend(self.on_publish(now, live));
                 }
                 _ => {}
             }
         }
+        self.pass_on(&message.envelope, &heard);
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::broker::grants::Grant;
 use crate::cron::Offsets;
 use crate::error::Code;
-use crate::id::{ClientId, ConnId, Epoch, LogId, OpId};
+use crate::id::{ClientId, ConnId, Epoch, LogId, OpId, SocketId};
 use crate::store::{StorageAction, StorageResult};
 use crate::time::{Instant, UnixMillis};
 
@@ -18,7 +18,8 @@ pub enum Input<'a> {
     /// One whole transport message arrived on a connection. Borrowed for this call only.
     Received { conn: ConnId, bytes: &'a [u8] },
     /// One transport message to everyone was heard. Not tied to a connection: of one that has a
-    /// grant of a user comes what `Broker::publishable` gave.
+    /// grant of a user comes what `Broker::publishable` gave. A node whose connections are on
+    /// sockets passes it on to those of others.
     Heard { bytes: &'a [u8] },
     /// What the connection may do from now on. Its session, subscriptions, consumers and leases go
     /// on, but for what is not granted any more. A grant of another user ends it with
@@ -51,6 +52,11 @@ pub enum Output {
     },
     /// Send one transport message to everyone.
     Broadcast {
+        bytes: Vec<u8>,
+    },
+    /// Send one transport message to everyone on each of these sockets.
+    Multicast {
+        sockets: Vec<SocketId>,
         bytes: Vec<u8>,
     },
     /// Perform `action` and report its result under `op`.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::broker::deadline::Deadlines;
 use crate::broker::grants::{Grant, Granted};
-use crate::id::{ClientId, ConnId, Epoch, LinkNonce};
+use crate::id::{ClientId, ConnId, Epoch, LinkNonce, SocketId};
 use crate::limits::Limits;
 use crate::sorted::{Map, Set};
 use crate::time::UnixMillis;
@@ -20,6 +20,8 @@ pub struct Link {
     pub nonce: LinkNonce,
     /// What its host lets it do.
     grant: Grant,
+    /// The socket of a hub on which it is.
+    socket: Option<SocketId>,
     /// Position of the last transport message that came.
     pub received: u64,
     sent: u64,
@@ -77,7 +79,7 @@ impl Links {
         self.next = conn;
     }
 
-    pub fn accept(&mut self, grant: Grant) -> ConnId {
+    pub fn accept(&mut self, socket: Option<SocketId>, grant: Grant) -> ConnId {
         let conn = self.next;
         self.next = conn.next();
         self.granted += usize::from(grant.granted().is_some());
@@ -86,6 +88,7 @@ impl Links {
             client: None,
             nonce: LinkNonce(0),
             grant,
+            socket,
             received: 0,
             sent: 0,
             writer: MessageWriter::new(self.message_bytes_max),
@@ -147,6 +150,10 @@ impl Links {
     /// Whose connection it is. Nobody's: one of this device.
     pub fn user_of(&self, conn: ConnId) -> Option<&str> {
         self.links.get(&conn).and_then(|link| link.grant.user())
+    }
+
+    pub fn socket_of(&self, conn: ConnId) -> Option<SocketId> {
+        self.links.get(&conn).and_then(|link| link.socket)
     }
 
     /// The client of a connection that is here.

@@ -186,10 +186,19 @@ impl LiveHub {
     }
 
     /// A publisher says how far it was heard, by this node or by one before it.
-    pub fn resume(&mut self, now: Instant, id: ClientId, reached: Reached, limits: &Limits) {
-        if self.newest_of(id).is_none_or(|newest| newest < reached.number) {
+    /// Returns whether that is news.
+    pub fn resume(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        reached: Reached,
+        limits: &Limits,
+    ) -> bool {
+        let is_news = self.newest_of(id).is_none_or(|newest| newest < reached.number);
+        if is_news {
             self.advance(now, id, reached, limits);
         }
+        is_news
     }
 
     fn advance(&mut self, now: Instant, id: ClientId, reached: Reached, limits: &Limits) {
@@ -300,7 +309,7 @@ impl LiveHub {
 
 /// Where a live message stands among those of its publisher.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Placed {
+pub enum Placed {
     Next,
     Repeat,
     Ahead { newest: PublishNumber },
@@ -308,8 +317,13 @@ enum Placed {
 
 impl Broker {
     /// A message to everyone, which may have lost others on its way.
-    pub(super) fn on_publish(&mut self, now: Now, live: Live<'_>) {
-        self.take_publish(now, live, false);
+    /// Gives what may be passed on of it, and where it stands.
+    pub(super) fn on_publish<'a>(
+        &mut self,
+        now: Now,
+        live: Live<'a>,
+    ) -> Option<(Live<'a>, Placed)> {
+        self.take_publish(now, live, false)
     }
 
     /// A message that its publisher says on its link because this node asked. What lies between the
@@ -317,22 +331,32 @@ impl Broker {
     pub(super) fn on_publish_again(&mut self, now: Now, live: Live<'_>) {
         let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
         let asked = self.live.asked.get(&live.publisher).copied();
-        self.take_publish(now, live, conn.is_some() && asked == conn);
+        let taken = self.take_publish(now, live, conn.is_some() && asked == conn);
+        if let Some((live, Placed::Next | Placed::Ahead { .. })) = taken {
+            self.pass_by(&live);
+        }
     }
 
-    fn take_publish(&mut self, now: Now, live: Live<'_>, all_there_is: bool) {
-        let Some(live) = self.veil_of_publisher(live) else { return };
-        let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
+    fn take_publish<'a>(
+        &mut self,
+        now: Now,
+        live: Live<'a>,
+        all_there_is: bool,
+    ) -> Option<(Live<'a>, Placed)> {
+        let live = self.veil_of_publisher(live)?;
+        let topic = Topic::parse(live.topic, &self.limits).ok()?;
         let nobodys = topic.is_system() && !live.is_veiled();
         if nobodys || live.body.len() > self.limits.body_bytes_max as usize {
-            return;
+            return None;
         }
         let conn = self.sessions.get(&live.publisher).and_then(|session| session.conn);
-        match self.live.place(&live) {
+        let placed = self.live.place(&live);
+        match placed {
             Placed::Repeat => {}
             Placed::Ahead { newest } if !all_there_is => {
                 let first = PublishNumber(newest.0 + 1);
-                return self.ask_publisher(live.publisher, first, live.number);
+                self.ask_publisher(live.publisher, first, live.number);
+                return Some((live, placed));
             }
             Placed::Next | Placed::Ahead { .. } => {
                 self.live.accept(now.mono, &live, &self.limits);
@@ -346,6 +370,7 @@ impl Broker {
         if let (Some(conn), Some(number)) = (conn, newest) {
             self.published.insert(conn, number);
         }
+        Some((live, placed))
     }
 
     fn publish_to_groups(&mut self, topic: &Topic, live: Live<'_>) {
@@ -423,7 +448,7 @@ impl Broker {
         let Waiting { conn, publisher, first, last } = *asked;
         let mut messages = self.live.range(publisher, first, last);
         for live in &mut messages {
-            if !self.may_hear(conn, live.topic) {
+            if !self.may_hear(conn, live.topic) || !self.listens(conn, live.topic) {
                 *live = live.veiled();
             }
         }
@@ -471,12 +496,5 @@ impl Broker {
             session.groups.remove(&subscription);
         }
         self.live.leave(client, subscription);
-    }
-
-    /// Repeats the newest numbers a little after traffic, so that a lost tail is noticed.
-    pub(super) fn repeat_newest(&mut self, now: Now) {
-        if let Some(newest) = self.live.take_repeats(now.mono) {
-            self.broadcast(&Frame::NewestNumbers { newest });
-        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod advisories;
 mod answers;
+mod audiences;
 mod browse;
 mod calls;
 mod checkpoint;
@@ -38,6 +39,7 @@ mod numbers;
 mod operate;
 mod outputs;
 mod overflow;
+mod passing;
 mod peers;
 mod per_key;
 mod pieces;
@@ -71,6 +73,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::broker::answers::Answers;
+use crate::broker::audiences::Audiences;
 use crate::broker::browse::Browsing;
 use crate::broker::calls::PendingCall;
 use crate::broker::consumers::Consumers;
@@ -101,7 +104,7 @@ use crate::broker::watches::Watches;
 use crate::error::Code;
 use crate::id::{
     ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, MessageNumber, PublishNumber,
-    QueueId,
+    QueueId, SocketId,
 };
 use crate::limits::Limits;
 use crate::log::{Log, LogEvent, Record};
@@ -170,6 +173,7 @@ pub struct Broker {
     questions: Questions,
     watches: Watches,
     live: LiveHub,
+    audiences: Audiences,
     published: Map<ConnId, PublishNumber>,
     services: Services,
     calls: Line<CallKey, PendingCall>,
@@ -185,7 +189,8 @@ pub struct Broker {
     draining: bool,
     over: bool,
     events: VecDeque<Event>,
-    broadcasts: VecDeque<Vec<u8>>,
+    /// Messages to everyone, or to everyone on these sockets.
+    broadcasts: VecDeque<(Option<Vec<SocketId>>, Vec<u8>)>,
     hangups: VecDeque<(ConnId, Code, Option<Vec<u8>>)>,
 }
 
@@ -231,6 +236,7 @@ impl Broker {
             questions: Questions::default(),
             watches: Watches::default(),
             live: LiveHub::new(),
+            audiences: Audiences::default(),
             published: Map::new(),
             services: volatile.services,
             calls: volatile.calls,
@@ -265,7 +271,7 @@ impl Broker {
         self.keep_all_results(now);
         self.watch_all_times(now);
         let (epoch, log) = (self.log.epoch(), self.log.id());
-        self.broadcasts.push_back(self.announcement());
+        self.broadcasts.push_back((None, self.announcement()));
         self.events.push_back(Event::Ready { epoch, log });
     }
 
@@ -292,12 +298,13 @@ impl Broker {
 
     /// A new connection that may do everything; its first frame must be a Hello.
     pub fn accept(&mut self) -> ConnId {
-        self.accept_granted(Grant::ALL)
+        self.accept_granted(None, Grant::ALL)
     }
 
-    /// A new connection that may do what is granted.
-    pub fn accept_granted(&mut self, grant: Grant) -> ConnId {
-        self.links.accept(grant)
+    /// A new connection that may do what is granted, on a socket of a hub that it may share with
+    /// others.
+    pub fn accept_granted(&mut self, socket: Option<SocketId>, grant: Grant) -> ConnId {
+        self.links.accept(socket, grant)
     }
 
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {

@@ -81,13 +81,13 @@ fn judge(
         any_of!(Settle Progress Reply CallsDone CancelCall CancelConsumer LeaveGroup Unserve Resign)
         | any_of!(EndRedrive UnwatchQueue Checker) => Ok(()),
         // Live messages are judged one by one, as nothing but one of them is held back: `veils.rs`.
-        any_of!(Publish Repair Repaired) => Ok(()),
+        any_of!(Publish Listen Repair Repaired) => Ok(()),
         // What only a node says. It breaks the protocol and is hung up as that.
         any_of!(Welcome Announce Published GroupJoined GroupMessage NewestNumbers QueueState)
         | any_of!(RequestRefused Sent SendRefused Duplicates Window Consuming ConsumerActive)
         | any_of!(Browsed Counted QueueDeleted QueueList QueueStats PolicyList ScheduleList Check)
         | any_of!(Deliver Settled Tracked Progressed Serving Dispatch ReplyTaken CallResult)
-        | any_of!(CancelDispatch Lead Depose Peers Granted ServiceList) => Ok(()),
+        | any_of!(CancelDispatch Lead Depose Peers Granted ServiceList Audience Skipped) => Ok(()),
     }
 }
 

@@ -37,7 +37,8 @@ impl Broker {
             return Output::Transmit { conn, bytes };
         }
         match self.broadcasts.pop_front() {
-            Some(bytes) => Output::Broadcast { bytes },
+            Some((None, bytes)) => Output::Broadcast { bytes },
+            Some((Some(sockets), bytes)) => Output::Multicast { sockets, bytes },
             None => Output::Idle { wake_at: self.wake_at() },
         }
     }
@@ -113,7 +114,7 @@ impl Broker {
             position: 0,
         };
         while let Some(bytes) = writer.take_message(head) {
-            self.broadcasts.push_back(bytes);
+            self.broadcasts.push_back((None, bytes));
         }
     }
 
@@ -130,6 +131,7 @@ impl Broker {
         self.drop_trackers_of(conn);
         self.gate.drop_conn(conn);
         self.stalled.remove(&conn);
+        self.leave_audience(conn);
         self.links.remove(conn);
         self.hangups.push_back((conn, code, None));
     }

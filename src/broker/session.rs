@@ -16,7 +16,7 @@ use crate::options::ConsumeOptions;
 use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
 use crate::wire::frame::{Hello, Welcome};
-use crate::wire::{Frame, VERSION, VERSION_MIN};
+use crate::wire::{AUDIENCES, Frame, VERSION, VERSION_MIN};
 
 /// One consumer of a session, with what it has in flight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,6 +107,7 @@ impl Broker {
             return self.hang_up(now, conn, Code::Full);
         }
         self.attach(conn, client, hello, known);
+        let audience = self.join_audience(conn, hello.features & AUDIENCES != 0);
         let Some((lane, resumed, kept)) = self.resume_lane(now, client, hello) else {
             return self.hang_up(now, conn, Code::Full);
         };
@@ -123,7 +124,7 @@ impl Broker {
         }
         self.end_terms_not_held(client, &hello.terms);
         if let Some(reached) = hello.published {
-            self.live.resume(now.mono, client, reached, &self.limits);
+            self.resume_publisher(now, client, reached);
         }
         let held = self.leases_of(client);
         let stale = hello.leases.iter().filter(|lease| !held.contains(lease)).copied().collect();
@@ -144,6 +145,7 @@ impl Broker {
             body_bytes_max: self.limits.body_bytes_max,
             host: Some(self.host),
             grant: self.grant_report(now, conn),
+            audience,
         });
         self.gated(conn, &welcome);
         for lease in held.into_iter().filter(|lease| !hello.leases.contains(lease)) {
@@ -216,6 +218,7 @@ impl Broker {
         self.gate.drop_conn(conn);
         self.stalled.remove(&conn);
         self.drop_trackers_of(conn);
+        self.leave_audience(conn);
         let Some(client) = self.links.remove(conn).and_then(|link| link.client) else { return };
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if session.conn == Some(conn) {

@@ -39,19 +39,6 @@ impl Broker {
         veil(bytes, |topic| self.passes(granted, Action::Publish, topic))
     }
 
-    /// What a host may pass on to this connection of a message to everyone: all of it, or with a
-    /// veil over what the grant does not cover. `None`: nothing.
-    #[must_use]
-    pub fn audible<'a>(&self, conn: ConnId, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        let Some(granted) = self.links.granted(conn) else {
-            return self.links.is_here(conn).then_some(Cow::Borrowed(bytes));
-        };
-        if !self.is_open(conn) {
-            return None;
-        }
-        veil(bytes, |topic| self.passes(granted, Action::Subscribe, topic))
-    }
-
     /// Whether the connection may publish live on the topic.
     #[must_use]
     pub fn may_publish(&self, conn: ConnId, topic: &str) -> bool {

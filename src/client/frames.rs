@@ -18,6 +18,8 @@ impl Client {
             Frame::GroupJoined { subscription, refused } => {
                 self.on_group_joined(subscription, refused);
             }
+            Frame::Audience { audience } => self.on_audience(audience),
+            Frame::NewestNumbers { newest } => self.learn_newest(&newest),
             Frame::GroupMessage { subscription, live } => {
                 self.on_group_message(subscription, &live);
             }

@@ -35,8 +35,16 @@ impl Held {
 /// What comes next of one publisher.
 #[derive(Debug)]
 pub(super) enum Passed {
-    Message { number: PublishNumber, held: Held },
-    Gap { first: PublishNumber, last: PublishNumber },
+    Message {
+        number: PublishNumber,
+        held: Held,
+    },
+    Gap {
+        first: PublishNumber,
+        last: PublishNumber,
+    },
+    /// Nobody here listened to what was next.
+    Skipped,
 }
 
 /// Where a publisher is followed from that was not known.
@@ -65,6 +73,8 @@ struct Publisher {
     held: Line<PublishNumber, Held>,
     /// Up to here, what is not held is lost.
     lost_through: PublishNumber,
+    /// Up to here, what is not held is of no interest.
+    skipped_through: PublishNumber,
     /// A new run began while the one before has a hole: the last number of that one, and the first
     /// of the new one, which comes right after it.
     jump: Option<(PublishNumber, PublishNumber)>,
@@ -231,6 +241,16 @@ impl Publishers {
         }
     }
 
+    /// Nobody here listened to what is from `first` to `last`. Behind a hole that is not believed:
+    /// who asks for what is missing is told of it once more.
+    pub fn skip_range(&mut self, id: ClientId, first: PublishNumber, last: PublishNumber) {
+        let Some(publisher) = self.known.get_mut(&id) else { return };
+        if first <= publisher.next {
+            publisher.newest = publisher.newest.max(last);
+            publisher.skipped_through = publisher.skipped_through.max(last);
+        }
+    }
+
     /// The node knows `number` as the newest of a publisher that is known.
     pub fn learn_newest(&mut self, id: ClientId, number: PublishNumber) {
         if let Some(publisher) = self.known.get_mut(&id) {
@@ -275,15 +295,17 @@ impl Publishers {
             publisher.pass(first);
             return Some(Passed::Message { number: first, held });
         }
-        if first > publisher.lost_through {
+        let is_skipped = first <= publisher.skipped_through;
+        if first > publisher.lost_through && !is_skipped {
             return None;
         }
         let next_held = publisher.held.keys().next().map(|held| before(*held));
         let run_end = publisher.jump.map(|(last, _)| last);
         let ends = [next_held, run_end].into_iter().flatten();
-        let last = ends.fold(publisher.lost_through, Ord::min);
+        let passed = if is_skipped { publisher.skipped_through } else { publisher.lost_through };
+        let last = ends.fold(passed, Ord::min);
         publisher.pass(last);
-        Some(Passed::Gap { first, last })
+        Some(if is_skipped { Passed::Skipped } else { Passed::Gap { first, last } })
     }
 
     /// The range to ask the node for now.

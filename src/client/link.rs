@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::client::Client;
 use crate::client::io::Event;
 use crate::error::Code;
-use crate::id::{ClientId, Epoch, LinkNonce};
+use crate::id::{AudienceId, ClientId, Epoch, LinkNonce};
 use crate::limits::Limits;
 use crate::time::Instant;
 use crate::wire::envelope::decode_frame;
@@ -63,6 +63,8 @@ pub(super) struct Open {
     pub epoch: Epoch,
     pub since: Instant,
     pub body_bytes_max: u32,
+    /// Who hears what comes on the socket: a hub asks what this client listens to.
+    pub audience: Option<AudienceId>,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,13 @@ impl Link {
     pub const fn writer(&mut self) -> Option<&mut MessageWriter> {
         match self {
             Self::Open(open) => Some(&mut open.channel.writer),
+            _ => None,
+        }
+    }
+
+    pub const fn audience(&self) -> Option<AudienceId> {
+        match self {
+            Self::Open(open) => open.audience,
             _ => None,
         }
     }

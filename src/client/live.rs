@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use crate::client::Client;
 use crate::client::gaps::{Held, Passed, Place, Publishers, Start, after};
 use crate::client::io::{Event, Handle};
+use crate::client::link::Link;
 use crate::error::{Code, Refused};
-use crate::id::{ClientId, Epoch, NUMBERS_END, PublishNumber, SubscriptionId};
+use crate::id::{AudienceId, ClientId, Epoch, NUMBERS_END, PublishNumber, SubscriptionId};
 use crate::marks::{Mark, mark};
 use crate::sorted::Map;
 use crate::topic::{Filter, FilterTrie, Name, Topic};
@@ -19,14 +20,17 @@ use crate::wire::{Frame, Message};
 struct Subscription {
     filter: Filter,
     group: Option<String>,
+    /// It may miss nothing without a word: it is no group, and has taken effect.
+    is_counted: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct LiveMessages {
     subscriptions: Map<SubscriptionId, Subscription>,
     last_subscription: u32,
-    /// The plain ones.
+    /// Of those without a group.
     filters: FilterTrie<SubscriptionId>,
+    /// How many are counted.
     plain: usize,
     publishers: Publishers,
     /// A node has said how far each publisher is: what was not heard of then is new.
@@ -35,7 +39,31 @@ pub(super) struct LiveMessages {
 
 impl LiveMessages {
     pub fn has_groups(&self) -> bool {
-        self.subscriptions.len() > self.plain
+        self.subscriptions.values().any(|subscription| subscription.group.is_some())
+    }
+
+    /// It has taken effect: what comes now it may not miss.
+    fn count(&mut self, subscription: SubscriptionId) {
+        let known = self.subscriptions.get_mut(&subscription);
+        if let Some(known) = known.filter(|known| known.group.is_none() && !known.is_counted) {
+            known.is_counted = true;
+            self.plain += 1;
+        }
+    }
+
+    /// Returns whether it was there.
+    fn remove(&mut self, subscription: SubscriptionId) -> Option<Subscription> {
+        let ended = self.subscriptions.remove(&subscription)?;
+        if ended.group.is_none() {
+            self.filters.remove(&ended.filter, subscription);
+        }
+        if ended.is_counted {
+            self.plain -= 1;
+            if self.plain == 0 {
+                self.publishers.skip_all();
+            }
+        }
+        Some(ended)
     }
 
     pub fn forget_link(&mut self) {
@@ -62,16 +90,19 @@ impl Client {
         self.check_handles(self.live.subscriptions.len())?;
         self.live.last_subscription = self.live.last_subscription.saturating_add(1);
         let subscription = SubscriptionId(self.live.last_subscription);
-        if let Some(group) = group {
-            let filter = filter.as_str();
-            self.push(&Frame::JoinGroup { subscription, filter, group });
-        } else {
+        let is_asked = group.is_some() || self.link.audience().is_some();
+        if group.is_none() {
             self.live.filters.insert(&filter, subscription);
-            self.live.plain += 1;
         }
-        let subscribed = Subscription { filter, group: group.map(ToOwned::to_owned) };
+        let group = group.map(ToOwned::to_owned);
+        let subscribed = Subscription { filter, group, is_counted: false };
         self.live.subscriptions.insert(subscription, subscribed);
-        if group.is_none() && self.link.is_open() {
+        if is_asked {
+            self.declare_subscription(subscription);
+        } else {
+            self.live.count(subscription);
+        }
+        if !is_asked && self.link.is_open() {
             self.events.push_back(Event::Subscribed { subscription });
         } else {
             self.awaited.insert(Handle::Subscription(subscription));
@@ -81,33 +112,48 @@ impl Client {
 
     pub(super) fn end_subscription(&mut self, subscription: SubscriptionId) {
         self.awaited.remove(&Handle::Subscription(subscription));
-        let Some(ended) = self.live.subscriptions.remove(&subscription) else { return };
-        if ended.group.is_some() {
-            return self.push(&Frame::LeaveGroup { subscription });
-        }
-        self.live.filters.remove(&ended.filter, subscription);
-        self.live.plain -= 1;
-        if self.live.plain == 0 {
-            self.live.publishers.skip_all();
+        let Some(ended) = self.live.remove(subscription) else { return };
+        if ended.group.is_some() || self.link.audience().is_some() {
+            self.push(&Frame::LeaveGroup { subscription });
         }
     }
 
-    pub(super) fn declare_groups(&mut self) {
+    /// Tells the node of what it has to know of.
+    pub(super) fn declare_subscriptions(&mut self) {
+        let all: Vec<SubscriptionId> = self.live.subscriptions.keys().copied().collect();
+        for subscription in all {
+            self.declare_subscription(subscription);
+        }
+    }
+
+    fn declare_subscription(&mut self, subscription: SubscriptionId) {
+        let is_asked = self.link.audience().is_some();
         let Some(writer) = self.link.writer() else { return };
-        for (id, subscription) in self.live.subscriptions.iter() {
-            if let Some(group) = &subscription.group {
-                let filter = subscription.filter.as_str();
-                writer.push(&Frame::JoinGroup { subscription: *id, filter, group });
-            }
+        let Some(known) = self.live.subscriptions.get(&subscription) else { return };
+        let filter = known.filter.as_str();
+        match &known.group {
+            Some(group) => writer.push(&Frame::JoinGroup { subscription, filter, group }),
+            None if is_asked => writer.push(&Frame::Listen { subscription, filter }),
+            None => {}
+        }
+    }
+
+    /// The links on the socket are others now, and this one is still among them.
+    pub(super) fn on_audience(&mut self, audience: AudienceId) {
+        if let Link::Open(open) = &mut self.link {
+            open.audience = Some(audience);
         }
     }
 
     pub(super) fn on_group_joined(&mut self, subscription: SubscriptionId, refused: Option<Code>) {
         let handle = Handle::Subscription(subscription);
         match refused {
-            None => self.confirm(handle, Event::Subscribed { subscription }),
+            None => {
+                self.live.count(subscription);
+                self.confirm(handle, Event::Subscribed { subscription });
+            }
             Some(code) => {
-                let known = self.live.subscriptions.remove(&subscription).is_some();
+                let known = self.live.remove(subscription).is_some();
                 self.refuse(handle, known, code);
             }
         }
@@ -137,6 +183,9 @@ impl Client {
                     }
                     true
                 }
+                Ok(Frame::Skipped { audience, first, last }) => {
+                    self.on_skipped(audience, first, &last)
+                }
                 Ok(Frame::Publish(live)) => {
                     live.publisher == message.envelope.client && self.on_live(&live)
                 }
@@ -147,6 +196,26 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// Nobody who shares the socket listened to what is from `first` to `last`. Of another socket,
+    /// or of this one when others were on it, that says nothing of this client.
+    fn on_skipped(&mut self, audience: AudienceId, first: PublishNumber, last: &Newest) -> bool {
+        if first > last.number || last.number.0 >= NUMBERS_END || last.index >= last.number.0 {
+            return false;
+        }
+        if self.link.audience() != Some(audience) {
+            mark(Mark::SkippedElsewhere);
+            return true;
+        }
+        let Newest { publisher, number, .. } = *last;
+        if publisher != self.id {
+            mark(Mark::Skipped);
+            self.follow(publisher, last.first(), first);
+            self.live.publishers.skip_range(publisher, first, number);
+            self.pass_on(publisher);
+        }
+        true
     }
 
     fn on_announce(&mut self, epoch: Epoch) {
@@ -213,6 +282,7 @@ impl Client {
                     self.deliver_live(&Live { publisher, number, index, topic, body, properties });
                 }
                 Passed::Gap { first, last } => self.deliver_gap(publisher, first, last),
+                Passed::Skipped => {}
             }
         }
         let Some(writer) = self.link.writer() else { return };
@@ -231,7 +301,7 @@ impl Client {
 
     fn deliver_gap(&mut self, publisher: ClientId, first: PublishNumber, last: PublishNumber) {
         for (subscription, subscribed) in self.live.subscriptions.iter() {
-            if subscribed.group.is_none() {
+            if subscribed.is_counted {
                 let subscription = *subscription;
                 mark(Mark::GapTold);
                 self.events.push_back(Event::Gap { subscription, publisher, first, last });
@@ -239,7 +309,7 @@ impl Client {
         }
     }
 
-    fn learn_newest(&mut self, newest: &[Newest]) {
+    pub(super) fn learn_newest(&mut self, newest: &[Newest]) {
         for newest in newest {
             let Newest { publisher, number, index } = *newest;
             if publisher == self.id || number.0 >= NUMBERS_END || index >= number.0 {
@@ -274,8 +344,12 @@ impl Client {
         for publisher in self.live.publishers.ids() {
             self.pass_on(publisher);
         }
+        if self.link.audience().is_some() {
+            return;
+        }
         let plain = self.live.subscriptions.iter().filter(|(_, s)| s.group.is_none());
-        for subscription in plain.map(|(subscription, _)| *subscription) {
+        for subscription in plain.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.live.count(subscription);
             if self.awaited.remove(&Handle::Subscription(subscription)) {
                 self.events.push_back(Event::Subscribed { subscription });
             }

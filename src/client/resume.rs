@@ -8,14 +8,14 @@ use crate::error::Code;
 use crate::id::{Epoch, LaneId, NUMBERS_END, Sequence};
 use crate::options::HostKind;
 use crate::wire::frame::{Hello, Welcome};
-use crate::wire::{Frame, VERSION, VERSION_MIN};
+use crate::wire::{AUDIENCES, Frame, VERSION, VERSION_MIN};
 
 impl Client {
     pub(super) fn hello(&self) -> Hello<'_> {
         Hello {
             version_min: VERSION_MIN,
             version_max: VERSION,
-            features: 0,
+            features: AUDIENCES,
             log: self.log,
             lane: self.outbox.lane,
             confirmed: self.outbox.confirmed,
@@ -43,7 +43,8 @@ impl Client {
         }
         let Some(channel) = self.take_dialed() else { return };
         let (since, body_bytes_max) = (self.now.mono, welcome.body_bytes_max);
-        self.link = Link::Open(Open { channel, epoch, since, body_bytes_max });
+        let audience = welcome.audience;
+        self.link = Link::Open(Open { channel, epoch, since, body_bytes_max, audience });
         self.highest = epoch;
         self.followed = epoch;
         self.disproved = self.disproved.filter(|claimed| *claimed > epoch);
@@ -77,7 +78,7 @@ impl Client {
         if self.ingests {
             self.push(&Frame::Ingest { on: true });
         }
-        self.declare_groups();
+        self.declare_subscriptions();
         self.declare_services();
         self.resume_roles();
         self.resume_redrives();

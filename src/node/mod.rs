@@ -10,7 +10,7 @@ use crate::broker::io::{Event, Input, Output};
 use crate::broker::{Broker, BrokerConfig, Grant, State, Volatile};
 use crate::cron::{Offset, Offsets};
 use crate::error::Code;
-use crate::id::{ChunkNumber, ClientId, ConnId, Epoch, LogId, OpId};
+use crate::id::{ChunkNumber, ClientId, ConnId, Epoch, LogId, OpId, SocketId};
 use crate::limits::Limits;
 use crate::log::{LogConfig, NewIdentity, Place, Record, Recovery, RecoveryFault};
 use crate::marks::{Mark, mark};
@@ -139,14 +139,14 @@ impl Node {
     /// A new connection. While the node recovers, what comes on it is dropped: its client says
     /// Hello again.
     pub fn accept(&mut self, now: Now) -> ConnId {
-        self.accept_granted(now, Grant::ALL)
+        self.accept_granted(now, None, Grant::ALL)
     }
 
-    /// A new connection that may do what is granted.
-    pub fn accept_granted(&mut self, _now: Now, grant: Grant) -> ConnId {
+    /// A new connection that may do what is granted, perhaps on a socket of a hub.
+    pub fn accept_granted(&mut self, _now: Now, socket: Option<SocketId>, grant: Grant) -> ConnId {
         match &mut self.state {
             NodeState::Serving(broker) | NodeState::Verifying { broker, .. } => {
-                let conn = broker.accept_granted(grant);
+                let conn = broker.accept_granted(socket, grant);
                 self.next_conn = ConnId(conn.0 + 1);
                 conn
             }

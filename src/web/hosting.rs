@@ -272,6 +272,10 @@ impl Realm {
             match running.node.poll_output() {
                 Output::Transmit { conn, bytes } => self.transmit_of_node(now, conn, bytes),
                 Output::Broadcast { bytes } => self.broadcast_of_node(now, bytes),
+                Output::Multicast { sockets, bytes } => {
+                    self.trace.record(now, Way::AllSent, &bytes);
+                    self.effects.push(Effect::ToSockets { sockets, bytes });
+                }
                 Output::Storage { op, action } => {
                     self.hosting.overdue.asked(now);
                     self.trace.record_storage(now, Way::StorageAsked, op, action.bytes());

@@ -46,8 +46,9 @@ impl Realm {
             return None;
         }
         let grant = self.sockets.grant_of(client);
+        let socket = self.sockets.of(client);
         let running = self.hosting.running()?;
-        let conn = running.node.accept_granted(now, grant);
+        let conn = running.node.accept_granted(now, socket, grant);
         let before = self.hosting.links.insert(client, link, conn);
         match before {
             Some(before) => self.node_input(now, Input::Disconnected { conn: before }),

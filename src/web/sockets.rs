@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::broker::Grant;
 use crate::broker::io::Input;
 use crate::error::Code;
+pub use crate::id::SocketId;
 use crate::id::{ClientId, ConnId, LinkNonce};
 use crate::limits::RENEW_EVERY_MS;
 use crate::marks::{Mark, mark};
@@ -18,10 +19,6 @@ use crate::web::realm::{NodeAt, Realm};
 use crate::web::trace::Way;
 use crate::wire::envelope::{encode_envelope, encode_frame};
 use crate::wire::{Envelope, Frame, Message};
-
-/// A socket of a hub, as its host sees it. Never reused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct SocketId(pub u32);
 
 #[derive(Debug, Default)]
 pub struct Sockets {
@@ -85,11 +82,6 @@ impl Sockets {
             self.by_client.remove(client);
         }
         clients
-    }
-
-    /// Those on which somebody has said Hello.
-    fn others(&self, than: Option<SocketId>) -> Vec<SocketId> {
-        self.clients.keys().copied().filter(|socket| Some(*socket) != than).collect()
     }
 }
 
@@ -229,47 +221,20 @@ impl Realm {
         let Some(bytes) = may.map(Cow::into_owned) else { return };
         self.trace.record(now, Way::AllGot, &bytes);
         self.client_hears(now, &bytes);
+        // The node passes it on to the other sockets.
         self.node_input(now, Input::Heard { bytes: &bytes });
-        self.send_to_sockets(Some(socket), bytes);
     }
 
-    /// A message of this realm to everyone goes to the channel of a device, or to the sockets.
+    /// A message of this realm to everyone goes to the channel of a device. A hub has none, and its
+    /// node knows what goes out on which socket.
     pub(super) fn send_to_everyone(&mut self, bytes: Vec<u8>) {
         if self.config.node_at == NodeAt::Here {
-            return self.send_to_sockets(None, bytes);
+            return;
         }
         if self.hosting.is_relaying() && self.reaches_hub(&bytes) {
             self.effects.push(Effect::ToHub(bytes.clone()));
         }
         self.effects.push(Effect::ToAll(bytes));
-    }
-
-    /// Each socket gets what it may hear.
-    fn send_to_sockets(&mut self, except: Option<SocketId>, bytes: Vec<u8>) {
-        let mut sockets = self.sockets.others(except);
-        let mut veiled = Vec::new();
-        sockets.retain(|socket| match self.heard_on(*socket, &bytes) {
-            Some(Cow::Borrowed(_)) => true,
-            Some(Cow::Owned(bytes)) => {
-                veiled.push(Effect::ToSockets { sockets: [*socket].into(), bytes });
-                false
-            }
-            None => false,
-        });
-        self.effects.extend(veiled);
-        if !sockets.is_empty() {
-            self.effects.push(Effect::ToSockets { sockets, bytes });
-        }
-    }
-
-    /// What of a message to everyone may go out on the socket. All of its clients may the same.
-    fn heard_on<'a>(&self, socket: SocketId, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        if !self.sockets.grants.contains_key(&socket) {
-            return Some(Cow::Borrowed(bytes));
-        }
-        let broker = self.hosting.broker()?;
-        let mut conns = self.sockets.clients.get(&socket)?.iter();
-        conns.find_map(|client| broker.audible(self.hosting.links.conn_of(*client)?, bytes))
     }
 
     /// The socket is gone, with whatever was not sent on it.

@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use crate::cbor::variants;
 use crate::error::Code;
 use crate::id::{
-    CallId, CandidateId, CheckerId, ClientId, ConsumerId, LeaseNumber, LogId, MessageNumber,
-    MethodId, PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
-    WatchId,
+    AudienceId, CallId, CandidateId, CheckerId, ClientId, ConsumerId, LeaseNumber, LogId,
+    MessageNumber, MethodId, PublishNumber, QueueId, RequestId, Sequence, ServiceId,
+    SubscriptionId, Term, WatchId,
 };
 use crate::options::{ConsumeOptions, Durability, QueueOptions};
 use crate::time::UnixMillis;
@@ -56,9 +56,7 @@ variants! {
         /// C, to everyone. Tabs deliver it at once.
         9 => Publish(Live<'a>),
         /// N. The node has heard every live publish of this client up to `number`.
-        10 => Published {
-            number: PublishNumber,
-        },
+        10 => Published { number: PublishNumber },
         /// C. Joins a group: each matching message goes to one member. With an empty name it is
         /// alone in its group, which a filter that begins with `$tabmq` alone may be.
         24 => JoinGroup {
@@ -66,21 +64,35 @@ variants! {
             filter: &'a str,
             group: &'a str,
         },
-        /// N. Answers `JoinGroup`; a code says why not.
+        /// N. Answers `JoinGroup` and `Listen`; a code says why not.
         25 => GroupJoined {
             subscription: SubscriptionId,
             refused: Option<Code>,
         },
-        /// C.
-        26 => LeaveGroup {
-            subscription: SubscriptionId,
-        },
+        /// C. Ends what `JoinGroup` or `Listen` began.
+        26 => LeaveGroup { subscription: SubscriptionId },
         /// N. A live message for one member of a group.
         11 => GroupMessage {
             subscription: SubscriptionId,
             live: Live<'a>,
         },
-        /// N, to everyone, a little after traffic. A receiver that has seen less has a gap.
+        /// C. On a link of an audience: live messages that match are to come on its socket.
+        89 => Listen {
+            subscription: SubscriptionId,
+            filter: &'a str,
+        },
+        /// N. The links of the socket are others now, this one is still among them, and they are
+        /// called so from here on.
+        90 => Audience { audience: AudienceId },
+        /// N, to everyone on a socket. Nobody in this audience listened to the live messages from
+        /// `first` to `last`, of one run, when they were heard: they do not come, and are no gap.
+        91 => Skipped {
+            audience: AudienceId,
+            first: PublishNumber,
+            last: Newest,
+        },
+        /// N, to everyone, a little after traffic. A receiver that has seen less has a gap. On a
+        /// link, before the answer to its first `Listen`: what came until then was not for it.
         27 => NewestNumbers {
             newest: Vec<Newest>,
         },
@@ -145,9 +157,7 @@ variants! {
             acks: Vec<Acked<'a>>,
         },
         /// N. Every send of the lane up to here is used up: stored, or refused as told before.
-        13 => Sent {
-            position: Sequence,
-        },
+        13 => Sent { position: Sequence },
         /// N. This send was refused; its number is used up. Comes before the `Sent` that covers it.
         34 => SendRefused {
             sequence: Sequence,
@@ -160,13 +170,9 @@ variants! {
             items: Vec<Duplicate>,
         },
         /// C. Wants to be told how many items to have under way, or no more. Said on each link.
-        76 => Ingest {
-            on: bool,
-        },
+        76 => Ingest { on: bool },
         /// N. So many, from now on. Nothing happens to those above.
-        77 => Window {
-            items: u32,
-        },
+        77 => Window { items: u32 },
         /// C. Starts or changes a consumer. The node keeps at most this much in flight to it.
         35 => Consume {
             consumer: ConsumerId,
@@ -181,9 +187,7 @@ variants! {
             single_active: Option<bool>,
         },
         /// C. Ends the consumer. Deliveries that are out stay leased until settled.
-        37 => CancelConsumer {
-            consumer: ConsumerId,
-        },
+        37 => CancelConsumer { consumer: ConsumerId },
         /// N. Whether this consumer is the one that a queue with a single active consumer serves.
         /// Said after `Consuming` and whenever it changes.
         51 => ConsumerActive {
@@ -191,9 +195,7 @@ variants! {
             active: bool,
         },
         /// C. The page of the client is in view, or not. Said after a resume if it is not.
-        50 => Visible {
-            visible: bool,
-        },
+        50 => Visible { visible: bool },
         /// C. Stops or starts delivery from a queue. Answered by `QueueState`.
         52 => Pause {
             request: RequestId,
@@ -398,9 +400,7 @@ variants! {
             refused: Option<Code>,
         },
         /// C. Takes no more calls. Those under way go on.
-        40 => Unserve {
-            service: ServiceId,
-        },
+        40 => Unserve { service: ServiceId },
         /// C. Gives a method a number on this link, so that a call is short.
         22 => Method {
             method: MethodId,
@@ -435,9 +435,7 @@ variants! {
             outcome: Outcome<'a>,
         },
         /// N. The node has the reply, or nobody waits for it any more.
-        20 => ReplyTaken {
-            key: CallKey,
-        },
+        20 => ReplyTaken { key: CallKey },
         /// N. The caller's answer.
         21 => CallResult {
             call: CallId,

@@ -22,5 +22,7 @@ pub use writer::MessageWriter;
 
 /// The newest protocol version this build speaks.
 pub const VERSION: u16 = if cfg!(feature = "next-version") { 2 } else { 1 };
+/// The feature of a client that says `Listen` and knows `Audience` and `Skipped`.
+pub const AUDIENCES: u64 = 1;
 /// The oldest protocol version this build speaks.
 pub const VERSION_MIN: u16 = if cfg!(feature = "next-version-only") { 2 } else { 1 };

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use crate::cbor::{Read, Reader, Write, structure, variants, write_uint};
 use crate::error::Code;
 use crate::id::{
-    CallId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, PublishNumber,
-    QueueId, Sequence, Term,
+    AudienceId, CallId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber,
+    PublishNumber, QueueId, Sequence, Term,
 };
 use crate::time::UnixMillis;
 
@@ -170,6 +170,9 @@ structure! {
         pub kept: Option<Sequence>,
         /// What a hub grants to the socket, if it grants.
         pub grant: Option<GrantReport>,
+        /// Who hears what comes on the socket of this link, if the client knows of audiences: it
+        /// says `Listen`, and hears everything until `Resumed`.
+        pub audience: Option<AudienceId>,
     }
 }
 

@@ -33,6 +33,9 @@ impl Display for Summary<'_> {
             | Frame::LeaveGroup { .. }
             | Frame::GroupMessage { .. }
             | Frame::NewestNumbers { .. }
+            | Frame::Listen { .. }
+            | Frame::Audience { .. }
+            | Frame::Skipped { .. }
             | Frame::Repair { .. }
             | Frame::Repaired { .. } => live(self.0, out),
             Frame::Serve { .. }
@@ -126,6 +129,13 @@ fn live(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
         Frame::LeaveGroup { subscription } => write!(out, "LeaveGroup {}", subscription.0),
         Frame::GroupMessage { subscription, live } => {
             write!(out, "GroupMessage {} {} {}", subscription.0, live.number.0, live.topic)
+        }
+        Frame::Listen { subscription, filter } => {
+            write!(out, "Listen {} {filter}", subscription.0)
+        }
+        Frame::Audience { audience } => write!(out, "Audience {}", audience.0),
+        Frame::Skipped { first, last, .. } => {
+            write!(out, "Skipped {}..={}", first.0, last.number.0)
         }
         Frame::NewestNumbers { newest } => write!(out, "NewestNumbers {}", newest.len()),
         Frame::Repair { first, last, .. } => write!(out, "Repair {}..={}", first.0, last.0),

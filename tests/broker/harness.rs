@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tabmq::broker::Grant;
 use tabmq::broker::io::{Event, Input, Output};
 use tabmq::cron::{Offset, Offsets};
-use tabmq::id::{ClientId, ConnId, Epoch, LaneId, LinkNonce, LogId, Sequence};
+use tabmq::id::{ClientId, ConnId, Epoch, LaneId, LinkNonce, LogId, Sequence, SocketId};
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
 use tabmq::node::{Node, NodeConfig};
@@ -37,6 +37,8 @@ pub struct Bench {
     /// Frames that came with a Welcome.
     after_welcome: BTreeMap<ConnId, Vec<Frame<'static>>>,
     pub broadcasts: Vec<Vec<u8>>,
+    /// What is for everyone on sockets.
+    pub multicasts: Vec<(SocketId, Vec<u8>)>,
     /// The time zones that the host knows: the seconds ahead of UTC from each instant on.
     pub zones: BTreeMap<&'static str, Vec<(u64, i32)>>,
     pub limits: Limits,
@@ -126,6 +128,7 @@ impl Bench {
             inboxes: BTreeMap::new(),
             after_welcome: BTreeMap::new(),
             broadcasts: Vec::new(),
+            multicasts: Vec::new(),
             zones: BTreeMap::new(),
             limits,
             starts: 1,
@@ -155,6 +158,10 @@ impl Bench {
                     self.inboxes.entry(conn).or_default().push_back(bytes);
                 }
                 Output::Broadcast { bytes } => self.broadcasts.push(bytes),
+                Output::Multicast { sockets, bytes } => {
+                    let each = sockets.into_iter().map(|socket| (socket, bytes.clone()));
+                    self.multicasts.extend(each);
+                }
                 Output::Storage { op, action } => {
                     if self.hold_storage {
                         self.held.push_back((op, action));
@@ -256,7 +263,7 @@ impl Bench {
         self.welcomed(peer)
     }
 
-    fn welcomed(&mut self, mut peer: Peer) -> (Peer, Welcome) {
+    pub fn welcomed(&mut self, mut peer: Peer) -> (Peer, Welcome) {
         let mut frames = self.frames(&peer).into_iter();
         let Some(Frame::Welcome(welcome)) = frames.next() else {
             panic!("the first frame is a Welcome");
@@ -284,7 +291,18 @@ impl Bench {
         grant: Grant,
         change: impl FnOnce(&mut Hello<'_>),
     ) -> Peer {
-        let conn = self.node.accept_granted(self.now, grant);
+        self.dial_on(None, id, grant, change)
+    }
+
+    /// A client says Hello on a socket that it may share with others.
+    pub fn dial_on(
+        &mut self,
+        socket: Option<SocketId>,
+        id: ClientId,
+        grant: Grant,
+        change: impl FnOnce(&mut Hello<'_>),
+    ) -> Peer {
+        let conn = self.node.accept_granted(self.now, socket, grant);
         let mut peer = Peer {
             id,
             conn,

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use tabmq::broker::Granting;
 use tabmq::broker::io::Input;
-use tabmq::id::{ClientId, Epoch, LinkNonce, PublishNumber, SubscriptionId};
+use tabmq::id::{ClientId, Epoch, LinkNonce, PublishNumber, SocketId, SubscriptionId};
 use tabmq::wire::frame::Live;
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter};
 
@@ -99,16 +99,19 @@ fn a_host_that_does_not_ask_shows_no_more() {
 fn what_may_not_be_heard_is_veiled() {
     let mut bench = Bench::new();
     let publisher = bench.join(1);
-    let mut listener = join(&mut bench, 2, &[], &["a.#"]);
+    let socket = SocketId(1);
+    let granting = Granting { user: "ada", subscribe: &["a.#"], ..Granting::default() };
+    let listener = bench.dial_on(Some(socket), client(2), grant(&granting), |_| {});
+    let (mut listener, _) = bench.welcomed(listener);
     let bytes = publishes(publisher.id, 1, &["a.b", "b"]);
     publish(&mut bench, &publisher, &bytes);
+    let (to, audible) = bench.multicasts.pop().expect("it is passed on");
+    assert_eq!((to, topics(&audible)), (socket, vec!["a.b".into(), String::new()]));
     let broker = bench.node.broker().expect("the node serves");
-    let audible = broker.audible(listener.conn, &bytes).expect("it is passed on");
-    assert_eq!(topics(&audible), ["a.b", ""]);
     assert!(broker.may_hear(listener.conn, "a") && !broker.may_hear(listener.conn, "b"));
     let all_of_it = publishes(publisher.id, 3, &["a", "a.c"]);
-    let audible = broker.audible(listener.conn, &all_of_it);
-    assert!(matches!(audible, Some(Cow::Borrowed(bytes)) if bytes == all_of_it));
+    publish(&mut bench, &publisher, &all_of_it);
+    assert_eq!(bench.multicasts.pop(), Some((socket, all_of_it)));
     let (publisher, first, last) = (publisher.id, PublishNumber(1), PublishNumber(2));
     bench.say(&mut listener, &[Frame::Repair { publisher, first, last }]);
     let messages = vec![live(publisher, 1, "a.b"), live(publisher, 2, "b").veiled()];
@@ -121,6 +124,7 @@ fn nobody_publishes_for_another() {
     let peer = join(&mut bench, 1, &["#"], &["#"]);
     let unnamed = bench.node.accept_granted(
         bench.now,
+        None,
         grant(&Granting { user: "ada", publish: &["#"], subscribe: &["#"], ..Granting::default() }),
     );
     let broker = bench.node.broker().expect("the node serves");
@@ -133,7 +137,6 @@ fn nobody_publishes_for_another() {
         assert_eq!(broker.publishable(peer.conn, bytes), None);
     }
     assert_eq!(broker.publishable(unnamed, &own), None, "it has said no Hello");
-    assert_eq!(broker.audible(unnamed, &own), None);
     assert!(!broker.may_publish(unnamed, "a") && !broker.may_hear(unnamed, "a"));
     assert!(broker.may_publish(peer.conn, "a"));
     assert!(!broker.may_publish(peer.conn, "$tabmq.a"), "a wildcard is not for the system");
@@ -146,9 +149,7 @@ fn a_tab_of_the_device_says_and_hears_everything() {
     let bytes = publishes(peer.id, 1, &["a"]);
     let broker = bench.node.broker().expect("the node serves");
     assert!(matches!(broker.publishable(peer.conn, &bytes), Some(Cow::Borrowed(_))));
-    assert!(matches!(broker.audible(peer.conn, &bytes), Some(Cow::Borrowed(_))));
     bench.input(Input::Disconnected { conn: peer.conn });
     let broker = bench.node.broker().expect("the node serves");
     assert_eq!(broker.publishable(peer.conn, &bytes), None);
-    assert_eq!(broker.audible(peer.conn, &bytes), None);
 }

@@ -85,6 +85,7 @@ pub fn first_welcome() -> Welcome {
         host: None,
         kept: None,
         grant: None,
+        audience: None,
     }
 }
 

@@ -3,8 +3,8 @@
 use tabmq::client::io::Input;
 use tabmq::error::Code;
 use tabmq::id::{
-    CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LinkNonce, MessageNumber,
-    PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    AudienceId, CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LinkNonce,
+    MessageNumber, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use tabmq::options::ConsumeOptions;
 use tabmq::rng::Rng;
@@ -73,7 +73,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
     let (first, last) = (PublishNumber(few(rng)), PublishNumber(few(rng)));
     let key = CallKey { caller: OTHER, call: CallId(few32(rng)) };
     let refused = code(rng);
-    match rng.below(34) {
+    match rng.below(35) {
         13 | 14 | 32 | 33 => told(rng),
         0 => Frame::Welcome(resumed_at(few(rng))),
         1 => Frame::Hangup { code: refused.unwrap_or(Code::Protocol) },
@@ -132,6 +132,7 @@ fn frame(rng: &mut Rng) -> Frame<'static> {
         28 => Frame::Depose { candidate: CandidateId(few32(rng)), refused },
         29 => Frame::Peers { peers: vec![PeerEntry { client: OTHER, peer: b"p" }] },
         30 => Frame::Goodbye { park: false },
+        34 => Frame::Audience { audience: AudienceId(few(rng)) },
         _ => Frame::NewestNumbers {
             newest: vec![Newest { publisher: OTHER, number: first, index: 0 }],
         },
@@ -224,7 +225,10 @@ fn no_sequence_of_frames_and_verbs_breaks_the_client() {
                 3 => {
                     let number = PublishNumber(few(&mut rng));
                     let newest = vec![Newest { publisher: OTHER, number, index: few(&mut rng) }];
+                    let (audience, first) = (AudienceId(few(&mut rng)), number);
+                    let last = newest[0];
                     tab.hear_node(tab.epoch, Frame::NewestNumbers { newest });
+                    tab.hear_node(tab.epoch, Frame::Skipped { audience, first, last });
                 }
                 4..=6 => verb(&mut tab, &mut rng),
                 _ => tab.node(&[frame(&mut rng)]),

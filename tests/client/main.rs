@@ -12,6 +12,7 @@ mod hostile;
 mod keeping;
 mod leadership;
 mod link;
+mod listening;
 mod live;
 mod liveness;
 mod prepared;

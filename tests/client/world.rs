@@ -361,6 +361,7 @@ impl World {
                 node_io::Output::Broadcast { bytes } => {
                     self.travelling.push_back(Travelling::ToAll(None, bytes));
                 }
+                node_io::Output::Multicast { .. } => unreachable!("a device has no sockets"),
                 node_io::Output::Storage { op, action } => {
                     self.travelling.push_back(Travelling::Storage(op, action));
                 }

@@ -10,5 +10,6 @@ mod hub_doors;
 mod hub_full;
 mod hub_grants;
 mod hub_idle;
+mod hub_listening;
 mod hub_world;
 mod workers;

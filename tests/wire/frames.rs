@@ -2,8 +2,9 @@
 
 use tabmq::error::Code;
 use tabmq::id::{
-    CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId, MessageNumber, MethodId,
-    PublishNumber, QueueId, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    AudienceId, CallId, CandidateId, ClientId, ConsumerId, LaneId, LeaseNumber, LogId,
+    MessageNumber, MethodId, PublishNumber, QueueId, RequestId, Sequence, ServiceId,
+    SubscriptionId, Term,
 };
 use tabmq::options::{
     Backoff, ConsumeOptions, DeadLetter, Durability, HostKind, OnFailure, Order, Overflow,
@@ -103,7 +104,7 @@ impl<'a> Dice<'a> {
         }
     }
 
-    fn newest(&mut self) -> Newest {
+    pub fn newest(&mut self) -> Newest {
         let number = PublishNumber(self.number());
         Newest { publisher: self.client(), number, index: self.number() }
     }
@@ -245,6 +246,7 @@ impl<'a> Dice<'a> {
             host: self.maybe(Self::host),
             kept: self.flag().then(|| Sequence(self.number())),
             grant: self.maybe(crate::grants::grant_report),
+            audience: self.maybe(|dice| AudienceId(dice.number())),
         }
     }
 

@@ -28,7 +28,7 @@ use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 use crate::tags::tag_of;
 use crate::{admin, commits, failure, grants, operate, prepared, publishing, schedules};
 
-const CLIENT: ClientId = ClientId(*b"client-client-01");
+pub const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
 const LOG: LogId = LogId(*b"log-log-log-log-");
 /// The CBOR of `[2, 3]`.
@@ -109,6 +109,7 @@ fn link() -> Vec<Golden> {
         host: Some(HostKind::SharedWorker),
         kept: None,
         grant: None,
+        audience: None,
     };
     vec![
         ("hello", "a client's first Hello", Frame::Hello(hello)),

@@ -10,8 +10,9 @@ use crate::golden::Golden;
 
 const HOUR_MS: u64 = 3_600_000;
 
-pub fn goldens() -> Vec<Golden> {
-    let welcome = Welcome {
+/// Of a hub that grants for an hour.
+pub fn welcome() -> Welcome {
+    Welcome {
         version: 1,
         features: 0,
         log: LogId(*b"log-log-log-log-"),
@@ -30,12 +31,17 @@ pub fn goldens() -> Vec<Golden> {
         host: Some(HostKind::Hub),
         kept: None,
         grant: Some(GrantReport { user: "ann".into(), ends_in_ms: Some(HOUR_MS) }),
-    };
-    vec![
-        ("welcome-granted", "a hub grants for an hour", Frame::Welcome(welcome)),
+        audience: None,
+    }
+}
+
+pub fn goldens() -> Vec<Golden> {
+    let granted = vec![
+        ("welcome-granted", "a hub grants for an hour", Frame::Welcome(welcome())),
         ("renew", "another token", Frame::Renew { token: "token" }),
         ("granted", "for another hour", Frame::Granted { ends_in_ms: Some(HOUR_MS) }),
-    ]
+    ];
+    [granted, crate::audiences::goldens()].concat()
 }
 
 pub fn grant_report(dice: &mut Dice<'_>) -> GrantReport {
@@ -46,6 +52,6 @@ pub fn grant_frame<'a>(dice: &mut Dice<'a>, tag: u64) -> Option<Frame<'a>> {
     match tag {
         85 => Some(Frame::Renew { token: dice.text() }),
         86 => Some(Frame::Granted { ends_in_ms: dice.maybe(Dice::number) }),
-        _ => None,
+        _ => crate::audiences::audience_frame(dice, tag),
     }
 }

@@ -1,6 +1,7 @@
 //! What travels: every frame, cut and joined, damaged and unknown, and the golden vectors.
 
 mod admin;
+mod audiences;
 mod commits;
 mod failure;
 mod frames;
@@ -77,7 +78,7 @@ proptest! {
         for tag in (1..=TAG_MAX).filter(|tag| *tag != 8) {
             let frame = dice.frame(tag).unwrap();
             let bytes = encoded(&frame);
-            let mut extra = vec![NULL; 3];
+            let mut extra = vec![NULL; 4];
             extra.extend([UNKNOWN, UNKNOWN]);
             let longer = with_elements(&bytes, &extra);
             prop_assert_eq!(decode_frame(&longer), Ok(frame.clone()));

@@ -3,7 +3,7 @@
 use tabmq::wire::Frame;
 
 /// The highest tag in use. Every tag from 1 to here is a frame.
-pub const TAG_MAX: u64 = 88;
+pub const TAG_MAX: u64 = 91;
 
 /// The tag of a frame; zero for one that is not here. Then the comparison with the encoded one
 /// fails.
@@ -36,6 +36,9 @@ pub const fn tag_of(frame: &Frame<'_>) -> u64 {
         Frame::GroupJoined { .. } => 25,
         Frame::LeaveGroup { .. } => 26,
         Frame::NewestNumbers { .. } => 27,
+        Frame::Listen { .. } => 89,
+        Frame::Audience { .. } => 90,
+        Frame::Skipped { .. } => 91,
         Frame::Repair { .. } => 28,
         Frame::Repaired { .. } => 29,
         Frame::Serve { .. } => 38,

@@ -309,6 +309,7 @@ impl World {
                 self.node_broadcasts(node, bytes);
                 Ok(())
             }
+            Output::Multicast { .. } => unreachable!("a node of a device has no sockets"),
             Output::Storage { op, action } => {
                 self.submit(node, op, action);
                 Ok(())
