@@ -50,14 +50,10 @@ impl Display for Summary<'_> {
             | Frame::CallsDone { .. }
             | Frame::CancelCall { .. }
             | Frame::CancelDispatch { .. } => call(self.0, out),
-            Frame::Stand { candidate, role, holds } => {
-                write!(out, "Stand {} {role} holds={:?}", candidate.0, holds.map(|term| term.0))
-            }
-            Frame::Lead { candidate, term } => write!(out, "Lead {} term={}", candidate.0, term.0),
-            Frame::Depose { candidate, refused } => {
-                write!(out, "Depose {} refused={refused:?}", candidate.0)
-            }
-            Frame::Resign { candidate } => write!(out, "Resign {}", candidate.0),
+            Frame::Stand { .. }
+            | Frame::Lead { .. }
+            | Frame::Depose { .. }
+            | Frame::Resign { .. } => role(self.0, out),
             Frame::Redrive { request, redrive } => {
                 write!(out, "Redrive {} {}", request.0, redrive.queue.unwrap_or("?"))
             }
@@ -82,6 +78,20 @@ impl Display for Summary<'_> {
             }
             _ => queue(self.0, out),
         }
+    }
+}
+
+fn role(frame: &Frame<'_>, out: &mut Formatter<'_>) -> Result {
+    match frame {
+        Frame::Stand { candidate, role, holds } => {
+            write!(out, "Stand {} {role} holds={:?}", candidate.0, holds.map(|term| term.0))
+        }
+        Frame::Lead { candidate, term } => write!(out, "Lead {} term={}", candidate.0, term.0),
+        Frame::Depose { candidate, refused } => {
+            write!(out, "Depose {} refused={refused:?}", candidate.0)
+        }
+        Frame::Resign { candidate } => write!(out, "Resign {}", candidate.0),
+        _ => Ok(()),
     }
 }
 

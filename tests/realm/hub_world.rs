@@ -4,21 +4,21 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tabmq::broker::{Broker, Grant};
+use tabmq::client::Client;
 use tabmq::client::io::Event;
-use tabmq::client::{Client, ClientConfig};
 use tabmq::error::Code;
 use tabmq::id::ClientId;
 use tabmq::limits::Limits;
 use tabmq::log::MemoryStore;
-use tabmq::options::{Durability, HostKind};
-use tabmq::rules::Rules;
+use tabmq::options::Durability;
 use tabmq::time::{Instant, Now, UnixMillis};
 use tabmq::web::io::{Effect, Fact, Notice};
-use tabmq::web::realm::{NodeAt, Realm, RealmConfig};
+use tabmq::web::realm::{NodeAt, Realm};
 use tabmq::web::sockets::SocketId;
-use tabmq::web::worker::Part;
 use tabmq::wire::Message;
 use tabmq::wire::frame::StorageReport;
+
+use crate::realms::realm;
 
 pub const HUB: ClientId = ClientId([0xff; 16]);
 pub const FILES: StorageReport =
@@ -479,28 +479,4 @@ impl HubWorld {
         }
         self.facts.push_back(Fact::SocketGone { socket });
     }
-}
-
-fn realm(id: ClientId, now: Now, seed: u8, node_at: NodeAt, limits: &Limits) -> Realm {
-    let config = ClientConfig {
-        client: id,
-        keepsake: None,
-        peer: Vec::new(),
-        limits: limits.clone(),
-        rules: Rules::ON,
-    };
-    let client = Client::new(config, [seed; 32], now);
-    let config = RealmConfig {
-        client: id,
-        limits: limits.clone(),
-        rules: Rules::ON,
-        visible: true,
-        part: Part::Whole,
-        node_at,
-        kind: HostKind::Hub,
-        persistent: true,
-        alone: node_at == NodeAt::Here,
-        guest: false,
-    };
-    Realm::new(config, client, [seed ^ 0x80; 32])
 }

@@ -12,4 +12,5 @@ mod hub_grants;
 mod hub_idle;
 mod hub_listening;
 mod hub_world;
+mod realms;
 mod workers;

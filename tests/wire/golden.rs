@@ -13,8 +13,8 @@ use minicbor::decode::Decoder;
 use serde_json::{Value, json};
 use tabmq::error::Code;
 use tabmq::id::{
-    CallId, CandidateId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId,
-    MessageNumber, MethodId, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
+    CallId, ClientId, ConsumerId, Epoch, LaneId, LeaseNumber, LinkNonce, LogId, MessageNumber,
+    MethodId, PublishNumber, RequestId, Sequence, ServiceId, SubscriptionId, Term,
 };
 use tabmq::options::{Backoff, ConsumeOptions, DeadLetter, Durability, HostKind, QueueOptions};
 use tabmq::time::UnixMillis;
@@ -26,7 +26,7 @@ use tabmq::wire::frame::{
 use tabmq::wire::{Envelope, Frame, Message, MessageWriter, Summary};
 
 use crate::tags::tag_of;
-use crate::{admin, commits, failure, grants, operate, prepared, publishing, schedules};
+use crate::{admin, commits, failure, grants, operate, prepared, publishing, roles, schedules};
 
 pub const CLIENT: ClientId = ClientId(*b"client-client-01");
 const OTHER: ClientId = ClientId(*b"client-client-02");
@@ -60,7 +60,8 @@ fn goldens() -> Vec<Golden> {
     let services = admin::goldens_of_services();
     let operated = [failure::goldens(), operate::goldens(), admin::goldens(), services].concat();
     let timed = [publishing::goldens(), schedules::goldens(), prepared::goldens()].concat();
-    let rest = [operated, commits::goldens(), timed, call(), role(), grants::goldens()].concat();
+    let rest =
+        [operated, commits::goldens(), timed, call(), roles::goldens(), grants::goldens()].concat();
     [link(), live(), queue(), delivery(), rest].concat()
 }
 
@@ -331,26 +332,6 @@ fn call() -> Vec<Golden> {
         ("calls-done", "results below 2 are known", Frame::CallsDone { below: CallId(2) }),
         ("cancel-call", "", Frame::CancelCall { call }),
         ("cancel-dispatch", "", Frame::CancelDispatch { key: KEY }),
-    ]
-}
-
-fn role() -> Vec<Golden> {
-    let candidate = CandidateId(1);
-    vec![
-        ("stand", "holds nothing yet", Frame::Stand { candidate, role: "cron", holds: None }),
-        (
-            "stand-again",
-            "after a resume",
-            Frame::Stand { candidate, role: "cron", holds: Some(Term(2)) },
-        ),
-        ("lead", "", Frame::Lead { candidate, term: Term(2) }),
-        ("depose", "", Frame::Depose { candidate, refused: None }),
-        (
-            "depose-refused",
-            "the grant of the link does not cover the role",
-            Frame::Depose { candidate, refused: Some(Code::NotAuthorized) },
-        ),
-        ("resign", "", Frame::Resign { candidate }),
     ]
 }
 

@@ -10,6 +10,7 @@ mod grants;
 mod operate;
 mod prepared;
 mod publishing;
+mod roles;
 mod schedules;
 mod tags;
 mod transport;
