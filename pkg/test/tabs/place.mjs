@@ -1,0 +1,45 @@
+// Where the buses of a test are, when a page runs it: in this tab, over a node in another one.
+export const AT_HUB = false;
+export const IN_MEMORY = false;
+
+const host = new URL(location.href).searchParams.get("host");
+const channel = new BroadcastChannel("cases");
+const asked = new Map();
+let last = 0;
+
+channel.onmessage = ({ data: { id, error, node } }) => {
+  const { resolve, reject } = asked.get(id);
+  asked.delete(id);
+  if (error === undefined) resolve(node);
+  else reject(new Error(`in the other tab: ${error}`));
+};
+
+function ask(order, name, options) {
+  last += 1;
+  const message = { id: last, order, name, options };
+  return new Promise((resolve, reject) => {
+    asked.set(last, { resolve, reject });
+    channel.postMessage(message);
+  });
+}
+
+export const optionsAt = (_, __, options) => ({ ...options, host });
+
+/** Has the other tab run the node of a bus, under the limits that its user asks for. */
+export async function startNode(name, { limits, durability } = {}) {
+  const { kind, epoch } = await ask("open", name, { limits, durability });
+  return {
+    requireServing(bus) {
+      const found = bus.host.get();
+      if (found.kind === kind && found.epoch === epoch && !(kind === "tab" && found.here)) return;
+      throw new Error(`the node of the other tab does not serve: ${JSON.stringify(found)}`);
+    },
+    stop: () => ask("close", name),
+  };
+}
+
+export const turn = () => new Promise((resolve) => setTimeout(resolve));
+
+export function runScript() {
+  throw new Error("a page starts no process");
+}
