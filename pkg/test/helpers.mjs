@@ -30,7 +30,7 @@ export async function connectBus(t, options) {
   const bus = open(t, name, options);
   t.after(node.stop);
   await bus.ready();
-  node.requireServing(bus);
+  node.requireElsewhere(bus);
   return bus;
 }
 

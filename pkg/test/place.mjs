@@ -15,7 +15,7 @@ const hubs = AT_HUB && (await import(AT === "object" ? "./objects.mjs" : "./hubs
 export const optionsAt = (t, name, options) => (hubs ? hubs.at(t, name, options) : options);
 
 /** The node comes with the bus, or is a hub: nothing is to be started, looked at or stopped. */
-export const startNode = async () => ({ requireServing: () => {}, stop: async () => {} });
+export const startNode = async () => ({ requireElsewhere: () => {}, stop: async () => {} });
 
 /** A turn of the event loop. */
 export const turn = () => new Promise((resolve) => setImmediate(resolve));

@@ -2,20 +2,12 @@
 // in the worker that this tab started.
 import { connect } from "tabmq";
 
-const { host, kind } = Object.fromEntries(new URL(location.href).searchParams);
+const host = new URL(location.href).searchParams.get("host");
 const buses = new Map();
 
 const orders = {
   async open(name, options) {
-    const bus = await connect(name, { ...options, host });
-    buses.set(name, bus);
-    // A page stands in for a worker that takes long to start.
-    await new Promise((resolve) => {
-      const look = () => bus.host.get().kind === kind && resolve();
-      bus.host.subscribe(look);
-      look();
-    });
-    return bus.host.get();
+    buses.set(name, await connect(name, { ...options, host }));
   },
   async close(name) {
     await buses.get(name).close();
@@ -26,7 +18,8 @@ const orders = {
 const channel = new BroadcastChannel("cases");
 channel.onmessage = async ({ data: { id, order, name, options } }) => {
   try {
-    channel.postMessage({ id, node: await orders[order](name, options) });
+    await orders[order](name, options);
+    channel.postMessage({ id });
   } catch (error) {
     channel.postMessage({ id, error: String(error) });
   }

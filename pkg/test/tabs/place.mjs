@@ -7,10 +7,10 @@ const channel = new BroadcastChannel("cases");
 const asked = new Map();
 let last = 0;
 
-channel.onmessage = ({ data: { id, error, node } }) => {
+channel.onmessage = ({ data: { id, error } }) => {
   const { resolve, reject } = asked.get(id);
   asked.delete(id);
-  if (error === undefined) resolve(node);
+  if (error === undefined) resolve();
   else reject(new Error(`in the other tab: ${error}`));
 };
 
@@ -27,12 +27,11 @@ export const optionsAt = (_, __, options) => ({ ...options, host });
 
 /** Has the other tab run the node of a bus, under the limits that its user asks for. */
 export async function startNode(name, { limits, durability } = {}) {
-  const { kind, epoch } = await ask("open", name, { limits, durability });
+  await ask("open", name, { limits, durability });
   return {
-    requireServing(bus) {
-      const found = bus.host.get();
-      if (found.kind === kind && found.epoch === epoch && !(kind === "tab" && found.here)) return;
-      throw new Error(`the node of the other tab does not serve: ${JSON.stringify(found)}`);
+    requireElsewhere(bus) {
+      const { here, kind } = bus.host.get();
+      if (here) throw new Error(`the node is in this tab: ${kind}`);
     },
     stop: () => ask("close", name),
   };

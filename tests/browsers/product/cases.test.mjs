@@ -1,7 +1,7 @@
 // The cases of the package, as they are, in a tab, while another tab runs the nodes of their buses.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
-import { folders, kindOf } from "./bus.mjs";
+import { folders } from "./bus.mjs";
 
 /** Queues, and live messages. */
 const FILES = ["bus", "consuming", "publishing", "queues"];
@@ -30,8 +30,7 @@ const SKIPPED = [
 ];
 
 async function runCases(t) {
-  const query = `host=${t.host}&kind=${kindOf(t)}`;
-  const open = (page, label) => t.openTab(`/cases/tabs/${page}.html?${query}`, { label });
+  const open = (page, label) => t.openTab(`/cases/tabs/${page}.html?host=${t.host}`, { label });
   const node = await open("node", "node");
   await node.waitFor(() => globalThis.listens, { what: "the tab of the nodes listens" });
   const tab = await open("index", "cases");
