@@ -6,7 +6,8 @@ import { test } from "node:test";
 
 import { transform } from "esbuild";
 
-import { checkTypes, runScript } from "./helpers.mjs";
+import { checkTypes } from "./compiler.mjs";
+import { runScript } from "./helpers.mjs";
 
 const GUIDE = new URL("../../docs/guide/", import.meta.url);
 const pages = readdirSync(GUIDE).filter((name) => name.endsWith(".md"));

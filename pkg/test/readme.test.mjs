@@ -6,7 +6,8 @@ import { test } from "node:test";
 
 import { transform } from "esbuild";
 
-import { checkTypes, runScript } from "./helpers.mjs";
+import { checkTypes } from "./compiler.mjs";
+import { runScript } from "./helpers.mjs";
 
 const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const EXAMPLE = README.match(/<!-- example: run by [^\n]*\n```ts\n(.*?)```/s)[1];

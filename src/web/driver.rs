@@ -226,8 +226,9 @@ impl Driver {
         let mut core = self.shared.core()?;
         let now = core.clock.now();
         core.realm.close(now, drain);
-        if core.phase != Phase::Running && !core.ran {
-            // There is nothing to leave.
+        let has_begun = core.phase == Phase::Running || core.ran;
+        if !has_begun && core.realm.client.is_closed() {
+            // There is nothing to leave, nor to wait for the identity for.
             core.run();
         }
         self.shared.inbox.call();

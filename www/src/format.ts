@@ -36,6 +36,9 @@ export function shortJson(value: unknown, characters_max = 80): string {
 
 /** What went wrong, with the code where there is one. */
 export function errorText(error: unknown): string {
+  if (isTabmqError(error, "MIXED_HOMES")) {
+    return `${error.code}: ${error.message}. Share both with the hub, or neither`;
+  }
   if (isTabmqError(error)) return `${error.code}: ${error.message}`;
   if (error instanceof RemoteError) return `the other side threw ${error.name}: ${error.message}`;
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -3,6 +3,7 @@ import type { Account } from "./accounts";
 import { byId, setText } from "./dom";
 import { countOf, errorText, millisecondsOf, plural } from "./format";
 import type { Log } from "./log";
+import { tabsById } from "./names";
 import type { PlaygroundBus } from "./schema";
 
 type StepState = "next" | "done" | "later";
@@ -34,7 +35,9 @@ export class Guide {
     const verdict = byId("step-verdict", HTMLElement);
     if (account instanceof Error) {
       const silent = isTabmqError(account, "TIMEOUT");
-      const told = silent ? "No host answers just now." : errorText(account);
+      const away = this.#bus.status.get() === "offline";
+      const who = away ? "The hub is away." : "No host answers just now.";
+      const told = silent ? who : errorText(account);
       return setText(byId("verdict-text", HTMLElement), told);
     }
     const { sent, done, dead, ready, delayed, leased } = account;
@@ -59,7 +62,7 @@ export class Guide {
   }
 
   #showTabs(): void {
-    const count = this.#bus.peers.get().length;
+    const count = new Set(tabsById(this.#bus.peers.get()).values()).size;
     this.#done.open ||= count > 1;
     const alone = "It joins by itself and takes its share.";
     setText(byId("step-open-text", HTMLElement), count > 1 ? `${count} tabs are here.` : alone);

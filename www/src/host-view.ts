@@ -2,7 +2,7 @@ import type { Host } from "tabmq";
 import { byId, setText } from "./dom";
 import { colorName } from "./names";
 import type { Roster } from "./roster";
-import { type PlaygroundBus, hostOf, hubOf } from "./schema";
+import { type PlaygroundBus, hostOf } from "./schema";
 
 const STATUS: Readonly<Record<string, string>> = {
   idle: "not started",
@@ -15,9 +15,12 @@ const STATUS: Readonly<Record<string, string>> = {
 /** Who this tab is, who hosts, and what the storage promises, in words. */
 export class HostView {
   readonly #bus: PlaygroundBus;
+  readonly #kept: string;
 
-  constructor(bus: PlaygroundBus) {
+  /** `kept`: what the host stores. */
+  constructor(bus: PlaygroundBus, kept: string) {
     this.#bus = bus;
+    this.#kept = kept;
     const show = () => {
       const status = byId("status", HTMLElement);
       status.dataset["status"] = bus.status.get();
@@ -40,7 +43,7 @@ export class HostView {
     showIcon(color, host.here);
     if (!host.epoch) return;
     setText(byId("hosting", HTMLElement), hostingText(host, roster));
-    setText(byId("storage", HTMLElement), storageText(host));
+    setText(byId("storage", HTMLElement), storageText(host, this.#kept));
   }
 }
 
@@ -65,28 +68,18 @@ export function mountHostChoice(address: URL): void {
   });
 }
 
-/** The address of a hub, as a part of that of the page; without one the bus leaves it. */
-export function mountHubChoice(address: URL): void {
-  const field = byId("hub-address", HTMLInputElement);
-  field.value = hubOf(address) ?? "";
-  byId("hub-form", HTMLFormElement).addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (field.value) address.searchParams.set("hub", field.value);
-    else address.searchParams.delete("hub");
-    location.assign(address);
-  });
-}
-
-function storageText({ kind, storage, durability, evictable, persisted, fenced }: Host): string {
+function storageText(
+  { kind, storage, durability, evictable, persisted, fenced }: Host, kept: string,
+): string {
   if (kind === "hub") {
     return storage === "memory"
       ? "The hub keeps jobs in memory. They are gone when it ends."
       : "The hub keeps jobs in files. They survive it, and every tab.";
   }
   if (storage === "memory") {
-    return "Jobs are kept in memory alone. They are gone when the last tab closes.";
+    return `${kept} are kept in memory alone. They are gone when the last tab closes.`;
   }
-  const survives = "Jobs are written to IndexedDB and survive closed and crashed tabs.";
+  const survives = `${kept} are written to IndexedDB and survive closed and crashed tabs.`;
   const strict = durability === "strict" ? " unless they are sent as strict" : "";
   const level = `${survives} A power cut may take the last moments${strict}.`;
   if (!fenced) return `${level} Nothing keeps a host that was replaced from writing to them.`;

@@ -75,6 +75,8 @@ export class Inspector {
       const wait = { timeout: ANSWER_MS };
       for await (const queue of this.#bus.admin.list(undefined, wait)) found.set(queue.name, queue);
     } catch (error) {
+      // Nor does a hub that is away, and that is told elsewhere.
+      if (this.#bus.status.get() === "offline") return;
       // Between two hosts nobody answers, and the next look comes soon.
       return this.#log.add("error", `inspector: ${errorText(error)}`);
     }
@@ -85,7 +87,11 @@ export class Inspector {
       this.#rows.delete(name);
     }
     const names = Array.from(found.keys());
-    for (const name of names) if (!this.#rows.has(name)) this.#add(name);
+    for (const [name, { home }] of found) {
+      if (!this.#rows.has(name)) this.#add(name);
+      const row = this.#rows.get(name);
+      if (row) row.element.dataset["home"] = home;
+    }
     const inOrder = names.map((name) => this.#rows.get(name)?.element).filter((row) => !!row);
     if (inOrder.some((row, index) => this.#body.children[index] !== row)) {
       this.#body.replaceChildren(...inOrder);

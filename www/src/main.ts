@@ -4,7 +4,8 @@ import { byId, setText } from "./dom";
 import { FlowView } from "./flow-view";
 import { errorText } from "./format";
 import { Guide } from "./guide";
-import { HostView, mountHostChoice, mountHubChoice } from "./host-view";
+import { HostView, mountHostChoice } from "./host-view";
+import { mountHubChoice, showHubState } from "./hub-view";
 import { Inspector } from "./inspector";
 import { Jobs } from "./jobs";
 import { Ledger } from "./ledger";
@@ -12,7 +13,7 @@ import { mountPublish, mountSubscribe } from "./live-forms";
 import { Log } from "./log";
 import { mountProcess, mountSend } from "./queue-forms";
 import { Roster } from "./roster";
-import { type PlaygroundBus, TOPIC_CLEARED, openBus } from "./schema";
+import { type PlaygroundBus, TOPIC_CLEARED, hasTwoHomes, openBus } from "./schema";
 import { mountSimulator } from "./simulator";
 import { TabsView } from "./tabs-view";
 
@@ -34,8 +35,9 @@ function sometimes(show: () => void): () => void {
 /** What the bus itself reports goes into the log. */
 function report(bus: PlaygroundBus, log: Log, roster: Roster): void {
   bus.addEventListener("peer", ({ detail: { change, peer } }) => {
-    if (change !== "changed" && peer.id !== bus.peer.id) {
-      log.add("bus", `${roster.nameOf(peer.id)} ${change}`);
+    if (change !== "changed" && peer.tags["page"] !== bus.peer.tags["page"]) {
+      const where = peer.home === "hub" ? " at the hub" : "";
+      log.add("bus", `${roster.nameOf(peer.id)} ${change}${where}`);
     }
   });
   bus.addEventListener("storage", ({ detail: { code, reason } }) => {
@@ -80,9 +82,9 @@ async function main(): Promise<void> {
   const address = new URL(location.href);
   const log = new Log(byId("log", HTMLElement));
   mountLog(log);
-  const bus = openBus(address);
   mountHostChoice(address);
   mountHubChoice(address);
+  const bus = await openBus(address);
   if (address.searchParams.has("debug")) {
     // Where the tests look for what travelled, when one of them fails.
     Object.defineProperty(globalThis, "__tabmqFrames", { get: () => bus.admin.frames() });
@@ -90,7 +92,8 @@ async function main(): Promise<void> {
   const ledger = await Ledger.open(bus.name);
 
   const tabs = new TabsView(byId("tabs", HTMLElement));
-  const host = new HostView(bus);
+  const host = new HostView(bus, hasTwoHomes(address) ? "Queues of this device" : "Jobs");
+  showHubState(bus, address);
   const roster: Roster = new Roster(bus, sometimes(() => {
     tabs.show(roster);
     host.show(roster);
@@ -106,7 +109,8 @@ async function main(): Promise<void> {
   mountServe(bus, log);
   mountClear(bus, ledger, jobs, roster);
 
-  await bus.ready({ timeout: Infinity });
+  // A bus with two homes has come from `connect`, and is of use while its hub is away.
+  if (!hasTwoHomes(address)) await bus.ready({ timeout: Infinity });
   const done_by_tab = await ledger.doneByTab();
   jobs.startFrom(done_by_tab.get(bus.peer.id) ?? 0);
   roster.remember(done_by_tab);

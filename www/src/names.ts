@@ -1,3 +1,5 @@
+import type { Peer } from "tabmq";
+
 // A peer is 32 hexadecimal digits. Every tab derives the same name and color from them.
 const BIRDS = [
   "Avocet", "Bittern", "Bunting", "Crane", "Curlew", "Dipper", "Dunlin", "Egret",
@@ -20,6 +22,22 @@ export function nameOf(id: string): string {
 /** The number of the color a tab has unless another has it. */
 export function colorOf(id: string): number {
   return byteOf(id, 2) % COLORS;
+}
+
+/**
+ * Which tab each id is of. A tab with two homes is listed at both, with one tag; on this device
+ * first, so the id that it has here stands for it.
+ */
+export function tabsById(peers: readonly Peer[]): Map<string, string> {
+  const by_page = new Map<string, string>();
+  const by_id = new Map<string, string>();
+  for (const { id, tags } of peers) {
+    const page = tags["page"] ?? id;
+    const tab = by_page.get(page) ?? id;
+    by_page.set(page, tab);
+    by_id.set(id, tab);
+  }
+  return by_id;
 }
 
 /** The name of a color in the style sheet. */

@@ -55,10 +55,12 @@ export class QueueDetail {
     byId("queue-detail", HTMLElement).dataset["empty"] = String(!listing);
     setText(byId("detail-name", HTMLElement), listing?.name ?? "No queue yet");
     if (!listing) return;
-    const { name, paused, policy, owner, traced, options, bytes, consumers, prepared } = listing;
+    const { name, home, paused, policy, owner, traced, options, bytes } = listing;
+    const { consumers, prepared } = listing;
     this.#queue = name;
     this.#paused = paused;
     const notes = [
+      home === "hub" ? "lives at the hub" : "lives on this device",
       paused ? "paused" : "",
       policy ? `policy ${policy}` : "",
       owner ? `belongs to ${this.#roster.nameOf(owner)}` : "",

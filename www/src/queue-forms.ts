@@ -17,10 +17,10 @@ export function mountSend(
   const send = async (body: unknown, count: number, delay_ms: number) => {
     const before = performance.now();
     try {
-      await sendJobs(bus, ledger, body, count, delay_ms);
+      const stored = await sendJobs(bus, ledger, body, count, delay_ms);
       const took = millisecondsOf(performance.now() - before);
-      const { storage } = bus.host.get();
-      const where = storage === "indexeddb" ? "written to this device" : "held in memory";
+      const here = stored?.durability === "memory" ? "held in memory" : "written to this device";
+      const where = stored?.at === "hub" ? "taken by the hub" : here;
       say(answer, "done", `${plural(count, "job")} ${where} in ${took}`);
       log.add("sent", `${plural(count, "job")} ${shortJson(body)}, ${where} in ${took}`);
     } catch (error) {

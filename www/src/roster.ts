@@ -1,5 +1,5 @@
 import type { Peer } from "tabmq";
-import { COLORS, colorOf, nameOf } from "./names";
+import { COLORS, colorOf, nameOf, tabsById } from "./names";
 import { type PlaygroundBus, type Progress, TOPIC_PROGRESS } from "./schema";
 
 /** A tab that is here, or was and did some of the work. */
@@ -74,7 +74,7 @@ export class Roster {
   }
 
   nameOf(id: string): string {
-    return this.#bus.peers.get().find((peer) => peer.id === id)?.name ?? nameOf(id);
+    return this.#bus.peers.get().find((peer) => peer.id === id)?.name ?? nameOf(this.#tabOf(id));
   }
 
   colorOf(id: string): number {
@@ -84,7 +84,10 @@ export class Roster {
   /** This tab first, then the others that are here, then those that are gone. */
   tabs(): TabState[] {
     const { id: own } = this.#bus.peer;
-    const present = new Map(this.#bus.peers.get().map((peer) => [peer.id, peer]));
+    const peers = this.#bus.peers.get();
+    const tabs = tabsById(peers);
+    const once = peers.filter(({ id }) => tabs.get(id) === id);
+    const present = new Map(once.map((peer) => [peer.id, peer]));
     const ids = new Set([...(own ? [own] : []), ...present.keys()]);
     const host = this.hostId(present);
     const gone = [...this.#progress.keys()].filter((id) => !ids.has(id) && this.#of(id).done > 0);
@@ -123,7 +126,9 @@ export class Roster {
   #learnColors(peers: readonly Peer[]): void {
     const { id: own } = this.#bus.peer;
     const taken = new Map<number, string>();
+    const tabs = tabsById(peers);
     for (const { id, tags } of peers) {
+      if (tabs.get(id) !== id) continue;
       const color = Number.parseInt(tags["color"] ?? "", 10);
       if (id === own || !(color >= 0 && color < COLORS)) continue;
       this.#colors.set(id, color);
@@ -135,16 +140,21 @@ export class Roster {
     const color = numbers.find((number) => !taken.has(number)) ?? colorOf(own);
     if (color === mine) return;
     this.#colors.set(own, color);
-    this.#bus.peer.update({ tags: { color: String(color) } });
+    this.#bus.peer.update({ tags: { ...this.#bus.peer.tags, color: String(color) } });
+  }
+
+  #tabOf(id: string): string {
+    return tabsById(this.#bus.peers.get()).get(id) ?? id;
   }
 
   #hear(publisher: string, body: Progress): void {
-    if (publisher === this.#bus.peer.id) return;
+    const tab = this.#tabOf(publisher);
+    if (tab === this.#bus.peer.id) return;
     // Who is new here has not heard of us.
-    if (!this.#progress.has(publisher)) this.#postSoon();
+    if (!this.#progress.has(tab)) this.#postSoon();
     // The newest last, so that the order tells who was heard of latest.
-    this.#progress.delete(publisher);
-    this.#progress.set(publisher, { ...NOTHING, ...body });
+    this.#progress.delete(tab);
+    this.#progress.set(tab, { ...NOTHING, ...body });
     for (const [id] of this.#progress) {
       if (this.#progress.size <= KNOWN_MAX) break;
       this.#progress.delete(id);

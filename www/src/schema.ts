@@ -1,4 +1,4 @@
-import { type Bus, type Job, createBus } from "tabmq";
+import { type Bus, type Job, connect, createBus } from "tabmq";
 
 /** What a tab tells about its part of the work. */
 export interface Progress {
@@ -61,9 +61,26 @@ export function hubOf(address: URL): string | undefined {
   return /^wss?:\/\//.test(hub) && URL.canParse(hub) ? hub : undefined;
 }
 
+/** The filters of what lives at the hub. Without any everything does. */
+export function shareOf(address: URL): string[] {
+  const filters = address.searchParams.get("share") ?? "";
+  return filters.split(/[\s,]+/).filter(Boolean);
+}
+
+/** A part of the names lives at a hub, and the rest on this device. */
+export function hasTwoHomes(address: URL): boolean {
+  return hubOf(address) !== undefined && shareOf(address).length > 0;
+}
+
 /** `?bus=NAME` keeps groups of tabs apart. */
-export function openBus(address: URL): PlaygroundBus {
+export async function openBus(address: URL): Promise<PlaygroundBus> {
   const name = address.searchParams.get("bus") || "playground";
-  const hub = hubOf(address);
-  return createBus<Playground>(name, { host: hostOf(address), ...(hub && { hub }) });
+  const url = hubOf(address);
+  const share = shareOf(address);
+  // What is only for pages that are served over TLS would be refused to others.
+  const page = Math.random().toString(36).slice(2);
+  const options = { host: hostOf(address), peer: { tags: { page } } };
+  if (!url) return createBus<Playground>(name, options);
+  if (!share.length) return createBus<Playground>(name, { ...options, hub: url });
+  return connect<Playground>(name, { ...options, hub: { url, share } });
 }

@@ -48,6 +48,7 @@ function selectQueue(queue) {
   row?.click();
   return row !== null;
 }
+const hubState = (text) => document.querySelector("#hub-state").textContent.includes(text);
 const peeked = (count) => document.querySelectorAll("#peeked > li").length === count;
 
 async function openTabs(t, count, options) {
@@ -86,9 +87,44 @@ test("playground: tabs join a hub and leave it", { folders: SITE }, async (t) =>
   await tab.waitFor(count, { deadline_ms: WORK_MS, what: "all jobs are done" });
   assert.equal((await own.queue("jobs").info()).ready, 0);
   await assertClean(tab);
-  await tab.evaluate(fillIn, "hub-form", { hub: "" });
+  await tab.evaluate(fillIn, "hub-form", { share: "jobs" });
+  await tab.evaluate(press, "#hub-form button");
+  await tab.waitFor(hubState, { args: ["But jobs was here before"], what: "the device keeps it" });
+  await assertClean(tab);
+  await tab.evaluate(fillIn, "hub-form", { hub: "", share: "" });
   await tab.evaluate(press, "#hub-form button");
   await tab.waitFor(isComplete, { args: [1], what: "the tab hosts again" });
+});
+
+test("playground: a tab shares some names with a hub", { folders: SITE }, async (t) => {
+  const hub = createHub();
+  const served = await serveHub({ hub });
+  t.cleanup(() => served.close());
+  const query = new URLSearchParams({ hub: served.url, share: "jobs", host: "tab" });
+  const tab = await t.openTab(`/index.html?debug&${query}`);
+  await tab.waitFor(hubState, { args: ["has what jobs covers"], what: "the jobs are shared" });
+  await tab.evaluate(fillIn, "process", { on: false });
+  const bus_of_hub = await hub.bus("playground");
+  // The bus of the hub itself is the other one.
+  await tab.waitFor(isComplete, { args: [2], what: "the tab is there once, and hosts the rest" });
+  await bus_of_hub.queue("jobs").send({ task: "look" });
+  await tab.waitFor(selectQueue, { args: ["jobs"], what: "the queue is listed" });
+  await tab.waitFor(peeked, { args: [1], what: "the job is shown" });
+  const homes = () => ({
+    row: document.querySelector('[data-queue="jobs"]').dataset.home,
+    tag: document.querySelector("#detail-notes").firstElementChild.textContent,
+  });
+  assert.deepEqual(await tab.evaluate(homes), { row: "hub", tag: "lives at the hub" });
+  await tab.evaluate(press, '#peeked [aria-label^="Move"]');
+  const answer = () => {
+    const { textContent, dataset } = document.querySelector("#inspect-answer");
+    return dataset.kind === "error" && textContent;
+  };
+  assert.match(await tab.waitFor(answer), /^MIXED_HOMES: .* Share both with the hub, or neither$/);
+  await assertClean(tab);
+  await tab.screenshot(join(t.run.screenshots, `playground-${t.engine}-share.png`));
+  await served.close();
+  await tab.waitFor(hubState, { args: ["is away"], what: "it is told that the hub is away" });
 });
 
 test("playground: tabs share jobs, and a killed host loses none", { folders: SITE }, async (t) => {

@@ -103,6 +103,24 @@ test("what one tab calls the other answers", everywhere, async (t) => {
   }
 });
 
+test("a tab that closes before it begins leaves its work with the host", everywhere, async (t) => {
+  const first = await openBus(t, "first");
+  const { epoch } = await requireHost(first);
+  const second = await openPage(t, "second");
+  const id = await second.evaluate(async (host) => {
+    const bus = globalThis.tabmq.createBus("test", { host });
+    const sent = bus.queue("jobs").send("early");
+    await bus.close({ drain: true });
+    return (await sent).id;
+  }, t.host);
+  const found = await first.evaluate(async () => {
+    const [job] = await globalThis.bus.queue("jobs").receive();
+    return { id: job.id, body: job.body, epoch: globalThis.bus.host.get().epoch };
+  });
+  // It heard the host; one that hears nobody takes the lock by force.
+  assert.deepEqual(found, { id, body: "early", epoch });
+});
+
 test("each tab sees the other among the peers", everywhere, async (t) => {
   const first = await openBus(t, "first", { peer: { name: "Ada", tags: { side: "left" } } });
   const second = await openBus(t, "second", { peer: { name: "Bob" } });

@@ -1,0 +1,2 @@
+// What the cases use of node:crypto.
+export const randomUUID = () => crypto.randomUUID();
