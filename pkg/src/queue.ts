@@ -352,7 +352,7 @@ export class QueueClient implements Queue<unknown, unknown> {
     for (let more = true; more; ) {
       const behind = after;
       const begin = (raw: RawBus) => raw.listSchedules(this.name, behind);
-      const asked = this.#ask(verb, rest(), NOTHING, begin, listed);
+      const asked = this.#ask(verb, rest(), NOTHING, begin, listed, undefined, true);
       const [found, others] = await asked.catch((error) => {
         if (isTabmqError(error, "NOT_FOUND")) return [[], false] as const;
         throw error;
@@ -370,7 +370,8 @@ export class QueueClient implements Queue<unknown, unknown> {
   }
 
   #inspect<T>(verb: string, wait: CheckedWait, read: (event: StateEvent) => T): Promise<T> {
-    return this.#ask(verb, wait, NOTHING, (raw) => raw.inspect(this.name), read);
+    const begin = (raw: RawBus) => raw.inspect(this.name);
+    return this.#ask(verb, wait, NOTHING, begin, read, undefined, true);
   }
 
   ready(options?: Wait): Promise<QueueInfo> {
@@ -430,11 +431,13 @@ export class QueueClient implements Queue<unknown, unknown> {
     begin: Parameters<Context["ask"]>[3],
     read: (event: never) => T,
     kept?: (reached: Promise<void>) => T,
+    reads = false,
   ): Promise<T> {
     const declared = this.declared();
     // What is written down on this device waits for nobody. The declaration follows it then, which
-    // makes no difference: a queue that a send made is declared by whoever comes first.
-    const waits = !kept || this.#context.engine.events.status.get() === "ready";
+    // makes no difference: a queue that a send made is declared by whoever comes first. Nor does a
+    // question wait that changes nothing, or what is sent after it would.
+    const waits = !(kept || reads) || this.#context.engine.events.status.get() === "ready";
     const ready = (waits ? declared?.then(() => encoded) : undefined) ?? encoded;
     const how = [this.#patience(verb, wait), "request", ready, begin, read, { kept }] as const;
     return this.#context.ask(...how).promise;

@@ -65,6 +65,16 @@ test("hub: connect gives a bus though the hub is away, which takes what is sent"
   assert.equal(await receipt.processed(), "early enough");
 });
 
+test("hub: a question that waits for the hub holds up nothing that is sent after it", async (t) => {
+  const bus = await connect("shop", { hub: `ws://127.0.0.1:${await deadPort()}` });
+  t.after(() => bus.close());
+  const jobs = bus.queue("jobs", { lease: "10s" });
+  const asked = assert.rejects(jobs.info({ timeout: "10s" }), { code: "CLOSED" });
+  assert.equal((await jobs.send("late", { timeout: "5s" })).stored.at, "device");
+  await bus.close();
+  await asked;
+});
+
 test("hub: a server that is none is told with what it answers", async (t) => {
   const server = http.createServer((_, response) => response.writeHead(404).end("no"));
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
