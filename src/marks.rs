@@ -139,6 +139,8 @@ marks! {
     DialGivenUp = "dial-given-up",
     /// A socket that brought nothing though something was awaited was dropped.
     HalfOpenDropped = "half-open-dropped",
+    /// A realm relayed until another took the lock by force, and had the clients begin anew.
+    RelayRobbed = "relay-robbed",
     /// A client goes on where it was while the socket on which it spoke seems to be open.
     SocketChanged = "socket-changed",
     /// What came on a socket is of a client that has gone on to another.

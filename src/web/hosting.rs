@@ -160,10 +160,14 @@ impl Realm {
         match fact {
             Fact::LockGranted if self.hosting.is_waiting() => self.begin(now),
             Fact::LockLost => {
+                let relayed = self.hosting.is_relaying();
                 self.end_hosting();
                 self.hosting.rest();
                 self.request_lock(false);
                 self.waits_again();
+                if relayed {
+                    self.relay_robbed(now);
+                }
             }
             Fact::LockRefused => {
                 self.end_hosting();

@@ -73,6 +73,14 @@ impl Realm {
         self.signal(now, DIAL);
     }
 
+    /// Another realm took the lock by force, and may have relayed beside this one for a moment. What
+    /// clients said then went out on both sockets, and the hub may hold them for clients of the one
+    /// that is closed now.
+    pub(super) fn relay_robbed(&mut self, now: Now) {
+        mark(Mark::RelayRobbed);
+        self.signal(now, DIAL);
+    }
+
     /// A message of a client of this device, for the hub.
     pub(super) fn relay_up(&mut self, client: ClientId, bytes: Vec<u8>) {
         // The last words of a page may come after its end; a new link is of another one.

@@ -10,6 +10,8 @@ use tabmq::wire::{Message, VERSION, VERSION_MIN};
 use crate::handmade::{message, message_under};
 use crate::hub_world::{HUB, HubWorld, Told};
 
+/// The signal that has clients say Hello.
+const DIAL: &[u8] = &[1];
 /// The first byte of the signal that tells for whom was relayed.
 const CLIENTS: u8 = 4;
 const STRANGER: ClientId = ClientId([0xee; 16]);
@@ -455,4 +457,17 @@ fn a_client_that_begins_anew_while_its_relay_changes_is_not_said_to_be_gone() {
     assert!(is_said_to_be_gone(None));
     assert!(!is_said_to_be_gone(Some(Back::AfterTheList)));
     assert!(!is_said_to_be_gone(Some(Back::BeforeTheList)));
+}
+
+#[test]
+fn a_relay_that_is_robbed_of_its_lock_has_the_clients_of_its_device_begin_anew() {
+    let mut world = HubWorld::start(1);
+    let now = world.now;
+    let realm = &mut world.remotes[0].realm;
+    assert!(realm.client.is_open());
+    realm.handle(now, Fact::LockLost);
+    assert!(!realm.client.is_open(), "nor does its own one go on as if it had a socket");
+    let told = realm.take_effects(now);
+    let dials = |effect: &&Effect| matches!(effect, Effect::ToAll(bytes) if bytes == DIAL);
+    assert_eq!(told.iter().filter(dials).count(), 1);
 }

@@ -12,8 +12,11 @@ use crate::wire::frame::Reason;
 
 const IN_TIME: &str = "delivered-in-time";
 
-/// A lease is judged when it is stored, which slow writes put off.
-const STORE_SLACK: Micros = 10 * SECOND;
+/// A lease is judged when it is stored, which slow writes put off, and a hub that stands still in
+/// between: nobody takes its place.
+const STORE_SLACK: Micros = 10 * SECOND + FROZEN_MAX;
+/// The longest time for which a node is stopped.
+const FROZEN_MAX: Micros = 12 * SECOND;
 
 #[derive(Debug, Default)]
 pub struct Expiry {
