@@ -92,12 +92,11 @@ impl Broker {
                 self.open_lane(client)?
             }
         };
-        let of_client = self.state.lanes.iter().filter(|(_, other)| other.client == client);
-        let others = of_client.map(|(id, _)| *id).filter(|id| *id != lane).collect();
+        let resumed = lane == hello.lane && lane != LaneId(0);
+        let lanes_left = self.lanes_left(client, lane, resumed || kept.is_some());
         let session = self.sessions.get_mut(&client)?;
         let earlier = core::mem::replace(&mut session.lane, lane);
-        session.other_lanes = others;
-        let resumed = lane == hello.lane && lane != LaneId(0);
+        session.lanes_left = lanes_left;
         if !resumed {
             session.blocked.clear();
         }
@@ -107,15 +106,22 @@ impl Broker {
         Some((lane, resumed, kept))
     }
 
+    /// The lanes that the client had before this one, if it knows of them: it named this lane, or
+    /// the one in whose place it is. Somebody who names none may only claim to be that client.
+    fn lanes_left(&self, client: ClientId, lane: LaneId, is_known: bool) -> Vec<LaneId> {
+        let own = self.state.lanes.iter().filter(|(_, other)| is_known && other.client == client);
+        own.map(|(id, _)| *id).filter(|id| *id < lane).collect()
+    }
+
     /// A client sends on a lane, so it knows what became of those that it had before. They are
     /// closed: whoever comes back with one may have sends that were in doubt, and would store them
     /// behind these. Until now the client may have come again to be told, for want of the Welcome.
-    pub(super) fn leave_other_lanes(&mut self, client: ClientId) {
+    pub(super) fn leave_lanes(&mut self, client: ClientId) {
         if self.is_out_of_room() {
             return;
         }
         let Some(session) = self.sessions.get_mut(&client) else { return };
-        for lane in core::mem::take(&mut session.other_lanes) {
+        for lane in core::mem::take(&mut session.lanes_left) {
             if self.state.lanes.contains_key(&lane) {
                 mark(Mark::LaneLeft);
                 self.close_lane(lane);

@@ -89,7 +89,7 @@ impl Broker {
             self.hang_up(now, conn, Code::Protocol);
             return None;
         }
-        self.leave_other_lanes(client);
+        self.leave_lanes(client);
         self.record_voids(lane);
         Some(lane)
     }

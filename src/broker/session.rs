@@ -60,8 +60,8 @@ pub struct Session {
     pub user: Option<String>,
     /// Zero while the storage is full: then there is no numbering to send under.
     pub lane: LaneId,
-    /// Its other lanes when it said Hello. They stay until it sends on this one.
-    pub other_lanes: Vec<LaneId>,
+    /// The lanes it had before. They stay until it sends on this one.
+    pub lanes_left: Vec<LaneId>,
     pub peer: Vec<u8>,
     /// When the link was lost; the session is given up after `limits.park_ms`.
     pub detached_at: Option<Instant>,

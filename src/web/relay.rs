@@ -73,9 +73,9 @@ impl Realm {
         self.signal(now, DIAL);
     }
 
-    /// Another realm took the lock by force, and may have relayed beside this one for a moment. What
-    /// clients said then went out on both sockets, and the hub may hold them for clients of the one
-    /// that is closed now.
+    /// Another realm took the lock by force, and may have relayed beside this one for a moment.
+    /// What clients said then went out on both sockets, and the hub may hold them for clients of
+    /// the one that is closed now.
     pub(super) fn relay_robbed(&mut self, now: Now) {
         mark(Mark::RelayRobbed);
         self.signal(now, DIAL);

@@ -143,10 +143,23 @@ fn a_send_in_doubt_is_not_stored_behind_later_ones_of_another_lane() {
         state.lanes.keys().copied().collect::<Vec<_>>()
     };
     assert_eq!(lanes(&bench), [peer.lane, anew.lane]);
-    bench.send(&mut anew, "work", b"last");
+    let (mut back, _) = bench.hello(1, goes_on(anew.lane, 1));
+    bench.send(&mut back, "work", b"last");
     assert_eq!(lanes(&bench), [anew.lane]);
     bench.restart();
     assert_eq!(lanes(&bench), [anew.lane]);
+}
+
+#[test]
+fn whoever_names_no_lane_ends_none_of_its_client() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    bench.send(&mut peer, "work", b"one");
+    let mut claims_to_be = bench.join(1);
+    assert_ne!(claims_to_be.lane, peer.lane);
+    bench.send(&mut claims_to_be, "work", b"forged");
+    let (_, welcome) = bench.hello(1, goes_on(peer.lane, 2));
+    assert_eq!((welcome.resumed, welcome.position), (true, Sequence(1)));
 }
 
 #[test]
