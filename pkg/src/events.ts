@@ -174,6 +174,8 @@ export class Events {
   }
 
   open(handle: LiveHandle): void {
+    // What it waited for was longer than it lasted.
+    if (handle.closed.aborted) return;
     this.#lives.add(handle);
     this.#engine.run(
       (raw) => {

@@ -21,6 +21,15 @@ test("consume: credit by bytes holds deliveries back, and one may always come", 
   await first.ack();
 });
 
+test("close: a consumer whose queue is not declared yet never begins", async (t) => {
+  const bus = await connectBus(t);
+  const jobs = bus.queue("q", { lease: "1m" });
+  jobs.process(() => assert.fail("it is closed")).close();
+  await jobs.send("kept");
+  const { consumers, ready } = await jobs.info();
+  assert.deepEqual({ consumers, ready }, { consumers: 0, ready: 1 });
+});
+
 test("receive: takes what is there at once, and with maxBytes no more than that", async (t) => {
   const bus = await connectBus(t);
   const jobs = bus.queue("q");

@@ -182,6 +182,7 @@ function transact(
     const request = step(transaction.objectStore(STORE));
     transaction.oncomplete = () => resolve(request?.result);
     transaction.onabort = () => reject(transaction.error);
-    if (commits) transaction.commit?.();
+    // Chromium ends a transaction that is committed so before a long value of it has been read.
+    if (commits && mode === "readwrite") transaction.commit?.();
   });
 }
