@@ -83,10 +83,13 @@ function countResources() {
   }
 }
 
+/** Each bus is a publisher, whose newest number all remember up to a bound: here it is soon met. */
+const FEW = { limits: { sessions_max: 20, publishers_max: 40 } };
+
 /** In the page: opens and closes buses one after another, each with some work. */
-async function openAndClose(count) {
+async function openAndClose(count, options) {
   for (let number = 0; number < count; number += 1) {
-    const bus = globalThis.tabmq.createBus("many");
+    const bus = globalThis.tabmq.createBus("many", options);
     const queue = bus.queue("jobs");
     const consumer = queue.process(() => {});
     const subscription = bus.subscribe("told", () => {});
@@ -118,9 +121,10 @@ const many = { folders, deadline_ms: 300_000 };
 test("500 buses opened and closed leave nothing behind", many, async (t) => {
   // Hosts all the time: a page that hosts for a moment needs memory for what the log holds.
   const keeper = await openPage(t, "keeper");
-  await keeper.evaluate(() => globalThis.tabmq.connect("many").then(() => null));
+  const host = (options) => globalThis.tabmq.connect("many", options).then(() => null);
+  await keeper.evaluate(host, FEW);
   const tab = await openPrepared(t, "many", countResources);
-  const run = (count) => tab.evaluateWithin(many.deadline_ms, openAndClose, count);
+  const run = (count) => tab.evaluateWithin(many.deadline_ms, openAndClose, count, FEW);
   await run(BUSES_BEFORE);
   const before = await takeStock(t, tab);
   await run(BUSES - BUSES_BEFORE);

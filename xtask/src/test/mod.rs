@@ -70,6 +70,7 @@ fn run(plan: &Plan) -> Result<Account> {
         notices: listen_for_signals()?,
     };
     let baseline = Baseline::take();
+    let began = Instant::now();
     let mut account = Account::default();
     for steps in plan.batches() {
         if let Some(ending) = run_steps(steps, plan, &run, &mut account)? {
@@ -77,6 +78,7 @@ fn run(plan: &Plan) -> Result<Account> {
             break;
         }
     }
+    account.seconds = began.elapsed().as_secs_f64();
     for profile in baseline.remove_profiles() {
         println!("left behind: {}", profile.display());
         account.total.failed += 1;
