@@ -154,8 +154,10 @@ export class SendOutbox {
       this.#own.set(request, own);
     }
     own.send = send;
-    await this.#put(this.#place(own.number), { send, at: own.at });
+    const kept = { send, at: own.at };
+    await this.#put(this.#place(own.number), kept);
     if (raw !== this.#engine.raw) return;
+    this.#isNotEmpty(kept);
     try {
       raw.kept(request);
     } catch {
@@ -163,6 +165,14 @@ export class SendOutbox {
     }
     this.#engine.events.kept(request);
     this.look();
+  }
+
+  /** Who hears that a send is written down must not find the outbox empty until the next look. */
+  #isNotEmpty(kept: Kept): void {
+    const counts = this.counts.get();
+    if (counts.accepted || counts.sent || !this.#own.size) return;
+    const state = stateOf(kept) === "sent" ? "sent" : "accepted";
+    this.counts.set({ ...counts, [state]: this.#own.size });
   }
 
   async letGo([, request, code, reason, inDoubt, heard]: RawEventOf<"letGo">): Promise<void> {
