@@ -134,7 +134,7 @@ fn a_send_in_doubt_is_not_stored_behind_later_ones_of_another_lane() {
     let (mut peer, _) = bench.hello(1, goes_on(lane, 4));
     bench.send(&mut peer, "work", b"later");
     // A page made anew, which found the send 4 of the first lane written down.
-    let (mut anew, welcome) = bench.hello(1, |hello| {
+    let (anew, welcome) = bench.hello(1, |hello| {
         (hello.lane, hello.floor, hello.fresh) = (lane, Sequence(4), true);
     });
     assert!(!welcome.resumed, "its send is in doubt");

@@ -22,6 +22,11 @@ pub fn of_log(log: &str) -> Vec<String> {
         let shown: Vec<&str> = std::iter::once(name).chain(reason.copied()).collect();
         failures.push(shown.join("\n    "));
     }
+    if failures.is_empty() {
+        // A compiler, or a check that names no test: its end says most.
+        let end = &lines[lines.len().saturating_sub(FAILURE_LINES)..];
+        failures.push(end.join("\n    "));
+    }
     failures
 }
 
@@ -60,5 +65,6 @@ mod tests {
         let log: String = (0..50).map(|number| format!("FAILED chromium: {number}\n")).collect();
         assert_eq!(of_log(&log).len(), FAILURES_MAX);
         assert_eq!(of_log("FAILED one\nFAILED one\n"), ["one"]);
+        assert_eq!(of_log("error: unused\n1 error"), ["error: unused\n    1 error"]);
     }
 }
