@@ -43,7 +43,10 @@ export class Jobs {
     this.#roster.setOwn({ slots: settings.on ? settings.concurrency : 0 });
     if (on === settings.on && concurrency === settings.concurrency) return;
     // What it has begun it finishes, beside the consumer that comes after it.
-    this.#consumer?.close();
+    const before = this.#consumer;
+    // That it ends on purpose is no news.
+    this.#consumer = undefined;
+    before?.close();
     this.#consumer = settings.on ? this.#consume(settings.concurrency) : undefined;
   }
 
