@@ -34,9 +34,9 @@ export class SendOutbox {
   readonly #engine: Engine;
   readonly #scope: string;
   readonly #own = new Map<number, Own>();
-  /** Clients whose lock was found free, since when. */
   /** What is told of sends that a receipt waits for. */
   readonly #awaited = new Map<number, (error: TabmqError | undefined) => void>();
+  /** Clients whose lock was found free, since when. */
   readonly #dead = new Map<string, number>();
   readonly #sweeping = new Set<string>();
   readonly #over = new AbortController();
