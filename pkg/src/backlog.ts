@@ -36,7 +36,7 @@ export class Backlog {
     const bytes = bytesOf(entry);
     const count = bytes ? this.#carrying : this.length - this.#carrying;
     if (count >= limits.requests_max) return full("requests_max", limits, bytes > 0);
-    if (this.#bytes && this.#bytes + bytes > limits.request_bytes_max)
+    if (bytes && this.#bytes && this.#bytes + bytes > limits.request_bytes_max)
       return full("request_bytes_max", limits, true);
     this.#count(entry, 1);
     this.#entries.push(entry);
