@@ -52,12 +52,16 @@ function fill(mib) {
   globalThis.__ballast = mib === 0 ? undefined : new Uint8Array(mib << 20).fill(1);
 }
 
-/** Runs in the page: asks until the predicate holds or the budget is used up. */
+/**
+ * Runs in the page: asks until the predicate holds or the budget is used up. A document that is
+ * still being read is not asked: what a predicate looks up in it is not there yet.
+ */
 function pollSource(predicate) {
   return `async (args, budget_ms) => {
     const end = performance.now() + budget_ms;
     for (;;) {
-      const value = await (${predicate})(...args);
+      const whole = document.readyState !== "loading";
+      const value = whole && await (${predicate})(...args);
       if (value) return { value };
       if (performance.now() > end) return null;
       await new Promise((resolve) => setTimeout(resolve, 5));
