@@ -57,6 +57,13 @@ marks! {
     /// Nothing in a piece waits any more.
     PieceEmptied = "piece-emptied",
 
+    /// A node that may fall asleep left a note.
+    Noted = "noted",
+    /// Something happened, and the note is made void before that.
+    NoteVoid = "note-void",
+    /// A node went on in the place of one that fell asleep.
+    Woken = "woken",
+
     /// The socket to a hub keeps too much, and the clients of its device hold back.
     SocketFull = "socket-full",
 

@@ -1,5 +1,5 @@
 //! Storage as numbered effects. The core asks, the host performs, the answer comes back as an
-//! input. A store holds one fence, one manifest, and numbered chunks and pages.
+//! input. A store holds one fence, one manifest, numbered chunks and pages, and perhaps a note.
 
 use alloc::vec::Vec;
 
@@ -13,6 +13,9 @@ pub enum Key {
     Chunk(ChunkNumber),
     /// A page of a checkpoint.
     Page(u64),
+    /// What a node that may fall asleep leaves for the one that goes on in its place. Only hosts
+    /// that sleep with their sockets open are asked to keep one.
+    Note,
 }
 
 /// What has to survive before a commit is reported.

@@ -52,6 +52,7 @@ impl Bench {
             host,
             tears: true,
             heard: Epoch::default(),
+            sleeps: None,
         };
         let node = Node::new(config, [1; 32], NOW);
         let (stored, conn) = (BTreeMap::new(), ConnId(0));

@@ -89,6 +89,7 @@ impl Host {
             host: HostKind::Tab,
             tears: true,
             heard,
+            sleeps: None,
         };
         Self {
             node: Node::new(config, [7; 32], now),

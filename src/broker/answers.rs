@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::error::Code;
 use crate::id::{CallId, ClientId};
-use crate::sorted::{Line, Map};
+use crate::sorted::{Line, Map, Set};
 use crate::wire::Frame;
 use crate::wire::envelope::encode_frame;
 use crate::wire::frame::{CallKey, Outcome};
@@ -15,13 +15,13 @@ use crate::wire::frame::{CallKey, Outcome};
 #[derive(Debug, Default)]
 pub struct Answers {
     /// Encoded `CallResult` frames.
-    results: Line<CallKey, Vec<u8>>,
+    pub(super) results: Line<CallKey, Vec<u8>>,
     /// Those that are not cut, the oldest first. Some may be forgotten meanwhile.
     whole: VecDeque<CallKey>,
     bytes: usize,
     /// Clients whose sessions were given up with all that was known of their calls, and the first
     /// call that each said for the first time since then.
-    given_up: Map<ClientId, Option<CallId>>,
+    pub(super) given_up: Map<ClientId, Option<CallId>>,
 }
 
 /// Clients that are remembered for having been given up. One that is not may run a call again.
@@ -34,6 +34,19 @@ impl Answers {
 
     pub fn get(&self, key: &CallKey) -> Option<&Vec<u8>> {
         self.results.get(key)
+    }
+
+    /// All results: those that are cut, then the whole ones, the oldest first.
+    pub fn in_turn(&self) -> impl Iterator<Item = (CallKey, &[u8])> {
+        let whole: Set<CallKey> = self.whole.iter().copied().collect();
+        let cut = self.results.keys().filter(move |key| !whole.contains(*key)).copied();
+        let keys = cut.chain(self.whole.iter().copied());
+        keys.filter_map(|key| Some((key, &**self.results.get(&key)?)))
+    }
+
+    /// A client that another of this node had given up.
+    pub fn recall_giving_up(&mut self, caller: ClientId, first: Option<CallId>) {
+        self.given_up.insert(caller, first);
     }
 
     pub fn callers(&self) -> impl Iterator<Item = ClientId> + '_ {

@@ -30,11 +30,14 @@ struct Member {
     filters: Map<SubscriptionId, Filter>,
 }
 
+/// Numbers of one run of a publisher, the first and the last.
+type Run = (PublishNumber, Newest);
+
 /// What an audience did not hear of a publisher and was not told of.
 #[derive(Debug, Default)]
 struct Untold {
-    /// Numbers of one run, the first and the last, to which nobody listened.
-    skipped: Option<(PublishNumber, Newest)>,
+    /// To these nobody listened.
+    skipped: Option<Run>,
     /// There may be others, which the node got in another way: the newest number is to be told.
     is_due: bool,
 }
@@ -110,6 +113,45 @@ impl Audiences {
     pub fn any_member(&self, socket: SocketId) -> Option<ConnId> {
         let audience = self.by_socket.get(&socket)?;
         audience.members.first_key_value().map(|(conn, _)| *conn)
+    }
+
+    /// What the socket's audience is called, and whether the link can say what it listens to. Of
+    /// one that has not said all of it: nothing.
+    pub fn of_link(&self, socket: SocketId, conn: ConnId) -> Option<(AudienceId, bool)> {
+        let audience = self.by_socket.get(&socket)?;
+        let member = audience.members.get(&conn)?;
+        (member.has_resumed || !member.can_listen).then_some((audience.id, member.can_listen))
+    }
+
+    /// What the link listens to.
+    pub fn filters_of(
+        &self,
+        socket: SocketId,
+        conn: ConnId,
+    ) -> impl Iterator<Item = (SubscriptionId, &Filter)> {
+        let member = self.by_socket.get(&socket).and_then(|audience| audience.members.get(&conn));
+        member.into_iter().flat_map(|member| member.filters.iter()).map(|(id, f)| (*id, f))
+    }
+
+    /// What audiences were not told: of which publisher, and whether its newest number is due.
+    pub fn untold(&self) -> impl Iterator<Item = (SocketId, ClientId, Option<Run>, bool)> {
+        self.by_socket.iter().flat_map(|(socket, audience)| {
+            let untold = audience.untold.iter();
+            untold.map(|(publisher, u)| (*socket, *publisher, u.skipped, u.is_due))
+        })
+    }
+
+    /// Knows again what another one of this node did not tell.
+    pub fn recall(
+        &mut self,
+        socket: SocketId,
+        publisher: ClientId,
+        skipped: Option<Run>,
+        is_due: bool,
+    ) {
+        if let Some(audience) = self.by_socket.get_mut(&socket) {
+            audience.untold.insert(publisher, Untold { skipped, is_due });
+        }
     }
 
     /// Adds a link. Before that, `take_skipped` was told to the audience.

@@ -19,7 +19,7 @@ use crate::wire::frame::{CallKey, Outcome};
 
 /// Where a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+pub(super) enum Stage {
     /// Waits for a server with room, or for a server at all while the node settles.
     Queued,
     /// May have been dispatched by an earlier node; waits for its server to say so.
@@ -30,13 +30,13 @@ enum Stage {
 
 #[derive(Debug)]
 pub struct PendingCall {
-    service: String,
-    method: String,
-    arguments: Vec<u8>,
-    traceparent: Option<String>,
-    deadline: Instant,
-    stage: Stage,
-    service_id: ServiceId,
+    pub(super) service: String,
+    pub(super) method: String,
+    pub(super) arguments: Vec<u8>,
+    pub(super) traceparent: Option<String>,
+    pub(super) deadline: Instant,
+    pub(super) stage: Stage,
+    pub(super) service_id: ServiceId,
 }
 
 /// A `Call` frame, taken apart.
@@ -64,7 +64,7 @@ impl Broker {
         self.links.push(conn, &Frame::Serving { service, refused });
     }
 
-    fn serve(
+    pub(super) fn serve(
         &mut self,
         client: ClientId,
         service: ServiceId,

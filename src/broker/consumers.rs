@@ -24,17 +24,17 @@ type Rank = (u32, bool);
 #[derive(Debug, Default)]
 pub struct Consumers {
     /// Higher ranks first, equals in the order in which they came.
-    members: Vec<(Rank, Member)>,
+    pub(super) members: Vec<(Rank, Member)>,
     /// The place of the member that was served last.
     served: usize,
     /// The one that is served, if the queue has a single active consumer.
-    active: Option<Member>,
+    pub(super) active: Option<Member>,
     /// Leases of others that have to end before the active one is served.
     foreign: LineSet<LeaseNumber>,
     /// Enough consumers came, so they are served until none is left.
-    gathered: bool,
+    pub(super) gathered: bool,
     /// When they are served though not enough have come.
-    serve_at: Option<Instant>,
+    pub(super) serve_at: Option<Instant>,
 }
 
 impl Consumers {
@@ -88,7 +88,7 @@ impl Broker {
     }
 
     /// Gives its queue, and whether it had been detached.
-    fn start_consumer(
+    pub(super) fn start_consumer(
         &mut self,
         client: ClientId,
         id: ConsumerId,
@@ -223,7 +223,7 @@ impl Broker {
         }
     }
 
-    fn activate(&mut self, queue: QueueId, member: Option<Member>) {
+    pub(super) fn activate(&mut self, queue: QueueId, member: Option<Member>) {
         let leases = self.state.leases.iter().filter(|(_, lease)| lease.queue == queue);
         let foreign = leases.filter(|(_, lease)| Some((lease.client, lease.consumer)) != member);
         let foreign = foreign.map(|(number, _)| *number).collect();

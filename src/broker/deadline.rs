@@ -34,6 +34,11 @@ impl<K: Ord + Copy, T: Ord + Copy> Deadlines<K, T> {
         }
     }
 
+    /// All of them, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (K, T)> + '_ {
+        self.at.iter().map(|(key, at)| (*key, *at))
+    }
+
     /// The earliest deadline.
     pub fn first(&self) -> Option<T> {
         self.order.first().map(|(at, _)| *at)

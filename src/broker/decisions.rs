@@ -38,12 +38,12 @@ struct Deciding<'a> {
 /// Who may be asked about prepared messages, and when that is due.
 #[derive(Debug, Default)]
 pub struct Questions {
-    checkers: Map<(ClientId, CheckerId), String>,
-    due: Deadlines<MessageNumber, Instant>,
+    pub(super) checkers: Map<(ClientId, CheckerId), String>,
+    pub(super) due: Deadlines<MessageNumber, Instant>,
     /// Those that were due when nobody could be asked.
-    unasked: Set<MessageNumber>,
+    pub(super) unasked: Set<MessageNumber>,
     /// Those that were due and have to be read first.
-    unread: Map<ChunkNumber, Set<MessageNumber>>,
+    pub(super) unread: Map<ChunkNumber, Set<MessageNumber>>,
 }
 
 impl Questions {

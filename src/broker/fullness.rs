@@ -36,6 +36,11 @@ impl Broker {
     }
 
     /// There may be no room for the shortest record.
+    /// The storage was full, and has not taken anything since.
+    pub(super) fn was_full(&self) -> bool {
+        self.fullness.since.is_some()
+    }
+
     pub(super) fn is_out_of_room(&self) -> bool {
         self.fullness.since.is_some_and(|since| since.after_ms(FULL_MS) > self.now.mono)
     }

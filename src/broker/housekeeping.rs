@@ -64,10 +64,10 @@ impl Broker {
     }
 
     fn idle_queue_end_at(&self) -> Option<Instant> {
-        let unused = self.idle_queues.iter().filter_map(|(id, since)| {
-            let idle_ms_max = self.state.queues.get(id)?.idle_ms_max(self.limits.park_ms)?;
-            Some(since.after_ms(idle_ms_max))
-        });
+        let unused = self
+            .idle_queues
+            .iter()
+            .filter_map(|(id, since)| Some(since.after_ms(self.idle_ms_max(*id)?)));
         unused.min()
     }
 }

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::grants::Grant;
+use crate::broker::hibernation::Woken;
 use crate::cron::Offsets;
 use crate::error::Code;
 use crate::id::{ClientId, ConnId, Epoch, LogId, OpId, SocketId};
@@ -98,6 +99,8 @@ pub enum Event {
     SendsLost { conn: ConnId, client: ClientId, count: u64 },
     /// The session ended: stop watching.
     Unwatch { client: ClientId },
+    /// Before `Ready`: the node goes on in the place of one that fell asleep, on these links.
+    Woken { links: Vec<Woken> },
     /// Another node holds the fence, or the log is sealed. Drop this node.
     Over { code: Code, reason: &'static str },
     /// The storage refused for lack of room; sends are refused until a write succeeds again.

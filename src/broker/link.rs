@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::broker::deadline::Deadlines;
 use crate::broker::grants::{Grant, Granted};
+use crate::broker::hibernation::LinkKept;
 use crate::id::{ClientId, ConnId, Epoch, LinkNonce, SocketId};
 use crate::limits::Limits;
 use crate::sorted::{Map, Set};
@@ -96,6 +97,41 @@ impl Links {
             reassembly: Reassembly::new(self.frame_bytes_max),
         };
         self.links.insert(conn, link);
+        conn
+    }
+
+    /// The number of the next connection.
+    pub const fn next(&self) -> ConnId {
+        self.next
+    }
+
+    /// No frame of any link is under way, in part or as a whole.
+    pub fn rest(&self) -> bool {
+        self.ready.is_empty()
+            && self.links.values().all(|link| {
+                let opened = link.client.is_some() && link.before_welcome.is_none();
+                opened && link.reassembly.is_idle()
+            })
+    }
+
+    /// The links on sockets, as far as another of this node has to know them.
+    pub fn on_sockets(&self) -> Vec<LinkKept> {
+        let kept = self.links.iter().filter_map(|(conn, link)| {
+            let (socket, client) = (link.socket?, link.client?);
+            let Link { nonce, received, sent, .. } = *link;
+            Some(LinkKept { conn: *conn, socket, client, nonce, received, sent })
+        });
+        kept.collect()
+    }
+
+    /// A link that another of this node had, as a connection of its own.
+    pub fn recall(&mut self, kept: &LinkKept, grant: Grant) -> ConnId {
+        let conn = self.accept(Some(kept.socket), grant);
+        if let Some(link) = self.links.get_mut(&conn) {
+            (link.client, link.nonce) = (Some(kept.client), kept.nonce);
+            (link.received, link.sent) = (kept.received, kept.sent);
+            link.before_welcome = None;
+        }
         conn
     }
 

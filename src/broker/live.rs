@@ -1,6 +1,8 @@
 //! Live publish/subscribe at the node: the newest number of each publisher, a bounded memory to
 //! repair gaps, and groups, whose messages go to one member each.
 
+mod memory;
+
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -153,10 +155,8 @@ impl LiveHub {
             return None;
         }
         self.repeat_at = None;
-        let changed = core::mem::take(&mut self.changed);
-        let newest = changed
-            .into_iter()
-            .filter_map(|publisher| Some(self.newest.get(&publisher)?.newest(publisher)));
+        let changed = core::mem::take(&mut self.changed).into_iter();
+        let newest = changed.filter_map(|id| Some(self.newest.get(&id)?.newest(id)));
         Some(newest.collect())
     }
 
@@ -471,7 +471,7 @@ impl Broker {
         self.links.push(conn, &Frame::GroupJoined { subscription, refused });
     }
 
-    fn join_group(
+    pub(super) fn join_group(
         &mut self,
         client: ClientId,
         subscription: SubscriptionId,

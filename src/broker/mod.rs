@@ -26,6 +26,7 @@ mod fullness;
 mod gate;
 mod grants;
 mod groups;
+pub mod hibernation;
 mod housekeeping;
 mod index;
 pub mod io;
@@ -103,7 +104,7 @@ pub use crate::broker::volatile::Volatile;
 use crate::broker::watches::Watches;
 use crate::error::Code;
 use crate::id::{
-    ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, MessageNumber, PublishNumber,
+    ChunkNumber, ClientId, ConnId, Epoch, LaneId, LeaseNumber, LogId, MessageNumber, PublishNumber,
     QueueId, SocketId,
 };
 use crate::limits::Limits;
@@ -278,6 +279,21 @@ impl Broker {
     /// The epoch under which this broker writes.
     pub fn epoch(&self) -> Epoch {
         self.log.epoch()
+    }
+
+    /// How the next connection will be called.
+    pub fn next_conn(&self) -> ConnId {
+        self.links.next()
+    }
+
+    /// The log over which it works.
+    pub fn log_id(&self) -> LogId {
+        self.log.id()
+    }
+
+    /// Everything up to this chunk is stored.
+    pub fn stored_through(&self) -> ChunkNumber {
+        self.log.durable()
     }
 
     /// The durable state, for checkers and reports.

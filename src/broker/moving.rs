@@ -39,6 +39,11 @@ pub struct Moves {
 }
 
 impl Moves {
+    /// Nothing is to be moved.
+    pub fn rests(&self) -> bool {
+        self.planned.is_empty() && self.gathered.is_empty()
+    }
+
     /// Plans to move all that lives in these chunks.
     fn plan(&mut self, state: &State, chunks: &Set<ChunkNumber>) {
         if chunks.is_empty() {

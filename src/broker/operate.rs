@@ -196,6 +196,11 @@ impl Broker {
         }
     }
 
+    /// For how long nobody may use the queue; for ever if absent.
+    pub(super) fn idle_ms_max(&self, id: QueueId) -> Option<u64> {
+        self.state.queues.get(&id)?.idle_ms_max(self.limits.park_ms)
+    }
+
     fn is_used(&self, id: QueueId, queue: &Queue) -> bool {
         match queue.owner {
             Some(owner) => self.sessions.contains_key(&owner),

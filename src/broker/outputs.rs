@@ -43,7 +43,8 @@ impl Broker {
         }
     }
 
-    fn wake_at(&self) -> Option<Instant> {
+    /// When it next has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
         let wall =
             |due_at: UnixMillis| self.now.mono.after_ms(due_at.0.saturating_sub(self.now.unix.0));
         let delayed = self.delayed.first().map(wall);

@@ -94,6 +94,22 @@ impl Broker {
         self.links.push(conn, &Frame::GroupJoined { subscription, refused });
     }
 
+    /// What a client listened to when the node fell asleep.
+    pub(super) fn recall_filter(
+        &mut self,
+        client: ClientId,
+        subscription: SubscriptionId,
+        filter: &str,
+    ) {
+        let conn = self.sessions.get(&client).and_then(|session| session.conn);
+        let socket = conn.and_then(|conn| self.links.socket_of(conn));
+        if let (Some(conn), Some(socket)) = (conn, socket)
+            && let Ok(filter) = Filter::parse(filter, &self.limits)
+        {
+            self.audiences.listen(socket, conn, subscription, filter);
+        }
+    }
+
     pub(super) fn end_listening(&mut self, conn: ConnId, subscription: SubscriptionId) {
         if let Some(socket) = self.links.socket_of(conn) {
             self.audiences.end_listening(socket, conn, subscription);

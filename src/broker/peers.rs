@@ -33,6 +33,19 @@ impl PeerLists {
         self.changed = true;
     }
 
+    /// The client has a new link, and has to be told. If it is what it was, nobody else has to.
+    pub fn came(&mut self, client: ClientId, is_same_peer: bool) {
+        self.changed |= !is_same_peer;
+        if is_same_peer {
+            self.due.insert(client);
+        }
+    }
+
+    /// Everyone was told.
+    pub fn rests(&self) -> bool {
+        self.due.is_empty() && !self.changed
+    }
+
     pub fn wake_at(&self) -> Option<Instant> {
         match (self.behind, self.changed) {
             (true, _) => Some(Instant::default()),

@@ -16,12 +16,12 @@ use crate::wire::frame::Tracking;
 /// Those who wait.
 #[derive(Debug, Default)]
 pub struct Trackers {
-    waiting: Map<MessageNumber, Vec<Tracker>>,
+    pub(super) waiting: Map<MessageNumber, Vec<Tracker>>,
     count: usize,
 }
 
 impl Trackers {
-    fn add(&mut self, number: MessageNumber, tracker: Tracker) {
+    pub(super) fn add(&mut self, number: MessageNumber, tracker: Tracker) {
         self.waiting.get_or_default(number).push(tracker);
         self.count += 1;
     }
@@ -50,10 +50,10 @@ impl Trackers {
 /// Somebody who waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Tracker {
-    conn: ConnId,
-    request: RequestId,
+    pub(super) conn: ConnId,
+    pub(super) request: RequestId,
     /// For the end; otherwise for the first delivery.
-    processed: bool,
+    pub(super) processed: bool,
 }
 
 impl Broker {

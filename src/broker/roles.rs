@@ -14,9 +14,9 @@ use crate::wire::Frame;
 /// Who stands for which role, in order of arrival.
 #[derive(Debug, Default)]
 pub struct Roles {
-    candidates: Map<String, Vec<(ClientId, CandidateId)>>,
+    pub(super) candidates: Map<String, Vec<(ClientId, CandidateId)>>,
     /// The candidacy that each term was given to: a client may stand for one role more than once.
-    leading: Map<String, (ClientId, CandidateId)>,
+    pub(super) leading: Map<String, (ClientId, CandidateId)>,
 }
 
 impl Roles {
@@ -62,6 +62,22 @@ impl Broker {
             _ => {}
         }
         self.elect(role);
+    }
+
+    /// One who stood when the node fell asleep.
+    pub(super) fn recall_candidate(
+        &mut self,
+        client: ClientId,
+        candidate: CandidateId,
+        role: &str,
+        leads: bool,
+    ) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        session.candidates.insert(candidate, role.to_owned());
+        self.roles.candidates.get_or_default(role.to_owned()).push((client, candidate));
+        if leads {
+            self.roles.leading.insert(role.to_owned(), (client, candidate));
+        }
     }
 
     pub(super) fn on_resign(&mut self, client: ClientId, candidate: CandidateId) {

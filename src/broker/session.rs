@@ -102,7 +102,8 @@ impl Broker {
         if self.is_of_another_user(conn, client) {
             return self.hang_up(now, conn, Code::ContractMismatch);
         }
-        let known = self.sessions.contains_key(&client);
+        let peer = self.sessions.get(&client).map(|session| &*session.peer);
+        let (known, is_same_peer) = (peer.is_some(), peer == Some(hello.peer));
         if !known && self.sessions.len() >= self.limits.sessions_max as usize {
             return self.hang_up(now, conn, Code::Full);
         }
@@ -154,7 +155,7 @@ impl Broker {
         }
         self.hear(client);
         self.resume_calls_served_by(client, &hello.serving);
-        self.peer_lists.changed();
+        self.peer_lists.came(client, is_same_peer);
     }
 
     /// Whose the session of the client is, if it has one: a user's, or nobody's.

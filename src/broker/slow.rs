@@ -22,8 +22,8 @@ use crate::wire::Frame;
 /// When leases end, and when their holders are looked at.
 #[derive(Debug, Default)]
 pub struct LeaseTimes {
-    ends: Deadlines<LeaseNumber, Instant>,
-    looks: Deadlines<LeaseNumber, Instant>,
+    pub(super) ends: Deadlines<LeaseNumber, Instant>,
+    pub(super) looks: Deadlines<LeaseNumber, Instant>,
 }
 
 impl LeaseTimes {

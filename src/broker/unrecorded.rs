@@ -22,6 +22,10 @@ pub struct Unrecorded {
 }
 
 impl Unrecorded {
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     pub fn refuse(&mut self, lane: LaneId, position: Sequence, code: Code) {
         let voids = self.lanes.get_or_default(lane);
         voids.position = position;

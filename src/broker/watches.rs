@@ -19,15 +19,15 @@ const LOOK_MS: u64 = 250;
 
 /// A queue that a client watches, and what it was told last.
 #[derive(Debug)]
-struct Watch {
-    queue: String,
+pub(super) struct Watch {
+    pub(super) queue: String,
     /// `None`: nothing yet. The inner one: there is no such queue.
-    told: Option<Option<QueueStats>>,
+    pub(super) told: Option<Option<QueueStats>>,
 }
 
 #[derive(Debug, Default)]
 pub struct Watches {
-    all: Map<(ClientId, WatchId), Watch>,
+    pub(super) all: Map<(ClientId, WatchId), Watch>,
     /// When the next look is allowed.
     look_at: Instant,
     /// Something may have changed since the last one.
@@ -116,7 +116,7 @@ impl Broker {
         }
     }
 
-    fn stats_of(&self, name: &str) -> Option<QueueStats> {
+    pub(super) fn stats_of(&self, name: &str) -> Option<QueueStats> {
         let id = self.state.queue_named(name)?;
         let queue = self.state.queues.get(&id)?;
         let newest = MessageNumber(0);

@@ -99,6 +99,13 @@ impl<'a> Fields<'a> {
         self.read(name, JsValue::as_bool)
     }
 
+    fn client(&self, name: &'static str) -> Option<ClientId> {
+        self.read(name, |client| {
+            let bytes = client.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec)?;
+            Some(ClientId(bytes.try_into().ok()?))
+        })
+    }
+
     fn durability(&self) -> Option<Durability> {
         self.read("durability", |value| durability(&value.as_string()?).ok())
     }
@@ -148,6 +155,7 @@ pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
         "hub",
         "sockets",
         "timer",
+        "sleeper",
     ];
     let fields = Fields::of(object, &names, "options");
     let storage = fields.read("storage", |storage| match storage.as_string().as_deref() {
@@ -166,10 +174,6 @@ pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
         _ => None,
     });
     let peer = fields.read("peer", |peer| peer.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec));
-    let guest = fields.read("guest", |guest| {
-        let bytes = guest.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec)?;
-        Some(ClientId(bytes.try_into().ok()?))
-    });
     let limits = match fields.get("limits") {
         None => Limits::DEFAULTS,
         Some(limits) => read_limits(&limits)?,
@@ -185,11 +189,12 @@ pub fn bus_options(object: &JsValue) -> Result<DriverOptions, Refused> {
         durability: fields.durability().unwrap_or(Durability::Relaxed),
         limits,
         peer: peer.unwrap_or_default(),
-        guest,
+        guest: fields.client("guest"),
         takes_up: true,
         reach: sockets.or(hub).unwrap_or_default(),
         timer: fields
             .read("timer", |timer| timer.is_object().then(|| timer.clone().unchecked_into())),
+        sleeper: fields.client("sleeper"),
     })?;
     if options.peer.len() > options.limits.headers_bytes_max as usize {
         return Err(Refused::new(Code::TooLarge, "headers_bytes_max"));

@@ -189,6 +189,13 @@ impl Log {
         self.durable
     }
 
+    /// Everything is stored, and nothing was asked of the host.
+    pub fn rests(&self) -> bool {
+        let writes = self.commit.is_some() || self.again.is_some() || !self.sealed.is_empty();
+        let reads = !self.reads.is_empty() || !self.wanted.is_empty() || self.doubt.is_some();
+        !writes && !reads && !self.failed && self.filling.is_empty()
+    }
+
     /// Bytes of chunks in memory.
     pub const fn resident_bytes(&self) -> usize {
         self.chunks.resident_bytes()

@@ -45,7 +45,7 @@ impl MemoryStore {
     fn chunks(&self) -> Vec<crate::id::ChunkNumber> {
         let chunk = |key: &Key| match key {
             Key::Chunk(number) => Some(*number),
-            Key::Manifest | Key::Page(_) => None,
+            Key::Manifest | Key::Page(_) | Key::Note => None,
         };
         self.values.keys().filter_map(chunk).collect()
     }

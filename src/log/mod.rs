@@ -7,6 +7,7 @@ mod journal;
 mod manifest;
 mod memory;
 mod need;
+mod note;
 mod pages;
 mod pieces;
 pub mod record;
@@ -20,6 +21,7 @@ pub use journal::{Log, LogEvent};
 #[cfg(feature = "sim")]
 pub use manifest::{LiveChunk, Manifest, Page};
 pub use memory::MemoryStore;
+pub use note::Note;
 pub use record::{LeaseEnd, Place, Record, Removal};
 pub use recovery::{NewIdentity, Recovery, RecoveryFault};
 #[cfg(feature = "sim")]

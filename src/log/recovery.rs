@@ -1,7 +1,8 @@
 //! From the store to a running log. A first look tells the fence and whether this build may touch
 //! the log. The claim (one epoch more) is written strictly before anything else is read, the
 //! manifest once more included: until the claim, the node before this one may still have written.
-//! Then the checkpoint is replayed, then the tail.
+//! Then the checkpoint is replayed, then the tail. A node that follows one that fell asleep takes
+//! the note of that one in place of a claim, and goes on under its epoch.
 
 use alloc::vec::Vec;
 
@@ -12,6 +13,7 @@ use crate::id::{ChunkNumber, Epoch, LogId, NUMBERS_END, OpId};
 use crate::log::chunk::{self, Unusable};
 use crate::log::journal::{Log, Start};
 use crate::log::manifest::Manifest;
+use crate::log::note::Noted;
 use crate::log::pages::Pages;
 use crate::log::pieces::Pieces;
 use crate::log::reserve::{self, Reserve};
@@ -59,6 +61,7 @@ pub enum RecoveryFault {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Step {
     Open,
+    Note,
     Claim,
     List,
     Pages {
@@ -81,6 +84,7 @@ pub struct Recovery {
     heard: Epoch,
     /// The claim of this node, once it stands.
     own: Option<Epoch>,
+    note: Noted,
     step: Step,
     asked: Option<OpId>,
     next_op: OpId,
@@ -111,6 +115,7 @@ impl Recovery {
             identity,
             heard,
             own: None,
+            note: Noted::Never,
             step: Step::Open,
             asked: None,
             next_op: OpId(1),
@@ -133,6 +138,11 @@ impl Recovery {
         }
     }
 
+    /// Looks for the note of a node that fell asleep. Without one it recovers as `new` does.
+    pub fn awake(config: LogConfig, identity: NewIdentity, heard: Epoch) -> Self {
+        Self { note: Noted::Unread, ..Self::new(config, identity, heard) }
+    }
+
     /// Recovers again under the epoch that this node has claimed before, after a commit that found
     /// no room.
     pub fn reopen(config: LogConfig, identity: NewIdentity, own: Epoch) -> Self {
@@ -147,6 +157,7 @@ impl Recovery {
         }
         let action = match self.step {
             Step::Open => StorageAction::Open,
+            Step::Note => StorageAction::Read { keys: [Key::Note].into() },
             Step::Claim => self.claim(),
             Step::List => StorageAction::List,
             Step::Pages { next } => {
@@ -167,6 +178,18 @@ impl Recovery {
     }
 
     fn claim(&mut self) -> StorageAction {
+        let deletes = self.note.deletes();
+        if let Noted::Taken(note) = &self.note {
+            self.epoch = note.epoch;
+            let (expect, puts) = (self.fence, Vec::new());
+            return StorageAction::Commit {
+                expect,
+                claim: None,
+                sync: Sync::Strict,
+                puts,
+                deletes,
+            };
+        }
         if self.own.is_none() {
             let stored = self.fence.unwrap_or_default().counter;
             // What was heard may be nonsense, and what is claimed stays in the store.
@@ -181,7 +204,15 @@ impl Recovery {
             puts.push((Key::Manifest, self.manifest.encode()));
         }
         let (expect, claim) = (self.fence, Some(self.epoch));
-        StorageAction::Commit { expect, claim, sync: Sync::Strict, puts, deletes: Vec::new() }
+        StorageAction::Commit { expect, claim, sync: Sync::Strict, puts, deletes }
+    }
+
+    /// The body of the note that was taken, once the log is recovered.
+    pub fn take_note(&mut self) -> Option<Vec<u8>> {
+        match core::mem::take(&mut self.note) {
+            Noted::Taken(note) => Some(note.body),
+            _ => None,
+        }
     }
 
     /// Takes the result of an operation and replays the records it brought, in order. True once
@@ -209,6 +240,12 @@ impl Recovery {
                 self.opened(fence, manifest)?;
                 Ok(())
             }
+            (Step::Note, Stored::Values(values)) => {
+                let (fence, log) = (self.fence, self.manifest.log);
+                self.note = Noted::read(values, fence, log, self.heard);
+                self.step = Step::Claim;
+                Ok(())
+            }
             (Step::Claim, Stored::Committed) => {
                 self.own = Some(self.epoch);
                 self.step = Step::Open;
@@ -229,8 +266,8 @@ impl Recovery {
             }
             _ => return Err(RecoveryFault::Storage(StorageFault::Lost)),
         };
-        match read {
-            Ok(()) => self.skip_empty_steps(),
+        match read.and_then(|()| self.skip_empty_steps()) {
+            Ok(()) => {}
             Err(fault) => {
                 mark(match fault {
                     RecoveryFault::Missing(_) => Mark::MissingChunk,
@@ -251,6 +288,7 @@ impl Recovery {
             // Another node claimed between our look and our claim.
             self.claims += 1;
             mark(Mark::ClaimLost);
+            self.note.read_again();
             self.step = Step::Open;
             return Ok(());
         }
@@ -270,7 +308,8 @@ impl Recovery {
                 Unusable::Damaged => RecoveryFault::Corrupt(ChunkNumber(0)),
             })?;
         }
-        self.step = Step::Claim;
+        let looks = matches!(self.note, Noted::Unread) && !self.new_log;
+        self.step = if looks { Step::Note } else { Step::Claim };
         if let Some(own) = self.own {
             if fence != Some(own) {
                 return Err(RecoveryFault::Storage(StorageFault::Fenced));
@@ -318,13 +357,20 @@ impl Recovery {
         Ok(())
     }
 
-    fn skip_empty_steps(&mut self) {
+    fn skip_empty_steps(&mut self) -> Result<(), RecoveryFault> {
         if self.step == (Step::Pages { next: self.manifest.pages.len() }) {
             self.step = Step::Tail { next: 0 };
         }
         if self.step == (Step::Tail { next: self.tail.len() }) {
             self.step = Step::Done;
+            // Whoever wrote after it would have taken it away.
+            if let Noted::Taken(note) = &self.note
+                && note.through != self.last
+            {
+                return Err(RecoveryFault::Corrupt(note.through));
+            }
         }
+        Ok(())
     }
 
     fn read_pages(

@@ -2,24 +2,29 @@
 //! so the node is a machine of states: it recovers the log, serves, makes sure after a pause that
 //! it is still the one, and is over when it is not.
 
+mod holding;
+mod recovering;
+mod sleep;
+
 use alloc::collections::VecDeque;
-use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::broker::io::{Event, Input, Output};
-use crate::broker::{Broker, BrokerConfig, Grant, State, Volatile};
-use crate::cron::{Offset, Offsets};
+use crate::broker::{Broker, BrokerConfig, Grant};
 use crate::error::Code;
-use crate::id::{ChunkNumber, ClientId, ConnId, Epoch, LogId, OpId, SocketId};
+use crate::id::{ChunkNumber, ConnId, Epoch, OpId, SocketId};
 use crate::limits::Limits;
-use crate::log::{LogConfig, NewIdentity, Place, Record, Recovery, RecoveryFault};
+use crate::log::RecoveryFault;
 use crate::marks::{Mark, mark};
-use crate::options::{Durability, HostKind};
+use crate::node::holding::Holding;
+use crate::node::recovering::Recovering;
+use crate::node::sleep::Sleep;
+pub use crate::node::sleep::{Naps, Sleeps};
+use crate::options::HostKind;
 use crate::rng::Rng;
 use crate::rules::Rules;
 use crate::sorted::Map;
 use crate::store::{StorageAction, StorageFault, StorageResult, Stored};
-use crate::time::{Instant, Now, UnixMillis};
+use crate::time::{Instant, Now};
 use crate::wire::Message;
 use crate::wire::frame::StorageReport;
 
@@ -36,6 +41,8 @@ pub struct NodeConfig {
     pub tears: bool,
     /// The highest epoch the host has heard of; the node takes a higher one.
     pub heard: Epoch,
+    /// Of a host that may fall asleep with its sockets open.
+    pub sleeps: Option<Sleeps>,
 }
 
 /// Who asked for a storage operation. A log that was thrown away must not get answers that its
@@ -44,8 +51,10 @@ pub struct NodeConfig {
 enum Asker {
     /// The log of this generation, under its own number.
     Log(u32, OpId),
-    /// The node, for the fence.
-    Fence,
+    /// The node, for the fence, or because it lets go of its note.
+    Holding,
+    /// The node, for its note.
+    Note,
 }
 
 #[derive(Debug)]
@@ -55,6 +64,7 @@ pub struct Node {
     last: Instant,
     next_conn: ConnId,
     state: NodeState,
+    sleep: Sleep,
     outputs: VecDeque<Output>,
     /// The foreign epoch that last made this node look at its fence. Not the highest one: a claim
     /// that no store bears out must not hide the next.
@@ -69,38 +79,10 @@ pub struct Node {
 enum NodeState {
     Recovering(Recovering),
     Serving(Broker),
-    /// A pause was long enough for another node to have taken over: nothing is handled or sent
-    /// until the fence says that none has.
-    Verifying {
-        broker: Broker,
-        asked: bool,
-        held: Vec<Held>,
-        held_bytes: usize,
-    },
+    /// Nothing is handled or sent until the storage says that this node may go on: after a pause
+    /// that was long enough for another to have taken over, or with a note that is to be void.
+    Holding(Holding),
     Over,
-}
-
-#[derive(Debug)]
-struct Recovering {
-    recovery: Recovery,
-    state: State,
-    storage_full: bool,
-    volatile: Volatile,
-    present: Option<Vec<ClientId>>,
-}
-
-/// An input that waits while the node makes sure.
-#[derive(Debug)]
-enum Held {
-    Received { conn: ConnId, bytes: Vec<u8> },
-    Heard { bytes: Vec<u8> },
-    Renewed { conn: ConnId, grant: Grant },
-    Disconnected { conn: ConnId },
-    Gone { client: ClientId },
-    Present { clients: Vec<ClientId> },
-    Stored { op: OpId, result: StorageResult },
-    Zone { zone: String, offsets: Vec<Offset>, until: UnixMillis },
-    Drain,
 }
 
 impl Node {
@@ -115,6 +97,7 @@ impl Node {
             last,
             next_conn,
             state,
+            sleep: Sleep::default(),
             outputs: VecDeque::new(),
             suspected: Epoch::default(),
             generation: 0,
@@ -131,7 +114,7 @@ impl Node {
     /// The broker, once the node serves.
     pub fn broker(&self) -> Option<&Broker> {
         match &self.state {
-            NodeState::Serving(broker) | NodeState::Verifying { broker, .. } => Some(broker),
+            NodeState::Serving(broker) | NodeState::Holding(Holding { broker, .. }) => Some(broker),
             NodeState::Recovering(_) | NodeState::Over => None,
         }
     }
@@ -145,7 +128,7 @@ impl Node {
     /// A new connection that may do what is granted, perhaps on a socket of a hub.
     pub fn accept_granted(&mut self, _now: Now, socket: Option<SocketId>, grant: Grant) -> ConnId {
         match &mut self.state {
-            NodeState::Serving(broker) | NodeState::Verifying { broker, .. } => {
+            NodeState::Serving(broker) | NodeState::Holding(Holding { broker, .. }) => {
                 let conn = broker.accept_granted(socket, grant);
                 self.next_conn = ConnId(conn.0 + 1);
                 conn
@@ -169,7 +152,8 @@ impl Node {
                 Some(Asker::Log(generation, op)) if generation == self.generation => {
                     Input::Stored { op, result }
                 }
-                Some(Asker::Fence) => return self.verified(now, &result),
+                Some(Asker::Holding) => return self.verified(now, &result),
+                Some(Asker::Note) => return self.note_written(&result),
                 _ => return,
             },
             other => other,
@@ -179,10 +163,21 @@ impl Node {
         if paused || self.hears_of_successor(&input) {
             self.suspect();
         }
+        let stirs = self.stirs(now, &input);
         match &mut self.state {
             NodeState::Recovering(_) => self.recover(now, input),
-            NodeState::Serving(broker) => broker.handle_input(now, input),
-            NodeState::Verifying { .. } => self.hold(input),
+            NodeState::Serving(broker) => {
+                if stirs || self.config.sleeps.is_none() {
+                    broker.handle_input(now, input);
+                }
+                self.rest(now, stirs);
+            }
+            NodeState::Holding(holding) => {
+                let bytes_max = self.config.limits.link_bytes_max as usize;
+                if let Some(conn) = holding.hold(input, bytes_max) {
+                    self.outputs.push_back(Output::Hangup { conn, code: Code::Full });
+                }
+            }
             NodeState::Over => {}
         }
     }
@@ -204,74 +199,48 @@ impl Node {
     /// fence has to say that this node is still the one.
     pub fn suspect(&mut self) {
         if self.config.storage.fenced {
-            self.start_verifying();
+            self.start_holding();
+        }
+        if let NodeState::Holding(holding) = &mut self.state {
+            holding.paused = true;
         }
     }
 
-    fn start_verifying(&mut self) {
+    fn start_holding(&mut self) {
         let state = core::mem::replace(&mut self.state, NodeState::Over);
         self.state = match state {
-            NodeState::Serving(broker) => {
-                NodeState::Verifying { broker, asked: false, held: Vec::new(), held_bytes: 0 }
-            }
+            NodeState::Serving(broker) => NodeState::Holding(Holding::new(broker)),
             other => other,
         };
     }
 
-    /// Holds the input until the fence was read.
-    fn hold(&mut self, input: Input<'_>) {
-        let NodeState::Verifying { held, held_bytes, .. } = &mut self.state else { return };
-        let kept = match input {
-            Input::Tick => return,
-            Input::Received { conn, bytes } => Held::Received { conn, bytes: bytes.to_vec() },
-            Input::Heard { bytes } => Held::Heard { bytes: bytes.to_vec() },
-            Input::Renewed { conn, grant } => Held::Renewed { conn, grant },
-            Input::Disconnected { conn } => Held::Disconnected { conn },
-            Input::Gone { client } => Held::Gone { client },
-            Input::Present { clients } => Held::Present { clients: clients.to_vec() },
-            Input::Stored { op, result } => Held::Stored { op, result },
-            Input::Zone { zone, offsets: Offsets { list, until } } => {
-                Held::Zone { zone: zone.into(), offsets: list.to_vec(), until }
-            }
-            Input::Drain => Held::Drain,
-        };
-        let bytes = match &kept {
-            Held::Received { bytes, .. } | Held::Heard { bytes } => bytes.len(),
-            _ => 0,
-        };
-        if *held_bytes + bytes > self.config.limits.link_bytes_max as usize {
-            if let Held::Received { conn, .. } = kept {
-                // Its client dials again and sends again what has no answer.
-                held.push(Held::Disconnected { conn });
-                self.outputs.push_back(Output::Hangup { conn, code: Code::Full });
-            }
-            return;
-        }
-        mark(Mark::HeldForFence);
-        *held_bytes += bytes;
-        held.push(kept);
-    }
-
     fn verified(&mut self, now: Now, result: &StorageResult) {
         let state = core::mem::replace(&mut self.state, NodeState::Over);
-        let NodeState::Verifying { mut broker, held, .. } = state else {
+        let NodeState::Holding(mut holding) = state else {
             self.state = state;
             return;
         };
-        let ours = matches!(result, Ok(Stored::Fence(Some(fence))) if *fence == broker.epoch());
-        if !ours {
-            mark(Mark::FoundFenced);
-            let reason = if result.is_ok() { "fenced" } else { "fence unreadable" };
-            self.over(Code::Unavailable, reason);
-            return;
+        match result {
+            Ok(Stored::Fence(Some(fence))) if *fence == holding.broker.epoch() => {
+                mark(Mark::StillTheOne);
+            }
+            Ok(Stored::Committed) => self.sleep.void(),
+            Err(StorageFault::Aborted) if self.sleep.is_noted() => {
+                holding.asked = false;
+                self.state = NodeState::Holding(holding);
+                return;
+            }
+            _ => {
+                mark(Mark::FoundFenced);
+                let reason = if result.is_ok() { "fenced" } else { "fence unreadable" };
+                return self.over(Code::Unavailable, reason);
+            }
         }
-        mark(Mark::StillTheOne);
-        broker.renew_leases(now);
-        for input in &held {
-            broker.handle_input(now, input.as_input());
+        if holding.paused {
+            holding.broker.renew_leases(now);
         }
-        broker.handle_input(now, Input::Tick);
-        self.state = NodeState::Serving(broker);
+        self.state = NodeState::Serving(holding.release(now));
+        self.sleep.stir(now.mono);
     }
 
     fn recover(&mut self, now: Now, input: Input<'_>) {
@@ -290,7 +259,8 @@ impl Node {
 
     fn serve(&mut self, now: Now) {
         let state = core::mem::replace(&mut self.state, NodeState::Over);
-        let NodeState::Recovering(recovered) = state else { return };
+        let NodeState::Recovering(mut recovered) = state else { return };
+        let note = recovered.recovery.take_note();
         if !recovered.state.has_numbers_left() {
             return self.recovery_failed(RecoveryFault::Corrupt(ChunkNumber(0)));
         }
@@ -311,9 +281,16 @@ impl Node {
         let rng = Rng::new(self.rng.seed());
         let mut broker =
             Broker::new(config, rng, now, log, recovered.state, recovered.volatile, self.next_conn);
+        if let (Some(memory), Some(sleeps)) = (note, &self.config.sleeps)
+            && !broker.wake(now, &memory, &sleeps.sockets)
+        {
+            return self.recovery_failed(RecoveryFault::Corrupt(ChunkNumber(0)));
+        }
+        self.next_conn = broker.next_conn();
         if let Some(clients) = recovered.present {
             broker.handle_input(now, Input::Present { clients: &clients });
         }
+        self.sleep.stir(now.mono);
         self.state = NodeState::Serving(broker);
     }
 
@@ -348,11 +325,14 @@ impl Node {
                 let output = broker.poll_output();
                 self.after_broker(output)
             }
-            NodeState::Verifying { asked, .. } if !*asked => {
-                *asked = true;
-                self.ask(Asker::Fence, StorageAction::ReadFence)
+            NodeState::Holding(holding) if !holding.asked => {
+                holding.asked = true;
+                let epoch = holding.broker.epoch();
+                let noted = self.sleep.is_noted();
+                let action = if noted { sleep::void(epoch) } else { StorageAction::ReadFence };
+                self.ask(Asker::Holding, action)
             }
-            NodeState::Verifying { .. } | NodeState::Over => Output::Idle { wake_at: None },
+            NodeState::Holding(_) | NodeState::Over => Output::Idle { wake_at: None },
         }
     }
 
@@ -372,6 +352,7 @@ impl Node {
             Output::Storage { op, action } => {
                 return self.ask(Asker::Log(self.generation, op), action);
             }
+            Output::Idle { wake_at } => return Output::Idle { wake_at: self.rest_at(wake_at) },
             other => return other,
         };
         if event != full {
@@ -401,57 +382,4 @@ impl Node {
         self.state = NodeState::Recovering(recovering);
         Output::Event(Event::StorageFull { full: true })
     }
-}
-
-impl Held {
-    fn as_input(&self) -> Input<'_> {
-        match self {
-            Self::Received { conn, bytes } => Input::Received { conn: *conn, bytes },
-            Self::Heard { bytes } => Input::Heard { bytes },
-            Self::Renewed { conn, grant } => Input::Renewed { conn: *conn, grant: grant.clone() },
-            Self::Disconnected { conn } => Input::Disconnected { conn: *conn },
-            Self::Gone { client } => Input::Gone { client: *client },
-            Self::Present { clients } => Input::Present { clients },
-            Self::Stored { op, result } => Input::Stored { op: *op, result: result.clone() },
-            Self::Zone { zone, offsets, until } => {
-                Input::Zone { zone, offsets: Offsets { list: offsets, until: *until } }
-            }
-            Self::Drain => Input::Drain,
-        }
-    }
-}
-
-impl Recovering {
-    /// Feeds the log's recovery; true once the whole log was replayed.
-    fn handle_stored(&mut self, op: OpId, result: StorageResult) -> Result<bool, RecoveryFault> {
-        let Self { recovery, state, .. } = self;
-        recovery.handle_stored(op, result, &mut |place: Place, record: &Record<'_>| {
-            let _ = state.apply(place, record);
-        })
-    }
-
-    fn new(config: &NodeConfig, rng: &mut Rng) -> Self {
-        let recovery = Recovery::new(log_config(config), identity(rng), config.heard);
-        let state = State::new(&config.limits);
-        Self { recovery, state, storage_full: false, volatile: Volatile::default(), present: None }
-    }
-
-    /// Recovers what a node has that just found its storage full.
-    fn again(config: &NodeConfig, rng: &mut Rng, own: Epoch, volatile: Volatile) -> Self {
-        let recovery = Recovery::reopen(log_config(config), identity(rng), own);
-        let state = State::new(&config.limits);
-        Self { recovery, state, storage_full: true, volatile, present: None }
-    }
-}
-
-fn log_config(config: &NodeConfig) -> LogConfig {
-    let log = LogConfig::new(&config.limits, config.rules);
-    // Memory that is kept for when there is none would only be missing before.
-    let stored = config.storage.durability_max > Durability::Memory;
-    let reserve_bytes = if stored { log.reserve_bytes } else { 0 };
-    LogConfig { reserve_bytes, tears: config.tears, ..log }
-}
-
-fn identity(rng: &mut Rng) -> NewIdentity {
-    NewIdentity { log: LogId(rng.bytes16()), incarnation: rng.next_u64() }
 }

@@ -51,6 +51,7 @@ fn recover(mut store: MemoryStore, limits: &Limits, rules: Rules) -> Result<Node
         host: HostKind::Tab,
         tears: true,
         heard,
+        sleeps: None,
     };
     let mut node = Node::new(config, [1; 32], now);
     for _ in 0..OUTPUTS_MAX {

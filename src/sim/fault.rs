@@ -162,6 +162,8 @@ faults! {
     HubDied = Moment, "hub-died", hub;
     /// Another process of the hub starts on its disk while it lives.
     HubTwice = Moment, "hub-twice", hub;
+    /// The host of the hub falls asleep with its sockets open, and loses its memory.
+    HubSlept = Others, "hub-slept", hub;
     /// The hub closes a socket because its grant came to an end.
     GrantExpired = Others, "grant-expired", hub;
     /// The grants of a device end at once, and for a while nobody of it is let in.

@@ -50,6 +50,9 @@ pub struct DriverOptions {
     pub reach: Reach,
     /// Performs the timer in place of the runtime.
     pub timer: Option<TimerHost>,
+    /// The process of a hub that falls asleep with its sockets open. Its own client is the same
+    /// each time.
+    pub sleeper: Option<ClientId>,
 }
 
 /// How this realm and its node reach each other, and whoever else is on the bus.

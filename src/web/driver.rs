@@ -19,6 +19,7 @@ use crate::client::io::Keepsake;
 use crate::client::{Client, ClientConfig};
 use crate::error::{Code, Refused};
 use crate::id::ClientId;
+use crate::node::Naps;
 use crate::options::{Durability, HostKind};
 use crate::rules::Rules;
 use crate::time::Now;
@@ -129,13 +130,12 @@ impl Driver {
         };
         let left = keepsake.is_some_and(|keepsake| keepsake.keeps == Some(true));
         let keeps = guest || (left && options.takes_up);
-        let client = keepsake.map_or_else(new_identity, |keepsake| keepsake.client);
-        let mut clock = Clock::default();
+        let known = options.sleeper.or(keepsake.map(|keepsake| keepsake.client));
+        let client = known.unwrap_or_else(new_identity);
+        let (mut clock, inbox) = (Clock::default(), Inbox::new());
         let now = clock.now();
-        let inbox = Inbox::new();
         let (choice, reach, limits) = (options.storage, options.reach, &options.limits);
-        let mut platform =
-            Platform::new(scope, client, choice, reach, limits, locks, inbox.clone());
+        let mut platform = Platform::new(scope, client, choice, reach, limits, locks, &inbox);
         platform.guest = guest;
         let config = RealmConfig {
             client,
@@ -148,6 +148,7 @@ impl Driver {
             persistent,
             alone: in_files,
             guest,
+            naps: options.sleeper.map(|_| Naps::OF_OBJECTS),
         };
         let client_config = ClientConfig {
             client,

@@ -129,6 +129,12 @@ impl Hosting {
         self.broker().map(Broker::epoch)
     }
 
+    /// The node here has left a note for whoever follows, and nobody is about to be gone.
+    pub fn may_sleep(&self) -> bool {
+        let State::Running(running) = &self.state else { return false };
+        self.departing.is_empty() && running.drain == Drain::No && running.node.may_sleep()
+    }
+
     pub fn rest(&mut self) {
         if !matches!(self.state, State::Excluded) {
             self.state = State::Resting;
@@ -250,6 +256,7 @@ impl Realm {
             // IndexedDB has transactions, and files cut what was torn themselves.
             tears: false,
             heard: self.heard,
+            sleeps: self.sleeps(),
         };
         let node = Box::new(Node::new(config, self.hosting.rng.seed(), now));
         self.config.persistent = report.fenced;
@@ -310,7 +317,9 @@ impl Realm {
 
     fn on_node_event(&mut self, now: Now, event: Event) {
         match event {
+            Event::Woken { links } => self.sockets_woken(&links),
             Event::Ready { epoch, .. } => {
+                self.announce_to_adopted(now);
                 self.heard = self.heard.max(epoch);
                 if self.hosting.running().is_some_and(|running| running.report.fenced) {
                     self.heard = epoch;

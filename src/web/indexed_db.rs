@@ -322,7 +322,7 @@ impl Database {
         self.newest = self.newest.filter(|newest| !deletes(action, *newest));
         let chunks = puts.iter().filter_map(|(key, _)| match key {
             Key::Chunk(number) => Some(*number),
-            Key::Manifest | Key::Page(_) => None,
+            Key::Manifest | Key::Page(_) | Key::Note => None,
         });
         self.newest = self.newest.max(chunks.max());
     }

@@ -103,7 +103,7 @@ impl Platform {
         reach: Reach,
         limits: &Limits,
         locks: Option<LockManager>,
-        inbox: Rc<Inbox<Arrival>>,
+        inbox: &Rc<Inbox<Arrival>>,
     ) -> Self {
         // One to everyone is not cut.
         let live_bytes_max = limits.body_bytes_max.saturating_add(limits.headers_bytes_max);
@@ -115,7 +115,7 @@ impl Platform {
             client,
             guest: false,
             way: Way::new(reach, Bounds { message_bytes_max, buffered_bytes_max }, inbox.clone()),
-            inbox,
+            inbox: inbox.clone(),
             message_bytes_max,
             locks,
             choice,

@@ -15,6 +15,7 @@ use crate::client::io::{Event, Input, Output};
 use crate::error::Code;
 use crate::id::{ClientId, Epoch, LinkNonce};
 use crate::limits::Limits;
+use crate::node::Naps;
 use crate::options::HostKind;
 use crate::rules::Rules;
 use crate::time::{Instant, Now};
@@ -59,6 +60,8 @@ pub struct RealmConfig {
     pub alone: bool,
     /// It goes on with what a dead client left behind: it never hosts.
     pub guest: bool,
+    /// A hub whose process may fall asleep with its sockets open, and lose its memory.
+    pub naps: Option<Naps>,
 }
 
 #[derive(Debug)]
@@ -252,6 +255,11 @@ impl Realm {
     /// This realm has the node's lock.
     pub fn is_host(&self) -> bool {
         self.hosting.is_here()
+    }
+
+    /// Its process may lose its memory now, while its sockets stay open.
+    pub fn may_sleep(&self) -> bool {
+        self.effects.is_empty() && self.hosting.may_sleep()
     }
 
     /// The broker of the node here, once it serves.

@@ -6,12 +6,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::broker::Grant;
+use crate::broker::hibernation::Woken;
 use crate::broker::io::Input;
 use crate::error::Code;
 pub use crate::id::SocketId;
 use crate::id::{ClientId, ConnId, LinkNonce};
 use crate::limits::RENEW_EVERY_MS;
 use crate::marks::{Mark, mark};
+use crate::node::Sleeps;
 use crate::sorted::{Map, Set};
 use crate::time::{Instant, Now};
 use crate::web::io::Effect;
@@ -30,6 +32,8 @@ pub struct Sockets {
     grants: Map<SocketId, Grant>,
     /// When sockets asked for another grant last, and whether they wait for it.
     renewals: Map<SocketId, (Instant, bool)>,
+    /// Sockets of a node before this one, whose clients may have to hear of this one.
+    adopted: Set<SocketId>,
     /// The host grants: a socket without one may do nothing, whatever became of its grant.
     is_guarded: bool,
 }
@@ -48,6 +52,17 @@ impl Sockets {
     pub fn grant_of(&self, client: ClientId) -> Grant {
         let granted = self.of(client).and_then(|socket| self.grants.get(&socket));
         granted.cloned().unwrap_or(Grant::ALL)
+    }
+
+    /// The sockets that an earlier node had, and what they may do.
+    pub fn adopted(&self) -> Map<SocketId, Grant> {
+        let granted = |socket: &SocketId| match self.grants.get(socket) {
+            None if self.is_guarded => None,
+            grant => Some((*socket, grant.cloned().unwrap_or(Grant::ALL))),
+        };
+        let mut all = Map::new();
+        all.extend(self.adopted.iter().filter_map(granted));
+        all
     }
 
     fn user_of(&self, socket: SocketId) -> Option<&str> {
@@ -77,6 +92,7 @@ impl Sockets {
     fn remove(&mut self, socket: SocketId) -> Set<ClientId> {
         self.grants.remove(&socket);
         self.renewals.remove(&socket);
+        self.adopted.remove(&socket);
         let clients = self.clients.remove(&socket).unwrap_or_default();
         for client in clients.iter() {
             self.by_client.remove(client);
@@ -122,12 +138,38 @@ impl Realm {
         }
     }
 
-    /// Those who speak on the socket follow a node that is no more, and hear of this one.
+    /// Those who speak on the socket follow a node that is no more. They hear of this one, if it is
+    /// another to them.
     pub(super) fn socket_adopted(&mut self, now: Now, socket: SocketId) {
+        self.sockets.adopted.insert(socket);
+        self.announce_to_adopted(now);
+    }
+
+    /// How the process of this hub sleeps, if it does.
+    pub(super) fn sleeps(&self) -> Option<Sleeps> {
+        self.config.naps.map(|naps| Sleeps { naps, sockets: self.sockets.adopted() })
+    }
+
+    /// Once there is a node here.
+    pub(super) fn announce_to_adopted(&mut self, now: Now) {
         let Some(broker) = self.hosting.broker() else { return };
+        let sockets: Vec<SocketId> = self.sockets.adopted.iter().copied().collect();
+        if sockets.is_empty() {
+            return;
+        }
         let bytes = broker.announcement();
+        self.sockets.adopted.clear();
         self.trace.record(now, Way::AllSent, &bytes);
-        self.effects.push(Effect::ToSockets { sockets: [socket].into(), bytes });
+        self.effects.push(Effect::ToSockets { sockets, bytes });
+    }
+
+    /// The node goes on in the place of one that fell asleep, and nobody is to notice.
+    pub(super) fn sockets_woken(&mut self, links: &[Woken]) {
+        self.sockets.adopted.clear();
+        for Woken { conn, socket, client, nonce } in links {
+            self.sockets.bind(*socket, *client);
+            self.hosting.links.insert(*client, *nonce, *conn);
+        }
     }
 
     /// A transport message on a socket of this hub.

@@ -174,6 +174,8 @@ const fn place(key: &Key) -> Place {
         Key::Manifest => Place { kind: 0, number: 0 },
         Key::Chunk(ChunkNumber(number)) => Place { kind: 1, number },
         Key::Page(number) => Place { kind: 2, number },
+        // The database of an object has its fence at number 0.
+        Key::Note => Place { kind: 3, number: 1 },
     }
 }
 

@@ -37,6 +37,7 @@ const ENDED_MAX: u64 = 1000;
 
 const FENCE_KEY: &str = "fence";
 const MANIFEST_KEY: &str = "manifest";
+const NOTE_KEY: &str = "note";
 
 #[wasm_bindgen]
 extern "C" {
@@ -300,7 +301,7 @@ fn is_missing(newest: Option<&IdbRequest>) -> bool {
 
 fn store_of(key: Key) -> &'static str {
     match key {
-        Key::Manifest => META,
+        Key::Manifest | Key::Note => META,
         Key::Chunk(_) => CHUNKS,
         Key::Page(_) => PAGES,
     }
@@ -310,6 +311,7 @@ fn store_of(key: Key) -> &'static str {
 fn key_of(key: Key) -> JsValue {
     match key {
         Key::Manifest => JsValue::from_str(MANIFEST_KEY),
+        Key::Note => JsValue::from_str(NOTE_KEY),
         Key::Chunk(ChunkNumber(number)) | Key::Page(number) => JsValue::from_f64(number as f64),
     }
 }

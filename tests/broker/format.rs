@@ -54,7 +54,7 @@ fn formats(store: &mut MemoryStore) -> Vec<u8> {
     let of = |(key, bytes): (&Key, &Vec<u8>)| match key {
         Key::Manifest => Some(bytes[1]),
         Key::Chunk(_) => Some(bytes[4]),
-        Key::Page(_) => None,
+        Key::Page(_) | Key::Note => None,
     };
     store.values_mut().iter().filter_map(of).collect()
 }

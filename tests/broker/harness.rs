@@ -426,5 +426,6 @@ fn config(limits: &Limits) -> NodeConfig {
         host: HostKind::Tab,
         tears: true,
         heard: Epoch::default(),
+        sleeps: None,
     }
 }

@@ -85,6 +85,7 @@ fn node(limits: &Limits, start: u8, now: Now) -> Node {
         host: HostKind::Tab,
         tears: true,
         heard,
+        sleeps: None,
     };
     Node::new(config, [start; 32], now)
 }

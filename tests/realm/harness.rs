@@ -410,6 +410,7 @@ fn page(number: u8, now: Now, part: Part, alone: bool) -> Page {
         persistent: true,
         alone,
         guest: false,
+        naps: None,
     };
     Page {
         realm: Realm::new(config, core, [number + 101; 32]),

@@ -1,6 +1,8 @@
 //! A hub and realms that reach it through sockets, wired by facts and effects under virtual time.
 //! What is sent on an open socket arrives in order; a socket may be cut, stall, or be refused.
 
+mod lives;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use tabmq::broker::{Broker, Grant};
@@ -228,49 +230,6 @@ impl HubWorld {
         self.deliver();
     }
 
-    /// The process of the hub dies: what was stored is all that stays.
-    pub fn kill_hub(&mut self) {
-        self.down = true;
-        self.facts.clear();
-        for at in 0..self.remotes.len() {
-            if self.remotes[at].socket.take().is_some() {
-                self.remotes[at].facts.push_back(Fact::SocketClosed { code: None });
-            }
-        }
-        self.deliver();
-    }
-
-    /// The host lets the hub sleep: what was stored stays, and so do its sockets.
-    pub fn sleep_hub(&mut self) {
-        self.facts.clear();
-        self.down = true;
-    }
-
-    /// The next hub is given a socket that the one before had.
-    pub fn adopt(&mut self, socket: SocketId) {
-        self.facts.push_back(Fact::SocketAdopted { socket });
-        self.deliver();
-    }
-
-    /// The hub is closed as planned.
-    pub fn close_hub(&mut self) {
-        self.hub.close(self.now, false);
-        self.perform_hub();
-        self.deliver();
-    }
-
-    /// Another process of the hub, over what the one before stored.
-    pub fn restart_hub(&mut self) {
-        if !self.report.persistent {
-            self.store = MemoryStore::default();
-        }
-        self.seed += 1;
-        self.hub = realm(HUB, self.now, self.seed, NodeAt::Here, &self.limits);
-        self.down = false;
-        self.hub.start(self.now);
-        self.perform_hub();
-    }
-
     pub fn hub_broker(&self) -> &Broker {
         self.hub.broker().expect("it serves")
     }
@@ -414,7 +373,8 @@ impl HubWorld {
     fn probe(&mut self, at: usize) {
         self.probes += 1;
         let socket = self.remotes[at].socket;
-        if !self.down && socket.is_some() && socket != self.stalled {
+        // The host answers in place of a hub that sleeps.
+        if socket.is_some() && socket != self.stalled {
             self.remotes[at].facts.push_back(Fact::HubAlive);
         }
     }

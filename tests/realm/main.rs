@@ -11,6 +11,7 @@ mod hub_full;
 mod hub_grants;
 mod hub_idle;
 mod hub_listening;
+mod hub_sleep;
 mod hub_world;
 mod realms;
 mod workers;

@@ -110,6 +110,12 @@ pub(super) enum Action {
         device: usize,
     },
     Misfortune,
+    /// Nobody does anything for a while.
+    Lull,
+    /// The host of a hub may take its memory away.
+    FallAsleep {
+        hub: ProcessId,
+    },
 }
 
 /// What a socket tells the page that dialed it.

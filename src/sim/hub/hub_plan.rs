@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use crate::node::Naps;
 use crate::sim::dice::{Dice, Ratio};
 use crate::sim::fault::Fault;
 use crate::sim::plan::Plan;
@@ -47,6 +48,8 @@ pub struct HubPlan {
     pub nights: bool,
     /// How often a socket's grant ends by itself within seconds.
     pub short_grants: Ratio,
+    /// Whether the host of the hub falls asleep with its sockets open when nobody does anything.
+    pub naps: Option<Naps>,
 }
 
 impl HubPlan {
@@ -72,7 +75,10 @@ impl HubPlan {
         let short_grants = *dice.choose(&[Ratio::NEVER, Ratio::one_in(10), Ratio::one_in(3)]);
         plan.limits.window_bytes_max = *dice.choose(&[300, 4 << 10, 2 << 20]);
         plan.limits.socket_buffered_bytes_max = *dice.choose(&[500, 4 << 10, 1 << 20]);
-        Self { plan, devices, doors, nights, short_grants }
+        // Leases of these plans are short, so a host that waited longer would never sleep.
+        let naps = Naps { rest_ms: dice.between(5, 100), sleep_ms_min: dice.between(5, 100) };
+        let naps = dice.chance(Ratio::one_in(2)).then_some(naps);
+        Self { plan, devices, doors, nights, short_grants, naps }
     }
 
     #[must_use]

@@ -26,6 +26,9 @@ impl HubWorld {
         let after = self.fault_dice.between(50 * MILLI, plan.fault_every_max);
         let after = if self.is_night() { after * NIGHT_FACTOR } else { after };
         self.schedule.after(after, Action::Misfortune);
+        if self.is_lull() {
+            return Ok(());
+        }
         let mut weights: Vec<u32> = plan.timed.iter().map(|(_, weight)| *weight).collect();
         weights.push(plan.uneventful);
         let drawn = plan.timed.get(self.fault_dice.weighted(&weights));

@@ -12,6 +12,7 @@ mod outbox;
 mod pages;
 pub mod scope;
 mod servers;
+mod sleep;
 mod users;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -92,6 +93,8 @@ pub struct HubWorld {
     doomed: Option<(ProcessId, u32)>,
     /// Until when a device is away for hours.
     night_until: Micros,
+    /// Until when nobody does anything.
+    lull_until: Micros,
     calm: bool,
     idle_users: bool,
     hash: Xxh64,
@@ -156,6 +159,7 @@ impl HubWorld {
             next_socket: 0,
             doomed: None,
             night_until: 0,
+            lull_until: 0,
             calm: false,
             idle_users: false,
             hash: Xxh64::new(0),
@@ -175,6 +179,9 @@ impl HubWorld {
             self.schedule.after(after, Action::Begin { tab, keepsake: None });
         }
         self.schedule.after(SECOND, Action::Misfortune);
+        if self.hub_plan.naps.is_some() {
+            self.schedule.after(5 * SECOND, Action::Lull);
+        }
         while !self.is_eventful() {
             if self.schedule.now() > self.faulty_time_max() {
                 if self.is_cut || self.faults_are_changed {
@@ -225,6 +232,7 @@ impl HubWorld {
             return violated("plan-is-met", String::from("nothing is left to happen"));
         };
         let Some(action) = self.hold_back(action) else { return Ok(()) };
+        let Some(action) = self.wake_for(action)? else { return Ok(()) };
         match action {
             Action::AtPage { page, fact } => self.page_fact(page, fact),
             Action::AtRelay { page, of, bytes } => self.at_relay(page, of, bytes),
@@ -248,6 +256,11 @@ impl HubWorld {
             Action::Sweep { client, device } => self.sweep(client, device),
             Action::LetIn { device } => self.tell_scope_of(device),
             Action::Misfortune => self.misfortune(),
+            Action::Lull => {
+                self.lull();
+                Ok(())
+            }
+            Action::FallAsleep { hub } => self.fall_asleep(hub),
         }
     }
 

@@ -119,6 +119,7 @@ impl HubWorld {
             persistent: true,
             alone: false,
             guest: guest_of.is_some(),
+            naps: None,
         };
         let work_every_max = self.hub_plan.plan.work_every_max;
         let begun = Page {

@@ -19,6 +19,7 @@ use crate::sim::disk::Accepted;
 use crate::sim::fact::{Fact, NodeId, ProcessId};
 use crate::sim::fault::Fault;
 use crate::sim::hub::pages::IDLE_TICKS_MAX;
+use crate::sim::hub::sleep::Sleep;
 use crate::sim::hub::{Action, HubWorld, Timer};
 use crate::sim::run::Watch;
 use crate::sim::schedule::{MILLI, Micros, SECOND};
@@ -34,10 +35,11 @@ use crate::web::worker::Part;
 /// One process of the hub.
 #[derive(Debug)]
 pub(super) struct Server {
-    realm: Realm,
-    origin: Micros,
-    timer: Timer,
+    pub realm: Realm,
+    pub origin: Micros,
+    pub timer: Timer,
     pub frozen: bool,
+    pub sleep: Sleep,
     pub held: Vec<Action>,
     pub node: Option<NodeId>,
     /// The epoch under which it serves.
@@ -53,8 +55,18 @@ impl HubWorld {
     pub(super) fn start_hub(&mut self) -> Result<(), Violation> {
         let hub = self.take_process_id();
         let origin = self.dice.between(0, 1000 * SECOND);
-        let seeds = [self.dice.seed(), self.dice.seed()];
         let client = ClientId(self.dice.bytes16());
+        let realm = self.hub_realm(client, origin);
+        let (timer, held, sleep) = (Timer::default(), Vec::new(), Sleep::Awake);
+        let (frozen, node, serves) = (false, None, None);
+        let server = Server { realm, origin, timer, frozen, sleep, held, node, serves };
+        self.servers.insert(hub, server);
+        self.start_realm(hub)
+    }
+
+    /// What a process of the hub runs; `client` is its own.
+    pub(super) fn hub_realm(&mut self, client: ClientId, origin: Micros) -> Realm {
+        let seeds = [self.dice.seed(), self.dice.seed()];
         let limits = self.hub_plan.plan.limits.clone();
         let rules = self.rules;
         let config = ClientConfig {
@@ -77,12 +89,16 @@ impl HubWorld {
             persistent: true,
             alone: true,
             guest: false,
+            naps: self.hub_plan.naps,
         };
-        let mut realm = Realm::new(config, own, seeds[1]);
-        realm.start(now);
-        let (timer, held) = (Timer::default(), Vec::new());
-        let server = Server { realm, origin, timer, frozen: false, held, node: None, serves: None };
-        self.servers.insert(hub, server);
+        Realm::new(config, own, seeds[1])
+    }
+
+    pub(super) fn start_realm(&mut self, hub: ProcessId) -> Result<(), Violation> {
+        let now = self.hub_now(hub);
+        if let Some(server) = self.servers.get_mut(&hub) {
+            server.realm.start(now);
+        }
         self.drain_hub(hub)
     }
 
@@ -164,7 +180,7 @@ impl HubWorld {
             server.timer.idle_ticks = 0;
         }
         let serves = server.realm.broker().map(crate::broker::Broker::epoch);
-        if serves.is_none() {
+        if serves.is_none() && server.sleep != Sleep::Waking {
             // It replays its log under the same epoch, and serves anew after that.
             server.serves = None;
         }
@@ -181,6 +197,8 @@ impl HubWorld {
             self.hub_effect(hub, effect)?;
         }
         self.arm_hub(hub);
+        self.may_fall_asleep(hub);
+        self.is_awake(hub);
         Ok(())
     }
 
@@ -200,6 +218,9 @@ impl HubWorld {
     fn arm_hub(&mut self, hub: ProcessId) {
         let now = self.schedule.now();
         let Some(armed) = self.servers.get_mut(&hub) else { return };
+        if armed.sleep == Sleep::Asleep {
+            return;
+        }
         if let Some((at, token)) = armed.timer.arm(armed.realm.wake_at(), armed.origin, now) {
             let late = self.dice.between(0, 2 * MILLI);
             self.schedule.at(at + late, Action::HubTimer { hub, token });
@@ -222,8 +243,7 @@ impl HubWorld {
                 Ok(())
             }
             Effect::BeginHosting(tenure) => {
-                let node = self.next_node;
-                self.next_node = NodeId(node.0 + 1);
+                let node = self.node_for(hub);
                 self.nodes.insert(node, (hub, tenure));
                 if let Some(server) = self.servers.get_mut(&hub) {
                     server.node = Some(node);
@@ -246,6 +266,16 @@ impl HubWorld {
             Effect::Tell(notice) => self.hub_tells(hub, &notice),
             _ => Ok(()),
         }
+    }
+
+    /// One that wakes goes on as the same: nobody is to see that it is another.
+    fn node_for(&mut self, hub: ProcessId) -> NodeId {
+        let waking = self.servers.get(&hub).filter(|server| server.sleep == Sleep::Waking);
+        waking.and_then(|server| server.node).unwrap_or_else(|| {
+            let node = self.next_node;
+            self.next_node = NodeId(node.0 + 1);
+            node
+        })
     }
 
     fn hub_says(

@@ -20,6 +20,11 @@ impl HubWorld {
     /// The user of a page does something.
     pub(super) fn do_chore(&mut self, page: ProcessId, chore: Chore) -> Result<(), Violation> {
         let now = self.page_now(page);
+        if self.is_lull() && chore == Chore::Work {
+            let after = self.lull_left();
+            self.schedule.after(after, Action::Chore { page, chore });
+            return Ok(());
+        }
         let (calm, idle) = (self.calm, self.idle_users);
         let Some(own) = self.pages.get_mut(&page).filter(|page| !page.closed && !idle) else {
             return Ok(());

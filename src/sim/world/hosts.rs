@@ -109,6 +109,7 @@ impl World {
             host: self.plan.hosts.kind_of(realm.starter.is_some()),
             tears: true,
             heard: realm.heard,
+            sleeps: None,
         };
         let id = self.next_node;
         self.next_node = NodeId(id.0 + 1);
@@ -339,6 +340,7 @@ impl World {
     fn node_event(&mut self, node: NodeId, event: Event) -> Result<(), Violation> {
         self.note(&format!("{node:?} says {event:?}"));
         match event {
+            Event::Woken { .. } => Ok(()),
             Event::Ready { epoch, .. } => {
                 let after = self.dice.between(10, 20 * MILLI);
                 self.schedule.after(after, Action::Present { node });

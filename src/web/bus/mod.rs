@@ -124,6 +124,7 @@ pub async fn connect(name: &str, options: Options) -> Result<Bus, Error> {
         takes_up: false,
         reach: Reach::Device,
         timer: None,
+        sleeper: None,
     };
     let driver = Driver::new(name, driver_options, tell)?;
     driver.start()?;
