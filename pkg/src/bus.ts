@@ -229,7 +229,6 @@ export class BusClient extends EventTarget implements Context {
       at: (socket: number, bytes: Uint8Array) => engine.tell((raw) => raw.atSocket(socket, bytes)),
       granted: (socket: number, grant: object) =>
         engine.direct((raw) => raw.socketGranted(socket, grant), "authorize"),
-      adopted: (socket: number) => engine.tell((raw) => raw.socketAdopted(socket)),
       gone: (socket: number) => engine.tell((raw) => raw.socketGone(socket)),
     };
   }

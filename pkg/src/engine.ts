@@ -328,6 +328,7 @@ export class Engine {
             hub: hub && tellingDoors(hub, (why) => (this.events.trouble = why)),
             sockets,
             timer: sockets?.parts?.timer,
+            sleeper: sockets?.parts?.sleeper,
           } as ConstructorParameters<typeof RawBus>[1],
           (batch) => this.events.take(batch),
         ),
@@ -337,6 +338,7 @@ export class Engine {
     this.#forget = () => trapped.delete(hear);
     this.#raw = raw;
     this.outbox.begin(raw);
+    this.#try(() => sockets?.begin(raw));
     const claimed = new Promise<void>((resolve) => {
       this.#resolveClaimed = resolve;
     });

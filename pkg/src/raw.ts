@@ -20,6 +20,8 @@ export interface RawOptions {
   sockets?: RawSockets;
   /** In place of `setTimeout`. */
   timer?: RawTimer;
+  /** The process of a hub that falls asleep with its sockets open, and the client of its own. */
+  sleeper?: Uint8Array;
 }
 
 /** How a hub is reached. */
@@ -43,6 +45,8 @@ export interface RawSockets {
   lost(socket: number, client: Uint8Array, count: number): void;
   /** The node that knew them is no more. Not called by the wasm side. */
   closeAll(): void;
+  /** Names what an earlier process had to a bus that begins. Not called by the wasm side. */
+  begin(raw: RawBus): void;
   /** What the bus has of its server, of which it is the only user. Not read by the wasm side. */
   readonly parts?: HubParts | undefined;
 }
@@ -91,7 +95,7 @@ export interface RawBus {
   atSocket(socket: number, bytes: Uint8Array): void;
   /** As `RawGrant` of hub/authorize.ts. */
   socketGranted(socket: number, grant: object): void;
-  /** An earlier node of this hub had it. */
+  /** An earlier node of this hub had it. Before the bus starts. */
   socketAdopted(socket: number): void;
   socketGone(socket: number): void;
   offer(protocols: readonly string[]): void;

@@ -14,7 +14,6 @@ interface Intake {
   at(socket: number, bytes: Uint8Array): void;
   /** Throws for patterns that are none. */
   granted(socket: number, grant: RawGrant): void;
-  adopted(socket: number): void;
   gone(socket: number): void;
 }
 
@@ -56,25 +55,34 @@ export class Room {
     return this.#sockets.count;
   }
 
-  /** Throws if the grant is none. `adopted`: an earlier node had the socket. */
-  accept(link: HubLink, grant: RawGrant | undefined, adopted = false): Accepted {
-    const socket = this.#sockets.add(link);
-    const take = (given: RawGrant) => {
-      try {
-        this.#intake.granted(socket, given);
-      } catch (error) {
-        throw new TabmqError("INTERNAL", (error as Error).message, { cause: error });
-      }
-    };
+  /** Throws if the grant is none. */
+  accept(link: HubLink, grant: RawGrant | undefined, number?: number): Accepted {
+    const socket = this.#sockets.add(link, number);
+    const accepted = this.#accepted(socket);
     try {
-      if (grant) take(grant);
-      if (adopted) this.#intake.adopted(socket);
+      if (grant) accepted.granted(grant);
     } catch (error) {
       this.#sockets.remove(socket);
       throw error;
     }
+    return accepted;
+  }
+
+  /** An earlier process had the socket. Only before the bus begins, which is right after `new`. */
+  adopt(link: HubLink, number: number, grant: RawGrant | undefined): Accepted {
+    this.#sockets.adopt(link, number, grant);
+    return this.#accepted(number);
+  }
+
+  #accepted(socket: number): Accepted {
     return {
-      granted: take,
+      granted: (grant) => {
+        try {
+          this.#intake.granted(socket, grant);
+        } catch (error) {
+          throw new TabmqError("INTERNAL", (error as Error).message, { cause: error });
+        }
+      },
       received: (bytes) => {
         if (this.#sockets.has(socket)) this.#intake.at(socket, bytes);
       },

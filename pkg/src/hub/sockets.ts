@@ -1,8 +1,9 @@
 import { CODES } from "../codes.generated.js";
 import { codeOf } from "../errors.js";
 import { hex } from "../message.js";
-import type { RawTimer, RawSockets } from "../raw.js";
+import type { RawBus, RawSockets, RawTimer } from "../raw.js";
 import type { FolderStorage } from "../storage.js";
+import type { RawGrant } from "./authorize.js";
 
 /** One socket of a hub, whatever server holds it. */
 export interface HubLink {
@@ -20,6 +21,8 @@ export interface HubLink {
 export interface HubParts {
   readonly storage: FolderStorage;
   readonly timer: RawTimer;
+  /** The process falls asleep with its sockets open; its own client is this one each time. */
+  readonly sleeper: Uint8Array;
 }
 
 /**
@@ -55,6 +58,7 @@ export class Sockets implements RawSockets {
   readonly hub: number;
   readonly #links = new Map<number, HubLink>();
   #last = 0;
+  readonly #adopted: [socket: number, grant: RawGrant | undefined][] = [];
   readonly parts: HubParts | undefined;
 
   constructor(hub: number, parts?: HubParts) {
@@ -66,10 +70,23 @@ export class Sockets implements RawSockets {
     return this.#links.size;
   }
 
-  add(link: HubLink): number {
-    this.#last += 1;
-    this.#links.set(this.#last, link);
-    return this.#last;
+  /** `number` is one that was not used before. */
+  add(link: HubLink, number = this.#last + 1): number {
+    this.#last = Math.max(this.#last, number);
+    this.#links.set(number, link);
+    return number;
+  }
+
+  /** An earlier process of the hub had it, and called it so. Only before the bus begins. */
+  adopt(link: HubLink, number: number, grant: RawGrant | undefined): void {
+    this.#adopted.push([this.add(link, number), grant]);
+  }
+
+  begin(raw: RawBus): void {
+    for (const [socket, grant] of this.#adopted.splice(0)) {
+      if (grant) raw.socketGranted(socket, grant);
+      raw.socketAdopted(socket);
+    }
   }
 
   /** Whether what comes on it still counts. */

@@ -21,8 +21,9 @@ import { answerText, type ObjectState, type ServerSocket } from "./platform.js";
 import { socketPair, upgraded } from "./platform.js";
 import { SqlStore } from "./sql_store.js";
 
-/** The name of the bus, under this key. */
+/** The name of the bus, and who its own client is, under these keys. */
 const BUS_KEY = "tabmq.bus";
+const CLIENT_KEY = "tabmq.client";
 /** A bus that could not be opened when an alarm rang is tried again. */
 const AGAIN_MS = 60_000;
 /** There is one for each object. */
@@ -150,11 +151,24 @@ export class BusObject {
     if (typeof name !== "string") return;
     this.#name = name;
     try {
-      const room = await this.#open(name);
-      for (const socket of this.#state.getWebSockets()) this.#adopt(room, socket);
+      const unnoticed = await new SqlStore(storage).isNoted();
+      await this.#open(name, (room) => {
+        for (const socket of this.#state.getWebSockets()) this.#adopt(room, socket, unnoticed);
+      });
     } catch (error) {
+      this.#sockets.clear();
       for (const socket of this.#state.getWebSockets()) hangUp(socket, error);
     }
+  }
+
+  /** The same each time that the object wakes. */
+  async #own(): Promise<Uint8Array> {
+    const { storage } = this.#state;
+    const known = await storage.get(CLIENT_KEY);
+    if (known instanceof Uint8Array) return known;
+    const made = crypto.getRandomValues(new Uint8Array(16));
+    await storage.put(CLIENT_KEY, made);
+    return made;
   }
 
   /** The bus, which may be new, or have failed before. */
@@ -170,16 +184,19 @@ export class BusObject {
     throw opened.error;
   }
 
-  async #open(name: string): Promise<Room> {
+  /** `adopt` gives the room what an earlier instance had. */
+  async #open(name: string, adopt?: (room: Room) => void): Promise<Room> {
     if (this.#room) return this.#room;
     const { log, start, limits } = this.#options;
-    const parts = { storage: new ObjectFolder(this.#state), timer: this.#timer };
+    const sleeper = await this.#own();
+    const parts = { storage: new ObjectFolder(this.#state), timer: this.#timer, sleeper };
     const room = new Room(HUB, name, { limits }, (bus) => start(bus, name) as Promise<void>, parts);
     const failed = (error: unknown) => {
       const code = isTabmqError(error) ? error.code : "INTERNAL";
       const message = error instanceof Error ? error.message : String(error);
       log("error", { event: "bus-failed", bus: name, code, message });
     };
+    adopt?.(room);
     room.bus.addEventListener("error", (event) => failed((event as CustomEvent).detail));
     logStorage(log, name, room.bus);
     room.bus.addEventListener("status", ({ detail }) => {
@@ -205,7 +222,9 @@ export class BusObject {
     try {
       const attachment: Attachment = { number, ...(grant && { grant }) };
       near.serializeAttachment(attachment);
-      this.#accept(room, near, attachment, false);
+      const known = new ObjectSocket(near, number, this.#around);
+      known.enter(room, grant);
+      this.#sockets.set(near, known);
     } catch (error) {
       hangUp(near, error);
     }
@@ -213,21 +232,13 @@ export class BusObject {
     return upgraded(far, PROTOCOL);
   }
 
-  #adopt(room: Room, socket: ServerSocket): void {
+  #adopt(room: Room, socket: ServerSocket, unnoticed: boolean): void {
     const attachment = socket.deserializeAttachment() as Attachment | null;
     if (!attachment) return attempt(() => socket.close(CLOSE_CODES + CODES.UNAVAILABLE));
-    this.#last_socket = Math.max(this.#last_socket, attachment.number);
-    try {
-      this.#accept(room, socket, attachment, true);
-    } catch (error) {
-      hangUp(socket, error);
-    }
-  }
-
-  #accept(room: Room, socket: ServerSocket, attachment: Attachment, adopted: boolean): void {
     const { grant, number } = attachment;
+    this.#last_socket = Math.max(this.#last_socket, number);
     const known = new ObjectSocket(socket, number, this.#around);
-    known.enter(room, grant, adopted);
+    known.adopt(room, grant, unnoticed);
     this.#sockets.set(socket, known);
   }
 

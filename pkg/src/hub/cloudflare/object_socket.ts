@@ -38,11 +38,18 @@ export class ObjectSocket implements HubLink {
     this.#around = around;
   }
 
-  /** Throws if the grant is none. `adopted`: an earlier node had the socket. */
-  enter(room: Room, grant: RawGrant | undefined, adopted: boolean): void {
-    this.#accepted = room.accept(this, grant, adopted);
-    // Whoever has it hears of the new node, and has something to say as well.
+  /** Throws if the grant is none. */
+  enter(room: Room, grant: RawGrant | undefined): void {
+    this.#accepted = room.accept(this, grant, this.number);
     this.#around.patience.wait(this);
+  }
+
+  /** An earlier instance had the socket. */
+  adopt(room: Room, grant: RawGrant | undefined, unnoticed: boolean): void {
+    this.#accepted = room.adopt(this, this.number, grant);
+    this.#spoke = unnoticed;
+    // Whoever hears of another node has something to say.
+    if (!unnoticed) this.#around.patience.wait(this);
   }
 
   send(bytes: Uint8Array): void {

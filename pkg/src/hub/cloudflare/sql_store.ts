@@ -18,8 +18,10 @@ const PART_BYTES = 1 << 20;
 const PARTS_MAX = 64;
 /** What one value may have at most. */
 export const VALUE_BYTES_MAX = PART_BYTES * PARTS_MAX;
-/** A kind of key that the log has not. */
+/** A key that the log has not. */
 const FENCE = keyOf(3, 0);
+/** As src/web/storage_batch.rs has it. */
+const NOTE = keyOf(3, 1);
 const FULL = /SQLITE_FULL|database or disk is full/i;
 
 /**
@@ -39,6 +41,13 @@ export class SqlStore implements Store {
     } catch (error) {
       throw new Unusable("open", "the storage of the object can't be used", error);
     }
+  }
+
+  /** Whether the last to write knew that it may fall asleep: the next goes on in its place. */
+  async isNoted(): Promise<boolean> {
+    await this.open();
+    const query = "SELECT 1 FROM tabmq WHERE id = ?";
+    return this.#exec(query, firstOf(NOTE)).toArray().length > 0;
   }
 
   async look(): Promise<{ fence: string | undefined; manifest: Uint8Array | undefined }> {
