@@ -9,7 +9,10 @@ import {
   until,
 } from "./processes.mjs";
 
-/** Longest a page may take over anything that has no deadline of its own. */
+/**
+ * Longest a page may take over anything that has no deadline of its own. A machine that does much
+ * else at the time takes long over everything; a case that is to prove haste says how much.
+ */
 const ANSWER_MS = 30_000;
 /** How long one question of `waitFor` stays inside the page. */
 const POLL_SLICE_MS = 1_000;
@@ -96,7 +99,7 @@ export class Tab {
    * Resolves with the first truthy value of `predicate`, which is asked inside the page.
    * A navigation in between is survived: the next page is asked.
    */
-  async waitFor(predicate, { args = [], deadline_ms = 10_000, what = String(predicate) } = {}) {
+  async waitFor(predicate, { args = [], deadline_ms = ANSWER_MS, what = String(predicate) } = {}) {
     const end = performance.now() + deadline_ms;
     const source = pollSource(predicate);
     const late = () => new Error(`${this.label}: not within ${deadline_ms} ms: ${what}`);
@@ -116,7 +119,7 @@ export class Tab {
   }
 
   /** Resolves with the first console message, past or coming, whose text matches. */
-  async waitForConsole(pattern, deadline_ms = 10_000) {
+  async waitForConsole(pattern, deadline_ms = ANSWER_MS) {
     const find = () => this.console.find(({ text }) => pattern.test(text));
     return until(find, deadline_ms, `${this.label} writes ${pattern} to its console`);
   }
@@ -196,9 +199,9 @@ export class Tab {
     const noticed = this._death();
     const killed_unix_ms = performance.timeOrigin + performance.now();
     signal(pid, "SIGKILL");
-    await until(() => findProcess(pid) === undefined, 10_000, `process ${pid} ended`);
+    await until(() => findProcess(pid) === undefined, ANSWER_MS, `process ${pid} ended`);
     // Else it was another page's process, and what the test sees next would mean nothing.
-    await within(10_000, `the browser notices the death of ${this.label}`, noticed);
+    await within(ANSWER_MS, `the browser notices the death of ${this.label}`, noticed);
     return killed_unix_ms;
   }
 
@@ -206,7 +209,7 @@ export class Tab {
   async stop(owners) {
     const pid = await this.#ownProcess(owners);
     signal(pid, "SIGSTOP");
-    await until(() => findProcess(pid)?.state === "T", 10_000, `process ${pid} stopped`);
+    await until(() => findProcess(pid)?.state === "T", ANSWER_MS, `process ${pid} stopped`);
     if (await this.answers(STOPPED_SILENCE_MS)) {
       signal(pid, "SIGCONT");
       throw new Error(`${this.label} answers although process ${pid} is stopped`);
