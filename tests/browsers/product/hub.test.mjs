@@ -113,16 +113,16 @@ test("a tab whose hub reads nothing hands its socket no more than that takes", S
   await connectAtHub(tab, { url: `ws://127.0.0.1:${proxy.port}` });
   await tab.evaluate(() => globalThis.bus.queue("jobs").send(-1).then(() => null));
   proxy.stall();
-  const count = 160;
-  await tab.evaluate((sends) => {
+  const [count, patience_ms] = [160, 120_000];
+  await tab.evaluate((sends, timeout) => {
     const body = "x".repeat(64_000);
     globalThis.sends = Promise.all(
       Array.from({ length: sends }, (_, number) =>
-        globalThis.bus.queue("jobs").send({ number, body }, { confirm: "hub", timeout: "80s" }),
+        globalThis.bus.queue("jobs").send({ number, body }, { confirm: "hub", timeout }),
       ),
     );
     return null;
-  }, count);
+  }, count, patience_ms);
   // What was not handed on waits in the outbox.
   await tab.waitFor(() => globalThis.bus.outbox.get().accepted > 0);
   const buffered = await tab.evaluate(() =>
@@ -130,7 +130,7 @@ test("a tab whose hub reads nothing hands its socket no more than that takes", S
   );
   assert.ok(buffered < 3 << 20, `${buffered} bytes are in the socket`);
   proxy.flow();
-  await tab.evaluate(() => globalThis.sends.then(() => null));
+  await tab.evaluateWithin(patience_ms, () => globalThis.sends.then(() => null));
   const found = [];
   for await (const { body } of (await server.bus()).queue("jobs").browse())
     found.push(body.number ?? body);
@@ -142,6 +142,7 @@ test("the tab that holds the socket to a hub is killed", KILLS, async (t) => {
   const own = await server.bus();
   const first = await openAtHub(t, "first", server);
   const second = await openAtHub(t, "second", server);
+  await own.admin.declare("jobs", { lease: "10m" });
   await first.evaluate(process);
   await second.evaluate(process);
   const owners = await t.browser.requireOwnProcesses();
@@ -154,7 +155,7 @@ test("the tab that holds the socket to a hub is killed", KILLS, async (t) => {
     return ready + leased === 0;
   };
   // Long before the leases of the dead one end.
-  await until(done, 15_000, "all is processed");
+  await until(done, 60_000, "all is processed");
   const hundred = () => globalThis.processed.includes(100);
   await second.waitFor(hundred, RESUMED);
   await requireOneSocket(server);
