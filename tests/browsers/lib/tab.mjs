@@ -22,6 +22,8 @@ const PAGE_PROCESS = /--type=renderer|-isForBrowser|WebKitWebProcess/;
 /** What a page fills to be known by it, and how much more or less a process may show of it. */
 const BALLAST_MIB = 20;
 const BALLAST_SLACK_MIB = 3;
+/** A page that collects its garbage, or does much at the time, has to fill memory again. */
+const FOUND_MS = 90_000;
 const PAGES_PER_MIB = 256;
 
 /** The page navigated or went away while it was asked something. */
@@ -179,7 +181,7 @@ export class Tab {
    * machine a page gets little of it, and others take some at any moment.
    */
   async processId() {
-    const end = performance.now() + ANSWER_MS;
+    const end = performance.now() + FOUND_MS;
     for (let mib = BALLAST_MIB; performance.now() < end; mib += 1) {
       const once = await this.#grownBy(mib);
       const twice = await this.#grownBy(mib + 2 * BALLAST_SLACK_MIB);
