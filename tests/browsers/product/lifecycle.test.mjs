@@ -9,6 +9,7 @@ import {
   kindOf,
   openBus,
   openPrepared,
+  PATIENT,
   requireHost,
 } from "./bus.mjs";
 import { comeBack, leave } from "./cache.mjs";
@@ -184,8 +185,9 @@ function moveClocks() {
 for (const [way, shift_ms] of Object.entries({ ahead: DAY_MS, back: -DAY_MS })) {
   test(`the wall clock of the host jumps ${way} by a day`, { folders }, async (t) => {
     const host = await openPrepared(t, "host", moveClocks);
-    await joinBus(host, { host: "tab" });
-    const other = await openBus(t, "other", { host: "tab" });
+    const options = { host: "tab", ...PATIENT };
+    await joinBus(host, options);
+    const other = await openBus(t, "other", options);
     await other.evaluate(startHolding, "1m");
     const before = await hostOf(other);
     await host.evaluate((shift) => void (globalThis.shift_ms = shift), shift_ms);
