@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../lib/run.mjs";
 import { test } from "../lib/runner.mjs";
-import { folders as served, joinBus, openPrepared, requireHost } from "./bus.mjs";
+import { folders as served, joinBus, openPrepared, PATIENT, requireHost } from "./bus.mjs";
 import { heapBytes, measureWasm, wasmBytes, workerBytes } from "./memory.mjs";
 
 const folders = { ...served, "/cborg/": join(ROOT, "node_modules/cborg") };
@@ -51,17 +51,17 @@ function startWork(timeout) {
   globalThis.working.catch((error) => globalThis.inbox.push(["work", String(error)]));
 }
 
-async function openHonest(t, label) {
+async function openHonest(t, label, options) {
   const tab = await openPrepared(t, label, measureWasm);
-  await joinBus(tab, { assets: { worker: WORKER } });
+  await joinBus(tab, { assets: { worker: WORKER }, ...options });
   return tab;
 }
 
 /** Two tabs that work, and a page that will not. */
-async function openThree(t) {
-  const taker = await openHonest(t, "taker");
+async function openThree(t, options) {
+  const taker = await openHonest(t, "taker", options);
   await requireHost(taker);
-  const giver = await openHonest(t, "giver");
+  const giver = await openHonest(t, "giver", options);
   await taker.evaluate(takePart);
   await giver.evaluate(startWork, SETTLE_MS);
   const intruder = await t.openTab("/hostile/index.html", { label: "intruder" });
@@ -127,7 +127,7 @@ async function takeStock(t, { taker, giver }) {
     stock[`wasm of ${tab.label}`] = await wasmBytes(tab);
     stock[`heap of ${tab.label}`] = await heapBytes(t, tab);
   }
-  if (t.host !== "tab") stock["wasm of worker"] = await workerBytes(taker);
+  if (t.host !== "tab") stock["wasm of worker"] = await workerBytes(taker, SETTLE_MS);
   return stock;
 }
 
@@ -171,7 +171,7 @@ test("claims of epochs and of names hold work up for a while only", everywhere, 
 });
 
 test("floods of greetings and of frames are bounded, and work goes on", everywhere, async (t) => {
-  const tabs = await openThree(t);
+  const tabs = await openThree(t, PATIENT);
   await waitForRounds(tabs.giver, 20);
   const before = await takeStock(t, tabs);
   await tabs.intruder.evaluate(() => globalThis.floodHellos(5000));
