@@ -111,6 +111,37 @@ test("a host wakes after its lock was stolen, and writes nothing as such", killi
   await host.waitFor(follows, { args: [epoch], what: "it follows the new node" });
 });
 
+const BESIDE_WORKERS = { folders, kills: true, host: "worker" };
+
+test("a worker that answers late gets the node from its page", BESIDE_WORKERS, async (t) => {
+  const first = await openBus(t, "first");
+  await requireHost(first);
+  const other = await openBus(t, "other", { assets: { worker: "/bus/still-worker.js" } });
+  const owners = await t.browser.requireOwnProcesses();
+  const still = new Promise((resolve) => {
+    t.server.setHandler("/stands-still", (_, response) => resolve(response));
+  });
+  // It has asked for the lock, or it would get it as one that has just come up.
+  await other.waitFor(async () => {
+    const { pending } = await navigator.locks.query();
+    return pending.some(({ name }) => name === "tabmq:test:node");
+  });
+  await other.evaluate(() => {
+    const channel = new BroadcastChannel("still");
+    channel.postMessage(null);
+  });
+  const response = await still;
+  await first.stop(owners);
+  await other.evaluate(() => globalThis.bus.queue("jobs").send("meanwhile").then(() => null));
+  assert.deepEqual(await hostOf(other).then(({ kind, here }) => [kind, here]), ["tab", true]);
+  response.writeHead(204).end();
+  const runs = () => globalThis.bus.host.get().kind === "worker";
+  await other.waitFor(runs, { what: "its worker hosts" });
+  await first.resume();
+  const { ready } = await first.evaluate(() => globalThis.bus.queue("jobs").info());
+  assert.equal(ready, 1);
+});
+
 /** What a browser does to a page in the background when it needs its memory. */
 async function setFrozen(tab, frozen) {
   const session = await tab.page.createCDPSession();
