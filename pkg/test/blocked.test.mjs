@@ -60,7 +60,7 @@ test("blocked: settlements pass sends whose bodies are not there yet", async (t)
 
 test("blocked: a handler renews its lease and a service answers while sends wait", async (t) => {
   const bus = await connectBus(t);
-  const jobs = bus.queue("jobs", { lease: 500 });
+  const jobs = bus.queue("jobs", { lease: 2000 });
   const gate = deferred();
   await jobs.send("long");
   bus.use({ outgoing: ({ kind }) => (kind === "send" ? gate.promise : undefined) });
@@ -70,7 +70,7 @@ test("blocked: a handler renews its lease and a service answers while sends wait
     attempts.push(attempt);
     const sent = bus.queue("other").send("from the handler");
     // So long that the lease is over unless it is renewed.
-    const end = performance.now() + 1200;
+    const end = performance.now() + 3000;
     await until(() => performance.now() > end);
     gate.resolve();
     await sent;

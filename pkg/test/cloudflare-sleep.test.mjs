@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { connectTo, startWorker, Way } from "./cloudflare.mjs";
 import { temporaryFolder } from "./files.mjs";
 import { take, until } from "./helpers.mjs";
+import { freePort } from "./ports.mjs";
 
 /** The runtime lets an object sleep after ten seconds without an event. */
 const SLEEP_MS = 10_000;
@@ -219,7 +220,7 @@ test("cloudflare: restarted under load on the same storage: nothing confirmed is
   timeout: 120_000,
 }, async (t) => {
   const persist = temporaryFolder(t);
-  let worker = await startWorker(t, { persist });
+  let worker = await startWorker(t, { persist, port: await freePort() });
   const { port, url } = worker;
   await underLoad(t, () => connectTo(t, url, "load"), 2, async () => {
     await worker.stop();

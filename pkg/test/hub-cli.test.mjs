@@ -11,6 +11,7 @@ import { SignJWT } from "jose";
 
 import { until } from "./helpers.mjs";
 import { command, connectTo, post, runCommand, serveCommand } from "./hub-server.mjs";
+import { freePort } from "./ports.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 
@@ -161,7 +162,8 @@ test("cli: with --json each line is an object, and --anonymous listens anywhere"
 
 test("cli: after SIGTERM everything is stored, and clients go on with the next one", async (t) => {
   const folder = temporaryFolder(t);
-  const first = await serveCommand(t, "--data", folder);
+  const port = String(await freePort());
+  const first = await serveCommand(t, "--port", port, "--data", folder);
   const bus = await connectTo(t, first.url);
   const queue = bus.queue("orders");
   for (let number = 0; number < 50; number += 1) await queue.send(number);
@@ -171,7 +173,6 @@ test("cli: after SIGTERM everything is stored, and clients go on with the next o
   assert.equal(code, 0);
   const ended = rest.map((line) => JSON.parse(line));
   assert.equal(ended.find(({ event }) => event === "disconnected").reason, "hub-closing");
-  const port = new URL(first.url).port;
   const second = command(t, ["serve", "--port", port, "--json", "--data", folder]);
   assert.equal(JSON.parse(await second.line()).url, first.url);
   await under_way;

@@ -6,7 +6,7 @@ import { createHub, serveHub } from "tabmq/node";
 
 import { temporaryFolder } from "./files.mjs";
 import { until } from "./helpers.mjs";
-import { connectHub, deadPort } from "./hub.mjs";
+import { connectHub, freePort } from "./hub.mjs";
 
 /** A hub in memory or over a folder, which may be closed before the test is over. */
 async function serve(t, options, port = 0) {
@@ -35,7 +35,7 @@ const stored = async (hub) => bodiesOf((await hub.bus("shop")).queue("q"));
 /** A hub over a folder, and a bus of it whose hub is gone by now, with what waits for it. */
 async function leftBehind(t, doors, waiting) {
   const storage = temporaryFolder(t);
-  const port = await deadPort();
+  const port = await freePort();
   const open = () => serve(t, { storage }, port);
   const first = await open();
   const bus = await connectHub(t, { url: doors(first.url) }, "shop");

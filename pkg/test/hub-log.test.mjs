@@ -12,6 +12,7 @@ import { WebSocket } from "ws";
 import { temporaryFolder } from "./files.mjs";
 import { until } from "./helpers.mjs";
 import { connectTo, openHub, post } from "./hub-server.mjs";
+import { freePort } from "./ports.mjs";
 
 const told = (log, event) => log.filter((entry) => entry.event === event);
 const endOf = (log, socket) =>
@@ -107,7 +108,7 @@ test("log: clients that had more confirmed than is stored are told", async (t) =
     t.after(() => served.close());
     return served;
   };
-  const first = await serve(0);
+  const first = await serve(await freePort());
   const bus = await connectTo(t, first.url);
   const strict = { durability: "strict" };
   const send = (body) => bus.queue("q").send(body, strict);

@@ -4,14 +4,14 @@ import { test } from "node:test";
 
 import { temporaryFolder } from "./files.mjs";
 import { all, take } from "./helpers.mjs";
-import { clientOf, connectHub, deadPort, openHub } from "./hub.mjs";
+import { clientOf, connectHub, freePort, openHub } from "./hub.mjs";
 import { post, runCommand } from "./hub-server.mjs";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const traceOf = (span) => `00-${TRACE}-${span.padStart(16, "0")}-01`;
 
 test("traces: a message keeps its trace from the outbox of a device to the reply", async (t) => {
-  const port = await deadPort();
+  const port = await freePort();
   const url = `ws://127.0.0.1:${port}`;
   const storage = temporaryFolder(t);
   const device = clientOf(t, url, "shop");

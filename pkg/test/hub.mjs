@@ -6,6 +6,9 @@ import { connect, createBus } from "tabmq";
 import { createHub, serveHub } from "tabmq/node";
 
 import { SAY, startScript } from "./files.mjs";
+import { freePort } from "./ports.mjs";
+
+export { freePort };
 
 /** A hub in this process, in memory unless the options say another thing. */
 export async function openHub(t, options, port = 0) {
@@ -15,8 +18,12 @@ export async function openHub(t, options, port = 0) {
   return { ...served, hub };
 }
 
-/** A hub in a process of its own, which tells its memory under the service `process`. */
-export async function hubProcess(t, options, port = 0) {
+/**
+ * A hub in a process of its own, which tells its memory under the service `process`. It may be
+ * killed and come back at its port.
+ */
+export async function hubProcess(t, options, port) {
+  port ??= await freePort();
   const child = startScript(`${SAY}
     import { createHub, serveHub } from "tabmq/node";
     const start = (bus) => bus.serve("process", { rss: () => process.memoryUsage().rss });
@@ -47,15 +54,6 @@ export function clientOf(t, hub, name, options = {}) {
   const bus = createBus(name, { ...options, hub, user: randomUUID() });
   t.after(() => bus.close());
   return bus;
-}
-
-/** A port where nobody listens. */
-export async function deadPort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** A network between clients and the hub at `port`, which cuts and stalls what it carries. */

@@ -10,7 +10,7 @@ import { WebSocket, WebSocketServer } from "ws";
 
 import { temporaryFolder } from "./files.mjs";
 import { deferred, events, until } from "./helpers.mjs";
-import { clientOf, connectHub, deadPort, hubProcess, Network, openHub } from "./hub.mjs";
+import { clientOf, connectHub, freePort, hubProcess, Network, openHub } from "./hub.mjs";
 
 /** What becomes of a socket that is opened by hand. */
 function dial(url, { protocols = ["tabmq"], ...options } = {}) {
@@ -32,12 +32,15 @@ async function refusal(t, hub, options) {
   t.mock.method(console, "error", () => {});
   const told = [];
   bus.addEventListener("error", ({ detail }) => told.push(detail));
+  bus.ready().catch(() => {});
+  // Before that it is not known why.
+  await until(() => bus.status.get() === "offline" || told.length > 0);
   const error = await bus.ready({ timeout: 700 }).catch((reason) => reason);
   return { bus, error, told };
 }
 
 test("hub: an address where nobody listens is offline, and told with its reason", async (t) => {
-  const url = `ws://127.0.0.1:${await deadPort()}`;
+  const url = `ws://127.0.0.1:${await freePort()}`;
   const { bus, error } = await refusal(t, url);
   assert.equal(error.code, "TIMEOUT");
   assert.equal(error.data.reason, "hub");
@@ -51,7 +54,7 @@ test("hub: an address where nobody listens is offline, and told with its reason"
 });
 
 test("hub: connect gives a bus though the hub is away, which takes what is sent", async (t) => {
-  const port = await deadPort();
+  const port = await freePort();
   const bus = await connect("shop", { hub: `ws://127.0.0.1:${port}` });
   t.after(() => bus.close());
   assert.equal(bus.status.get(), "offline");
@@ -66,7 +69,7 @@ test("hub: connect gives a bus though the hub is away, which takes what is sent"
 });
 
 test("hub: a question that waits for the hub holds up nothing that is sent after it", async (t) => {
-  const bus = await connect("shop", { hub: `ws://127.0.0.1:${await deadPort()}` });
+  const bus = await connect("shop", { hub: `ws://127.0.0.1:${await freePort()}` });
   t.after(() => bus.close());
   const jobs = bus.queue("jobs", { lease: "10s" });
   const asked = assert.rejects(jobs.info({ timeout: "10s" }), { code: "CLOSED" });
@@ -170,10 +173,10 @@ test("hub: a body that is too long is refused before it is sent, and by the hub"
   await assert.rejects(bus.publish("x", long), { code: "TOO_LARGE" });
   // One that has not heard of the bound yet.
   const eager = clientOf(t, url, "shop");
-  const patience = { confirm: "hub", timeout: 3000 };
+  const patience = { confirm: "hub" };
   const early = eager.queue("q").send(long, patience).catch((reason) => reason);
   const body = "y".repeat(1 << 19);
-  const published = eager.publish("x", body, { timeout: 3000 }).catch((reason) => reason);
+  const published = eager.publish("x", body).catch((reason) => reason);
   assert.equal((await early).code, "TOO_LARGE");
   assert.equal((await published).code, "TOO_LARGE");
   await eager.queue("q").send("short", { confirm: "hub" });
@@ -197,7 +200,7 @@ test("hub: it confirms who asks it to, and the device everybody else", async (t)
 
 test("hub: the second door is found, and found again when the hub moves", async (t) => {
   const storage = temporaryFolder(t);
-  const [dead, moved] = [await deadPort(), await deadPort()];
+  const [dead, moved] = [await freePort(), await freePort()];
   let hub = await hubProcess(t, { storage });
   const doors = { url: [dead, hub.port, moved].map((port) => `ws://127.0.0.1:${port}`) };
   const bus = await connectHub(t, doors, "shop");
@@ -214,7 +217,7 @@ test("hub: the second door is found, and found again when the hub moves", async 
 });
 
 test("hub: one in memory that begins anew is followed, again and again", async (t) => {
-  const port = await deadPort();
+  const port = await freePort();
   const url = `ws://127.0.0.1:${port}`;
   const open = async () => {
     const hub = createHub();

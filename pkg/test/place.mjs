@@ -25,6 +25,6 @@ export function runScript(script, ...flags) {
   return execFileSync(process.execPath, [...flags, "--input-type=module", "-e", script], {
     cwd: import.meta.dirname,
     encoding: "utf8",
-    timeout: 30_000,
+    timeout: 120_000,
   });
 }

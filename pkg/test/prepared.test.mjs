@@ -129,7 +129,7 @@ test("onCheck: is asked about a message that nobody decided about, until it know
   });
   await checker.ready();
   assert.equal(checker.queue, "q");
-  const prepared = await jobs.prepare({ order: 7 }, { checkAfter: 20, headers: { a: 1 } });
+  const prepared = await jobs.prepare({ order: 7 }, { checkAfter: 200, headers: { a: 1 } });
   const [found] = await jobs.receive();
   assert.deepEqual([found.body, found.id], [{ order: 7 }, prepared.id]);
   const told = asked.map(({ body, id, checks, headers }) => [body, id, checks, headers]);

@@ -21,7 +21,7 @@ function runAll(chosen) {
   const tests = run({
     files: chosen,
     concurrency: 2,
-    timeout: 180_000,
+    timeout: 600_000,
   });
   tests.on("test:pass", ({ details }) => {
     if (details.type !== "suite") passed += 1;

@@ -8,7 +8,7 @@ import { createHub, serveHub } from "tabmq/node";
 
 import { temporaryFolder } from "./files.mjs";
 import { all, events, take, until } from "./helpers.mjs";
-import { deadPort, openHub } from "./hub.mjs";
+import { freePort, openHub } from "./hub.mjs";
 
 const SHARE = ["orders.#"];
 
@@ -22,11 +22,10 @@ async function connectShared(t, url, share = SHARE, options = {}) {
 /** A hub over files that can go away and come back at its address. */
 async function hubThatReturns(t) {
   const storage = temporaryFolder(t);
-  let port = 0;
+  const port = await freePort();
   let served;
   const start = async () => {
     served = await serveHub({ hub: createHub({ storage }), port });
-    ({ port } = served);
     return served.url;
   };
   const stop = () => served.close();
@@ -281,7 +280,7 @@ test("share: the device works while the hub is away, and what waits arrives once
 });
 
 test("share: connect gives a bus though the hub is away, whose device works", async (t) => {
-  const port = await deadPort();
+  const port = await freePort();
   const bus = await connectShared(t, `ws://127.0.0.1:${port}`);
   assert.equal(bus.status.get(), "offline");
   assert.equal((await bus.queue("jobs").send(1)).stored.at, "device");

@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { all, connectBus, deferred, until } from "./helpers.mjs";
 
-const SLOW = { lease: "1m", slow: { after: 100, policy: "detach" } };
+/** So late that a consumer is alone for less, however slow this machine is. */
+const SLOW = { lease: "1m", slow: { after: 700, policy: "detach" } };
 
 /** Keeps what the node tells of slow consumers. */
 async function advisories(bus) {

@@ -143,7 +143,9 @@ export class PageWorker {
         if (!this.#watches) this.#awaitDeath(message.life);
         return this.#tell(true);
       case "pong":
-        if (this.#asking !== undefined) this.#say({ say: "steal" });
+        // Too late to take the lock, for which it waits since it came up: others have it by now.
+        if (this.#asking === undefined) return this.#up ? undefined : this.#tell(true);
+        this.#say({ say: "steal" });
         clearTimeout(this.#asking);
         this.#asking = undefined;
         return;

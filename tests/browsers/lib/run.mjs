@@ -23,6 +23,7 @@ export class Run {
   #reaper;
   #reaped;
   #profile_count = 0;
+  #over = false;
 
   /** The id comes from the caller's TABMQ_TEST_RUN, so that it can look for leftovers too. */
   constructor(id = process.env[MARKER] ?? `${Date.now().toString(36)}`) {
@@ -47,6 +48,8 @@ export class Run {
   }
 
   newProfile(name) {
+    // A signal may end the run between two cases: the next browser would outlive it.
+    if (this.#over) throw new Error("the run is over");
     this.#profile_count += 1;
     const path = join(this.profiles, `${name}-${this.#profile_count}`);
     mkdirSync(path, { recursive: true });
@@ -80,6 +83,7 @@ export class Run {
 
   /** Ends every process, deletes every profile, and fails if anything is left. */
   async finish() {
+    this.#over = true;
     this.#reaper.stdin.end();
     const code = await this.#reaped;
     const left = this.leftovers();

@@ -5,7 +5,7 @@ import { ROOT } from "./run.mjs";
 import { TestServer } from "./server.mjs";
 import { within } from "./tab.mjs";
 
-const CASE_MS = 90_000;
+const CASE_MS = 180_000;
 const FRAMES_SHOWN = 200;
 
 /** Every case, in the order the files declare them. */

@@ -9,7 +9,10 @@ import {
   until,
 } from "./processes.mjs";
 
-/** Longest a page may take over anything that has no deadline of its own. */
+/**
+ * Longest a page may take over anything that has no deadline of its own. A machine that does much
+ * else at the time takes long over everything; a case that is to prove haste says how much.
+ */
 const ANSWER_MS = 30_000;
 /** How long one question of `waitFor` stays inside the page. */
 const POLL_SLICE_MS = 1_000;
@@ -19,6 +22,8 @@ const PAGE_PROCESS = /--type=renderer|-isForBrowser|WebKitWebProcess/;
 /** What a page fills to be known by it, and how much more or less a process may show of it. */
 const BALLAST_MIB = 20;
 const BALLAST_SLACK_MIB = 3;
+/** A page that collects its garbage, or does much at the time, has to fill memory again. */
+const FOUND_MS = 90_000;
 const PAGES_PER_MIB = 256;
 
 /** The page navigated or went away while it was asked something. */
@@ -96,7 +101,7 @@ export class Tab {
    * Resolves with the first truthy value of `predicate`, which is asked inside the page.
    * A navigation in between is survived: the next page is asked.
    */
-  async waitFor(predicate, { args = [], deadline_ms = 10_000, what = String(predicate) } = {}) {
+  async waitFor(predicate, { args = [], deadline_ms = ANSWER_MS, what = String(predicate) } = {}) {
     const end = performance.now() + deadline_ms;
     const source = pollSource(predicate);
     const late = () => new Error(`${this.label}: not within ${deadline_ms} ms: ${what}`);
@@ -116,7 +121,7 @@ export class Tab {
   }
 
   /** Resolves with the first console message, past or coming, whose text matches. */
-  async waitForConsole(pattern, deadline_ms = 10_000) {
+  async waitForConsole(pattern, deadline_ms = ANSWER_MS) {
     const find = () => this.console.find(({ text }) => pattern.test(text));
     return until(find, deadline_ms, `${this.label} writes ${pattern} to its console`);
   }
@@ -176,7 +181,7 @@ export class Tab {
    * machine a page gets little of it, and others take some at any moment.
    */
   async processId() {
-    const end = performance.now() + ANSWER_MS;
+    const end = performance.now() + FOUND_MS;
     for (let mib = BALLAST_MIB; performance.now() < end; mib += 1) {
       const once = await this.#grownBy(mib);
       const twice = await this.#grownBy(mib + 2 * BALLAST_SLACK_MIB);
@@ -196,9 +201,9 @@ export class Tab {
     const noticed = this._death();
     const killed_unix_ms = performance.timeOrigin + performance.now();
     signal(pid, "SIGKILL");
-    await until(() => findProcess(pid) === undefined, 10_000, `process ${pid} ended`);
+    await until(() => findProcess(pid) === undefined, ANSWER_MS, `process ${pid} ended`);
     // Else it was another page's process, and what the test sees next would mean nothing.
-    await within(10_000, `the browser notices the death of ${this.label}`, noticed);
+    await within(ANSWER_MS, `the browser notices the death of ${this.label}`, noticed);
     return killed_unix_ms;
   }
 
@@ -206,7 +211,7 @@ export class Tab {
   async stop(owners) {
     const pid = await this.#ownProcess(owners);
     signal(pid, "SIGSTOP");
-    await until(() => findProcess(pid)?.state === "T", 10_000, `process ${pid} stopped`);
+    await until(() => findProcess(pid)?.state === "T", ANSWER_MS, `process ${pid} stopped`);
     if (await this.answers(STOPPED_SILENCE_MS)) {
       signal(pid, "SIGCONT");
       throw new Error(`${this.label} answers although process ${pid} is stopped`);

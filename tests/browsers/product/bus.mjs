@@ -5,6 +5,9 @@ import { ROOT } from "../lib/run.mjs";
 
 export const folders = { "/tabmq/": join(ROOT, "pkg/dist"), "/cases/": join(ROOT, "pkg/test") };
 
+/** A host that gets no processor for some seconds is not taken for a dead one. */
+export const PATIENT = { limits: { node_silence_ms: 20_000 } };
+
 /** Where the node runs in this case, whose runner says what `connect` is given as `host`. */
 export const kindOf = ({ host }) => (host === "auto" ? "shared-worker" : host);
 

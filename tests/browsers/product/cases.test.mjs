@@ -6,7 +6,7 @@ import { folders } from "./bus.mjs";
 /** Queues, and live messages. */
 const FILES = ["bus", "consuming", "publishing", "queues"];
 /** Each of them opens a database; on a busy machine that takes its time. */
-const ALL_MS = 150_000;
+const ALL_MS = 300_000;
 
 /** What no page runs, and why. Whatever is not named here runs. */
 const LEFT_OUT = {

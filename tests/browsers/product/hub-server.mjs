@@ -1,6 +1,7 @@
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { createHub, serveHub } from "../../../pkg/dist/hub.js";
+import { freePort } from "../../../pkg/test/ports.mjs";
 
 /** A hub over files that can go away and come back at its address. */
 export class Server {
@@ -14,8 +15,8 @@ export class Server {
 
   async start() {
     this.hub = createHub({ storage: this.#storage });
-    this.#served = await serveHub({ hub: this.hub, port: this.port ?? 0 });
-    this.port = this.#served.port;
+    this.port ??= await freePort();
+    this.#served = await serveHub({ hub: this.hub, port: this.port });
     this.url = this.#served.url;
     return this;
   }

@@ -35,6 +35,9 @@ const process = () => {
   });
   return consumer.ready();
 };
+/** One who takes over opens its socket before the hub has seen the end of the one before. */
+const requireOneSocket = (server) =>
+  until(() => server.sockets === 1, 30_000, "the device has one socket");
 const isReady = () => globalThis.bus.status.get() === "ready";
 const isEmpty = () => Object.values(globalThis.bus.outbox.get()).every((count) => count === 0);
 
@@ -44,7 +47,7 @@ test("at a hub tabs and a server share a bus over one socket", HUB, async (t) =>
   const tabs = [];
   for (const label of ["first", "second", "third"]) tabs.push(await openAtHub(t, label, server));
   const [first, second, third] = tabs;
-  assert.equal(server.sockets, 1);
+  await requireOneSocket(server);
   const host = await first.evaluate(() => globalThis.bus.host.get());
   assert.deepEqual([host.kind, host.storage, host.here], ["hub", "files", false]);
   for (const tab of tabs) await tab.evaluate(hears);
@@ -110,16 +113,16 @@ test("a tab whose hub reads nothing hands its socket no more than that takes", S
   await connectAtHub(tab, { url: `ws://127.0.0.1:${proxy.port}` });
   await tab.evaluate(() => globalThis.bus.queue("jobs").send(-1).then(() => null));
   proxy.stall();
-  const count = 160;
-  await tab.evaluate((sends) => {
+  const [count, patience_ms] = [160, 120_000];
+  await tab.evaluate((sends, timeout) => {
     const body = "x".repeat(64_000);
     globalThis.sends = Promise.all(
       Array.from({ length: sends }, (_, number) =>
-        globalThis.bus.queue("jobs").send({ number, body }, { confirm: "hub", timeout: "80s" }),
+        globalThis.bus.queue("jobs").send({ number, body }, { confirm: "hub", timeout }),
       ),
     );
     return null;
-  }, count);
+  }, count, patience_ms);
   // What was not handed on waits in the outbox.
   await tab.waitFor(() => globalThis.bus.outbox.get().accepted > 0);
   const buffered = await tab.evaluate(() =>
@@ -127,7 +130,7 @@ test("a tab whose hub reads nothing hands its socket no more than that takes", S
   );
   assert.ok(buffered < 3 << 20, `${buffered} bytes are in the socket`);
   proxy.flow();
-  await tab.evaluate(() => globalThis.sends.then(() => null));
+  await tab.evaluateWithin(patience_ms, () => globalThis.sends.then(() => null));
   const found = [];
   for await (const { body } of (await server.bus()).queue("jobs").browse())
     found.push(body.number ?? body);
@@ -139,6 +142,7 @@ test("the tab that holds the socket to a hub is killed", KILLS, async (t) => {
   const own = await server.bus();
   const first = await openAtHub(t, "first", server);
   const second = await openAtHub(t, "second", server);
+  await own.admin.declare("jobs", { lease: "10m" });
   await first.evaluate(process);
   await second.evaluate(process);
   const owners = await t.browser.requireOwnProcesses();
@@ -151,10 +155,10 @@ test("the tab that holds the socket to a hub is killed", KILLS, async (t) => {
     return ready + leased === 0;
   };
   // Long before the leases of the dead one end.
-  await until(done, 15_000, "all is processed");
+  await until(done, 60_000, "all is processed");
   const hundred = () => globalThis.processed.includes(100);
   await second.waitFor(hundred, RESUMED);
-  assert.equal(server.sockets, 1);
+  await requireOneSocket(server);
 });
 
 test("sends of a killed tab reach the hub once it is back", KILLS, async (t) => {
@@ -171,9 +175,11 @@ test("sends of a killed tab reach the hub once it is back", KILLS, async (t) => 
   }, bodies);
   await producer.kill(owners);
   await server.start();
+  const started_ms = performance.now();
   const own = await server.bus();
   const all = async () => (await own.queue("jobs").info()).ready === 4;
-  await until(all, 40_000, "another tab sends what the dead one left");
+  await until(all, 90_000, "another tab sends what the dead one left");
+  t.measure("back_to_sent_ms", performance.now() - started_ms);
   await other.waitFor(isEmpty, RESUMED);
   const found = [];
   for await (const { body } of own.queue("jobs").browse()) found.push(body);
@@ -188,11 +194,11 @@ test("ten tabs make one socket to a hub", { folders }, async (t) => {
   // The process of the hub is one as well.
   const all = () => globalThis.bus.peers.get().length === 11;
   for (const tab of tabs) await tab.waitFor(all, { what: "everybody is known" });
-  assert.equal(server.sockets, 1);
+  await requireOneSocket(server);
   for (const tab of tabs.splice(0, 9)) await tab.close();
   const alone = () => globalThis.bus.peers.get().length === 2;
   await tabs[0].waitFor(alone, { ...RESUMED, what: "the others are gone" });
-  assert.equal(server.sockets, 1);
+  await requireOneSocket(server);
 });
 
 test("a page that is made anew is the same client at its hub", HUB, async (t) => {

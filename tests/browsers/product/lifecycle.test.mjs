@@ -9,14 +9,16 @@ import {
   kindOf,
   openBus,
   openPrepared,
+  PATIENT,
   requireHost,
 } from "./bus.mjs";
+import { comeBack, leave } from "./cache.mjs";
 
 const everywhere = { folders, hosts: true };
 const killing = { folders, hosts: true, kills: true };
 const TOLD = 200;
-/** One round trip on a loaded machine, far less than any lease or silence. */
-const WAKING_MS = 2_000;
+/** One round trip on a loaded machine, far less than the minute of a lease. */
+const WAKING_MS = 10_000;
 
 const idOf = (tab) => tab.evaluate(() => globalThis.bus.peer.id);
 
@@ -109,6 +111,37 @@ test("a host wakes after its lock was stolen, and writes nothing as such", killi
   await host.waitFor(follows, { args: [epoch], what: "it follows the new node" });
 });
 
+const BESIDE_WORKERS = { folders, kills: true, host: "worker" };
+
+test("a worker that answers late gets the node from its page", BESIDE_WORKERS, async (t) => {
+  const first = await openBus(t, "first");
+  await requireHost(first);
+  const other = await openBus(t, "other", { assets: { worker: "/bus/still-worker.js" } });
+  const owners = await t.browser.requireOwnProcesses();
+  const still = new Promise((resolve) => {
+    t.server.setHandler("/stands-still", (_, response) => resolve(response));
+  });
+  // It has asked for the lock, or it would get it as one that has just come up.
+  await other.waitFor(async () => {
+    const { pending } = await navigator.locks.query();
+    return pending.some(({ name }) => name === "tabmq:test:node");
+  });
+  await other.evaluate(() => {
+    const channel = new BroadcastChannel("still");
+    channel.postMessage(null);
+  });
+  const response = await still;
+  await first.stop(owners);
+  await other.evaluate(() => globalThis.bus.queue("jobs").send("meanwhile").then(() => null));
+  assert.deepEqual(await hostOf(other).then(({ kind, here }) => [kind, here]), ["tab", true]);
+  response.writeHead(204).end();
+  const runs = () => globalThis.bus.host.get().kind === "worker";
+  await other.waitFor(runs, { what: "its worker hosts" });
+  await first.resume();
+  const { ready } = await first.evaluate(() => globalThis.bus.queue("jobs").info());
+  assert.equal(ready, 1);
+});
+
 /** What a browser does to a page in the background when it needs its memory. */
 async function setFrozen(tab, frozen) {
   const session = await tab.page.createCDPSession();
@@ -156,22 +189,18 @@ test("another node has come while a page was in the cache", everywhere, async (t
   const tab = await openBus(t, "cached");
   await tab.evaluate(startHolding, "1m");
   const id = await idOf(tab);
-  await tab.evaluate(() => {
-    addEventListener("pagehide", ({ persisted }) => (sessionStorage.cached = persisted));
-  });
-  await tab.goto(t.server.url("/second.html"));
-  const cached = (await tab.evaluate(() => sessionStorage.cached)) === "true";
+  const cached = await leave(t, tab);
   const { epoch } = await hostOf(host);
   await host.evaluate(() => globalThis.bus.admin.killHost());
   const follows = (before) => globalThis.bus.host.get().epoch > before;
   await host.waitFor(follows, { args: [epoch], what: "another node" });
   await host.evaluate(workAndTell, "1m", TOLD);
-  await tab.back();
-  await tab.waitFor(() => globalThis.tabmq !== undefined, { what: "the page is back" });
-  if (cached) await requireAwake(t, tab);
-  else await joinBus(tab);
+  const madeAnew = await comeBack(t, tab);
+  if (madeAnew) await joinBus(tab);
+  else await requireAwake(t, tab);
   await tab.waitFor(() => globalThis.bus.status.get() === "ready");
-  assert.equal(await idOf(tab), id);
+  // The identity goes with a page into the cache, and is lost with it.
+  assert.equal((await idOf(tab)) === id, !(cached && madeAnew));
   await host.waitFor(() => globalThis.done.length === 2, { what: "another tab gets the work" });
 });
 
@@ -187,8 +216,9 @@ function moveClocks() {
 for (const [way, shift_ms] of Object.entries({ ahead: DAY_MS, back: -DAY_MS })) {
   test(`the wall clock of the host jumps ${way} by a day`, { folders }, async (t) => {
     const host = await openPrepared(t, "host", moveClocks);
-    await joinBus(host, { host: "tab" });
-    const other = await openBus(t, "other", { host: "tab" });
+    const options = { host: "tab", ...PATIENT };
+    await joinBus(host, options);
+    const other = await openBus(t, "other", options);
     await other.evaluate(startHolding, "1m");
     const before = await hostOf(other);
     await host.evaluate((shift) => void (globalThis.shift_ms = shift), shift_ms);

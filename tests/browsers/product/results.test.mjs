@@ -20,6 +20,8 @@ test("what a handler returns reaches the sender, also after a reload", { folders
     await globalThis.consumer.ready();
   });
   await producer.evaluate(() => globalThis.delivered);
+  // It is on its way, as the producer hears, before the handler has it.
+  await worker.waitFor(() => globalThis.finish, { what: "the handler runs" });
   await worker.evaluate(() => globalThis.finish());
   assert.deepEqual(await producer.evaluate(() => globalThis.result), { answer: 21 });
   await producer.reload();

@@ -43,7 +43,8 @@ test("what a tab publishes often a queue gets once for each time", { folders }, 
   });
   const count = await host.evaluate(async () => {
     let price = 0;
-    for (const began = performance.now(); performance.now() < began + 2500; )
+    // Many for each time it is looked at, however slow the page is.
+    for (const began = performance.now(); performance.now() < began + 2500 || price < 200; )
       await globalThis.bus.publish("price.eu", (price += 1));
     return price;
   });

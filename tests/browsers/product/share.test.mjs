@@ -1,5 +1,6 @@
 // Tabs of a device whose bus has two homes: the device's names go on while the hub is away.
 import assert from "node:assert/strict";
+import { until } from "../lib/processes.mjs";
 import { test } from "../lib/runner.mjs";
 import { folders, joinBus, openPage } from "./bus.mjs";
 import { Server } from "./hub-server.mjs";
@@ -46,7 +47,7 @@ test("two tabs work on the device while their hub is away", HUB, async (t) => {
   const server = await new Server(t).start();
   const first = await openShared(t, "first", server);
   const second = await openShared(t, "second", server);
-  assert.equal(server.sockets, 1);
+  await until(() => server.sockets === 1, 30_000, "the device has one socket");
   for (const tab of [first, second]) await tab.evaluate(hears);
   await first.evaluate(() => globalThis.bus.publish("orders.news", "shared").then(() => null));
   await (await server.bus()).publish("local.news", "another device's");

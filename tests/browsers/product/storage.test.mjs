@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../lib/run.mjs";
 import { test } from "../lib/runner.mjs";
-import { folders, hostOf, joinBus, openBus, openPage } from "./bus.mjs";
+import { folders, hostOf, joinBus, openBus, openPage, PATIENT } from "./bus.mjs";
 
 /** The page itself is to host: what is done to its storage must reach the node. */
 const inPage = { folders, host: "tab" };
@@ -319,8 +319,8 @@ function abortTransactions(times) {
 
 for (const [name, fault] of [["is lost", breakConnection], ["drops a commit", abortTransactions]]) {
   test(`a connection that ${name} is opened anew by the same node`, inPage, async (t) => {
-    const host = await openBus(t, "host");
-    const producer = await openBus(t, "producer");
+    const host = await openBus(t, "host", PATIENT);
+    const producer = await openBus(t, "producer", PATIENT);
     const { epoch } = await hostOf(producer);
     await producer.evaluate(keepSending);
     for (const times of [1, 2, 1]) {

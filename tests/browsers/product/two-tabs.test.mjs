@@ -1,15 +1,15 @@
 // Two tabs exchange all three kinds of message.
 import assert from "node:assert/strict";
 import { test } from "../lib/runner.mjs";
-import { folders, hostOf, openBus, openPage, requireHost } from "./bus.mjs";
+import { folders, hostOf, openBus, openPage, PATIENT, requireHost } from "./bus.mjs";
 
 /** Each of them with the node in every place. */
 const everywhere = { folders, hosts: true };
 
 async function openTwo(t) {
-  const first = await openBus(t, "first");
+  const first = await openBus(t, "first", PATIENT);
   const here = await requireHost(first);
-  const second = await openBus(t, "second");
+  const second = await openBus(t, "second", PATIENT);
   const there = await hostOf(second);
   assert.deepEqual([there.here, there.kind, there.epoch], [false, here.kind, here.epoch]);
   assert.deepEqual([here.storage, here.fenced], ["indexeddb", true]);
@@ -97,22 +97,22 @@ test("what one tab calls the other answers", everywhere, async (t) => {
     assert.match(results[1].text, /out of range/);
     await server.evaluate(() => globalThis.service.stop());
     const gone = await caller.evaluate(() =>
-      globalThis.outcome(globalThis.bus.client("calc@1", { timeout: "5s" }).add(1, 1)),
+      globalThis.outcome(globalThis.bus.client("calc@1", { timeout: "20s" }).add(1, 1)),
     );
     assert.equal(gone.code, "UNAVAILABLE");
   }
 });
 
 test("a tab that closes before it begins leaves its work with the host", everywhere, async (t) => {
-  const first = await openBus(t, "first");
+  const first = await openBus(t, "first", PATIENT);
   const { epoch } = await requireHost(first);
   const second = await openPage(t, "second");
-  const id = await second.evaluate(async (host) => {
-    const bus = globalThis.tabmq.createBus("test", { host });
+  const id = await second.evaluate(async (options) => {
+    const bus = globalThis.tabmq.createBus("test", options);
     const sent = bus.queue("jobs").send("early");
     await bus.close({ drain: true });
     return (await sent).id;
-  }, t.host);
+  }, { host: t.host, ...PATIENT });
   const found = await first.evaluate(async () => {
     const [job] = await globalThis.bus.queue("jobs").receive();
     return { id: job.id, body: job.body, epoch: globalThis.bus.host.get().epoch };

@@ -4,7 +4,15 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ROOT } from "../lib/run.mjs";
 import { test } from "../lib/runner.mjs";
-import { folders as served, hostOf, joinBus, kindOf, openBus, requireHost } from "./bus.mjs";
+import {
+  folders as served,
+  hostOf,
+  joinBus,
+  kindOf,
+  openBus,
+  PATIENT,
+  requireHost,
+} from "./bus.mjs";
 
 const built = (feature) => [`/${feature}/`, join(ROOT, "target", feature, "dist")];
 const later = ["next-version", "next-version-only"];
@@ -82,10 +90,10 @@ async function isOneLine() {
 }
 
 test("old and new pages that share a version work together", everywhere, async (t) => {
-  const old = await openBus(t, "old");
+  const old = await openBus(t, "old", PATIENT);
   const { epoch } = await requireHost(old);
   const later_tab = await openLater(t, "new", "next-version");
-  await joinBus(later_tab);
+  await joinBus(later_tab, PATIENT);
   const seen = await hostOf(later_tab);
   assert.deepEqual([seen.epoch, seen.here], [epoch, false], "the old build hosts for both");
   await requireExchange(old, later_tab);
@@ -121,7 +129,7 @@ async function requireRefused(tab) {
 }
 
 test("a new page that shares no version is told, and hosts next", everywhere, async (t) => {
-  const old = await openBus(t, "old");
+  const old = await openBus(t, "old", PATIENT);
   const { epoch } = await requireHost(old);
   await keep(old, [1, 2]);
   const later_tab = await openLater(t, "new", "next-version-only");
@@ -136,7 +144,7 @@ test("a new page that shares no version is told, and hosts next", everywhere, as
 
 test("an old page that shares no version is told", everywhere, async (t) => {
   const later_tab = await openLater(t, "new", "next-version-only");
-  await joinBus(later_tab);
+  await joinBus(later_tab, PATIENT);
   const { epoch } = await requireHost(later_tab);
   await keep(later_tab, [1]);
   const old = await t.openTab("/bus/index.html", { label: "old" });

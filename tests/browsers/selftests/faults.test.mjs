@@ -33,7 +33,8 @@ test("a page with a Web Lock is cached as well, but never by Firefox", async (t)
   });
   await tab.goto(t.server.url("/second.html"));
   const cached = t.engine !== "firefox";
-  assert.equal(await tab.evaluate(() => sessionStorage.cached), String(cached));
+  // Another process may hear a little later of what the last page wrote.
+  assert.equal(await tab.waitFor(() => sessionStorage.cached), String(cached));
   await tab.back();
   await tab.waitFor(() => location.pathname === "/blank.html", { what: "the first page is back" });
   assert.equal(await tab.evaluate(() => globalThis.kept ?? null), cached ? "in memory" : null);
@@ -74,7 +75,8 @@ test("a hidden tab's timers are throttled", { browser: { throttling: true } }, a
   const hidden_ms = await measureGaps(hidden, 3);
   t.measure("visible_gap_ms", visible_ms);
   t.measure("hidden_gap_ms", hidden_ms);
-  assert.ok(visible_ms < 200, `${visible_ms} ms while visible`);
+  // Far from the second of a hidden one, also on a machine that does much else.
+  assert.ok(visible_ms < 500, `${visible_ms} ms while visible`);
   assert.ok(hidden_ms > 700, `${hidden_ms} ms while hidden`);
 });
 

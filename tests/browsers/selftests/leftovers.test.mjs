@@ -9,7 +9,7 @@ import { Run } from "../lib/run.mjs";
 import { test } from "../lib/runner.mjs";
 
 const DOOMED = fileURLToPath(new URL("../fixtures/doomed.mjs", import.meta.url));
-const GONE_MS = 20_000;
+const GONE_MS = 60_000;
 
 /** Starts a run that is to end badly; resolves once its browser is up. */
 async function startDoomed(engine, ending) {

@@ -5,7 +5,7 @@ import { findProcess, listProcesses, signal, until } from "../processes.mjs";
 import { Browser, ContextLost, Tab } from "../tab.mjs";
 
 const LAUNCH_MS = 120_000;
-const NOTICE_MS = 10_000;
+const NOTICE_MS = 30_000;
 
 /** What both protocols say when the page asked is no longer there. */
 const LOST = new RegExp(

@@ -4,8 +4,8 @@
 // gets a process of its own, which the tests assert before they kill or stop one.
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePort } from "../../../../pkg/test/ports.mjs";
 import { Display } from "../display.mjs";
 import { OrderChannel } from "../orders.mjs";
 import { listProcesses, signal, until } from "../processes.mjs";
@@ -78,15 +78,6 @@ class WebkitTab extends Tab {
   }
 }
 
-/** A port nobody listens on: the driver wants to be told one. */
-async function findFreePort() {
-  const probe = createServer();
-  await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
 export class WebkitBrowser extends Browser {
   name = "webkit";
   orders = new OrderChannel();
@@ -128,7 +119,8 @@ export class WebkitBrowser extends Browser {
   }
 
   async #startDriven(run, executables, environment) {
-    const port = await findFreePort();
+    // The driver wants to be told one.
+    const port = await freePort();
     this.#spawn(run, executables.driver, [`--port=${port}`], environment);
     const origin = `http://127.0.0.1:${port}`;
     const listening = () => fetch(`${origin}/status`).then(({ ok }) => ok, () => false);
