@@ -60,6 +60,8 @@ struct Shared {
     platform: RefCell<Option<Platform>>,
     timer: RefCell<Timer>,
     tell: Box<dyn Fn(Telling)>,
+    /// What the next drain has to tell first.
+    notices: RefCell<Vec<Notice>>,
 }
 
 pub(super) struct Core {
@@ -211,6 +213,13 @@ impl Driver {
     pub fn client(&self) -> Result<(RefMut<'_, Client>, Now), Refused> {
         let mut core = self.shared.core()?;
         let now = core.clock.now();
+        if core.realm.client.has_full_message() {
+            let effects = core.realm.take_effects(now);
+            drop(core);
+            // Whoever publishes much in one turn would keep its node waiting for the end of it.
+            self.shared.perform(effects, &mut self.shared.notices.borrow_mut());
+            core = self.shared.core()?;
+        }
         self.shared.inbox.call();
         Ok((RefMut::map(core, |core| &mut core.realm.client), now))
     }
@@ -330,6 +339,7 @@ impl Shared {
             platform: RefCell::new(Some(platform)),
             timer: RefCell::new(timer),
             tell,
+            notices: RefCell::default(),
         });
         let weak: Weak<Self> = Rc::downgrade(&shared);
         shared.inbox.set_reader(move || {
@@ -346,7 +356,7 @@ impl Shared {
 
     fn drain(&self) {
         self.inbox.begin();
-        let mut notices = Vec::new();
+        let mut notices = self.notices.take();
         loop {
             let arrival = self.inbox.pop();
             let more = arrival.is_some();
