@@ -208,7 +208,8 @@ impl Driver {
         Ok(())
     }
 
-    /// The client, for one verb. What follows from it happens later.
+    /// The client, for one verb. What follows from it happens later, except that live messages
+    /// which fill a transport message go out with the next verb.
     #[inline(never)]
     pub fn client(&self) -> Result<(RefMut<'_, Client>, Now), Refused> {
         let mut core = self.shared.core()?;
