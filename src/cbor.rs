@@ -20,8 +20,11 @@ pub use writer::{write_fields, write_map, write_uint};
 
 /// The first number that does not fit into the head of its item.
 const ONE_BYTE_END: u8 = 24;
-/// The head of an array, without its length.
+/// The heads of byte strings, texts, arrays and maps, without their lengths.
+const BYTES: u8 = 0x40;
+const TEXT: u8 = 0x60;
 const ARRAY: u8 = 0x80;
+const MAP: u8 = 0xa0;
 const FALSE: u8 = 0xf4;
 const NULL: u8 = 0xf6;
 

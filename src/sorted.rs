@@ -40,9 +40,14 @@ impl Order {
     fn search(&self, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
         let (mut first, mut end) = (0, self.slots.len());
         // What comes in order belongs last and goes first, so these are looked at before others.
-        let mut ends = [end.saturating_sub(1), 0].into_iter();
+        let mut tried = 0_u32;
         while first < end {
-            let place = ends.next().unwrap_or(first + (end - first) / 2);
+            let place = match tried {
+                0 => end - 1,
+                1 => first,
+                _ => first + (end - first) / 2,
+            };
+            tried += 1;
             match compare(self.at(place).unwrap_or_default()) {
                 Ordering::Less => first = place + 1,
                 Ordering::Equal => return Ok(place),

@@ -11,6 +11,7 @@ import type { Gap, Subscription, SubscriptionStats, TopicMessage } from "./types
 
 type Options = ReturnType<typeof checkSubscribe>;
 type Changeable = { -readonly [K in keyof TopicMessage<unknown>]: TopicMessage<unknown>[K] };
+type Whole = Changeable & { conflated?: number };
 type Entry = TopicMessage<unknown> | Gap;
 type Raw = RawEventOf<"live">;
 type Handler = (message: never) => unknown;
@@ -182,8 +183,12 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
         properties,
         system ? undefined : publisher,
       );
-      // In place: a copy would take longer than all the rest.
-      return Object.assign(live, { publisher, number }, more);
+      // In place and field by field: anything else would take longer than all the rest.
+      const whole = live as Whole;
+      whole.publisher = publisher;
+      whole.number = number;
+      if (more) whole.conflated = more.conflated;
+      return whole;
     } catch (error) {
       this.context.report(error);
       return undefined;
@@ -266,7 +271,15 @@ export class LiveSubscription extends LiveHandle implements Subscription<TopicMe
     );
   }
 
+  /** With no promise for a handler that gives none: it runs once for each live message. */
   #call(handler: Handler, value: never): void {
-    void (async () => handler(value))().catch((error: unknown) => this.context.report(error));
+    let result: unknown;
+    try {
+      result = handler(value);
+    } catch (error) {
+      result = Promise.reject(error);
+    }
+    if (typeof result !== "object" || result === null) return;
+    Promise.resolve(result).catch((error: unknown) => this.context.report(error));
   }
 }

@@ -256,16 +256,22 @@ impl Broker {
     /// A transport message to everyone.
     pub(super) fn on_heard(&mut self, now: Now, bytes: &[u8]) {
         let Ok(message) = Message::parse(bytes) else { return };
-        let mut heard = Vec::new();
+        let (mut heard, mut frames, mut is_shown) = (Vec::new(), 0, true);
         for frame in message.frames() {
+            frames += 1;
             let Ok(frame) = frame else { break };
             match frame {
                 Frame::Publish(live) if live.publisher == message.envelope.client => {
-                    heard.extend(self.on_publish(now, live));
+                    let passed = self.on_publish(now, live);
+                    is_shown &=
+                        passed.is_none_or(|(passed, _)| passed.is_veiled() == live.is_veiled());
+                    heard.extend(passed);
                 }
                 _ => {}
             }
         }
-        self.pass_on(&message.envelope, &heard);
+        // Most go on as they came.
+        let intact = Some(bytes).filter(|_| is_shown && heard.len() == frames);
+        self.pass_on(&message.envelope, &heard, intact);
     }
 }

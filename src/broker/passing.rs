@@ -132,28 +132,49 @@ impl Broker {
         }
     }
 
-    /// Passes on what its publisher said to everyone on its own socket.
-    pub(super) fn pass_on(&mut self, envelope: &Envelope, heard: &[(Live<'_>, Placed)]) {
+    /// Passes on what its publisher said to everyone on its own socket. `intact` is all of it as it
+    /// came.
+    pub(super) fn pass_on(
+        &mut self,
+        envelope: &Envelope,
+        heard: &[(Live<'_>, Placed)],
+        intact: Option<&[u8]>,
+    ) {
         if heard.is_empty() || self.audiences.is_empty() {
             return;
         }
-        let listeners: Vec<Vec<SocketId>> =
-            heard.iter().map(|(live, _)| self.sockets_for(live)).collect();
+        // What follows each other on one topic has one fate on each socket.
+        let is_alike = |(one, _): &(Live<'_>, _), (next, _): &(Live<'_>, _)| {
+            one.topic == next.topic && one.is_veiled() == next.is_veiled()
+        };
+        let runs: Vec<_> =
+            heard.chunk_by(is_alike).map(|run| (run, self.sockets_for(&run[0].0))).collect();
         let mut whole_for = Vec::new();
         for socket in self.others(envelope.client) {
-            let mut frames = Vec::new();
-            let mut is_whole = true;
-            for ((live, placed), listeners) in heard.iter().zip(&listeners) {
-                let fate = self.fate(socket, live, listeners);
-                is_whole &= fate == Fate::Sent;
-                self.put(socket, live, *placed, fate, &mut frames);
-            }
-            is_whole &= frames.len() == heard.len();
-            if is_whole {
+            let fate = |(run, listeners): &(&[(Live<'_>, _)], Vec<SocketId>)| {
+                self.fate(socket, &run[0].0, listeners)
+            };
+            let fates: Vec<_> = runs.iter().map(fate).collect();
+            let is_whole = fates.iter().all(|fate| *fate == Fate::Sent);
+            let told =
+                is_whole.then(|| self.audiences.take_skipped_of(socket, envelope.client)).flatten();
+            if is_whole && told.is_none() {
                 whole_for.push(socket);
-            } else {
-                self.send_to([socket].into(), envelope, &frames);
+                continue;
             }
+            let mut frames: Vec<_> = told.into_iter().collect();
+            for ((run, _), fate) in runs.iter().zip(fates) {
+                for (live, placed) in *run {
+                    self.put(socket, live, *placed, fate, &mut frames);
+                }
+            }
+            self.send_to([socket].into(), envelope, &frames);
+        }
+        if whole_for.is_empty() {
+            return;
+        }
+        if let Some(bytes) = intact {
+            return self.broadcasts.push_back((Some(whole_for), bytes.to_vec()));
         }
         let whole: Vec<_> = heard.iter().map(|(live, _)| Frame::Publish(*live)).collect();
         self.send_to(whole_for, envelope, &whole);

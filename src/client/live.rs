@@ -224,14 +224,16 @@ impl Client {
         }
     }
 
-    fn is_valid_live(&self, live: &Live<'_>) -> bool {
-        let topic = Topic::parse(live.topic, &self.limits);
+    /// Its topic, if it is valid.
+    fn topic_of<'a>(&self, live: &Live<'a>) -> Option<Topic<'a>> {
+        let topic = Topic::parse(live.topic, &self.limits).ok()?;
         // One that is veiled says no more than that there was one.
-        topic.is_ok_and(|topic| !topic.is_system() || live.is_veiled())
+        let is_valid = (!topic.is_system() || live.is_veiled())
             && live.body.len() <= self.limits.body_bytes_max as usize
             && live.properties.map_or(0, <[u8]>::len) <= self.limits.headers_bytes_max as usize
             && live.number.0 < NUMBERS_END
-            && live.index < live.number.0
+            && live.index < live.number.0;
+        is_valid.then_some(topic)
     }
 
     /// A live message of another client. False if it is not valid.
@@ -239,15 +241,17 @@ impl Client {
         if live.publisher == self.id {
             return true;
         }
-        if !self.is_valid_live(live) {
-            return false;
+        let Some(topic) = self.topic_of(live) else { return false };
+        if self.live.publishers.step_quietly(live) {
+            self.deliver_to(&topic, live);
+            return true;
         }
         self.follow(live.publisher, live.first(), live.number);
         match self.live.publishers.place(live) {
             Place::Seen => {}
             Place::Next => {
                 self.live.publishers.step(live.publisher);
-                self.deliver_live(live);
+                self.deliver_to(&topic, live);
                 self.pass_on(live.publisher);
             }
             Place::Ahead if self.live.plain == 0 => {
@@ -292,9 +296,14 @@ impl Client {
     }
 
     pub(super) fn deliver_live(&mut self, live: &Live<'_>) {
-        let Ok(topic) = Topic::parse(live.topic, &self.limits) else { return };
+        if let Ok(topic) = Topic::parse(live.topic, &self.limits) {
+            self.deliver_to(&topic, live);
+        }
+    }
+
+    fn deliver_to(&mut self, topic: &Topic<'_>, live: &Live<'_>) {
         let mut matching = Vec::new();
-        self.live.filters.matches(&topic, &mut matching);
+        self.live.filters.matches(topic, &mut matching);
         let events = matching.into_iter().map(|subscription| live_event(subscription, live));
         self.events.extend(events);
     }

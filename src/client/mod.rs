@@ -323,6 +323,12 @@ impl Client {
         !self.has_work()
     }
 
+    /// A transport message to everyone is full, and need not wait for what comes after it.
+    #[must_use]
+    pub fn has_full_message(&self) -> bool {
+        self.publishing.has_full()
+    }
+
     /// A link to a node is open.
     #[must_use]
     pub const fn is_open(&self) -> bool {

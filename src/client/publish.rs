@@ -22,6 +22,9 @@ const RUN_SHIFT: u32 = 12;
 /// The wait for the node's confirmation doubles this often.
 const DOUBLINGS_MAX: u32 = 4;
 
+/// What a frame has beside topic, body and properties: heads, an id and two numbers.
+const FRAME_BYTES_MAX: usize = 50;
+
 /// A publish the node has not confirmed to have heard.
 #[derive(Debug)]
 struct Unheard {
@@ -72,6 +75,10 @@ impl Publishing {
         self.full.pop_front()
     }
 
+    pub fn has_full(&self) -> bool {
+        !self.full.is_empty()
+    }
+
     /// The last number that was given out.
     pub const fn last(&self) -> PublishNumber {
         PublishNumber(self.next.0 - 1)
@@ -107,13 +114,23 @@ impl Publishing {
     /// Adds an encoded frame to what goes to everyone. Frames to everyone are never cut: a
     /// receiver could not put the parts of many senders together.
     fn post(&mut self, head: Envelope, frame: &[u8], message_bytes_max: usize) {
-        if !self.filling.is_empty() && self.filling.len() + frame.len() > message_bytes_max {
-            self.full.push_back(core::mem::take(&mut self.filling));
+        if self.filling.len() + frame.len() > message_bytes_max {
+            self.end_message();
         }
         if self.filling.is_empty() {
             cbor::encode(&head, &mut self.filling);
         }
         self.filling.extend_from_slice(frame);
+        // Full as soon as another one like this finds no room.
+        if self.filling.len() + frame.len() > message_bytes_max {
+            self.end_message();
+        }
+    }
+
+    fn end_message(&mut self) {
+        if !self.filling.is_empty() {
+            self.full.push_back(core::mem::take(&mut self.filling));
+        }
     }
 }
 
@@ -131,7 +148,8 @@ impl Client {
         let number = self.publishing.next;
         let index = self.publishing.index_of(number);
         let live = Live { publisher: self.id, number, index, topic, body, properties };
-        let mut frame = Vec::new();
+        let bytes = FRAME_BYTES_MAX + topic.len() + body.len() + properties.map_or(0, <[u8]>::len);
+        let mut frame = Vec::with_capacity(bytes);
         encode_frame(&Frame::Publish(live), &mut frame);
         let request = self.requests.begin(Kind::Message, frame.len(), &self.limits)?;
         self.publishing.next = after(number);

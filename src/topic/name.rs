@@ -42,8 +42,7 @@ impl<'a> Topic<'a> {
     /// `INVALID` for an empty word, a wildcard or a control character, `TOO_LARGE` for a topic that
     /// is too long or has too many words.
     pub fn parse(text: &'a str, limits: &Limits) -> Result<Self, Refused> {
-        check_words(text, limits, "topic")?;
-        if text.split('.').any(|word| word == "*" || word == "#") {
+        if check_words(text, limits, "topic")? {
             return Err(Refused::new(Code::Invalid, "topic"));
         }
         Ok(Self(text))
@@ -61,7 +60,7 @@ impl<'a> Topic<'a> {
     /// Only the node speaks on it.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        self.words().next() == Some(SYSTEM)
+        begins_with_system(self.0)
     }
 }
 
@@ -85,15 +84,14 @@ impl Filter {
     /// It is for topics on which only the node speaks, and for no others.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        self.words().next() == Some(SYSTEM)
+        begins_with_system(&self.0)
     }
 
     /// Whether it stands for this name, which may be no topic: a wildcard stands for no word that
     /// only the node speaks under.
     #[must_use]
     pub fn stands_for(&self, name: &str) -> bool {
-        let is_system = name.split('.').next() == Some(SYSTEM);
-        is_system == self.is_system() && fits(&self.0, name)
+        begins_with_system(name) == self.is_system() && fits(&self.0, name)
     }
 }
 
@@ -124,25 +122,60 @@ pub fn fits(filter: &str, name: &str) -> bool {
     }
 }
 
-fn check_words(text: &str, limits: &Limits, what: &'static str) -> Result<(), Refused> {
+/// Whether the first word is that of topics of the system.
+fn begins_with_system(text: &str) -> bool {
+    text.strip_prefix(SYSTEM).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether one of the words is a wildcard. In one pass over the bytes: it is done several times for
+/// each live message.
+fn check_words(text: &str, limits: &Limits, what: &'static str) -> Result<bool, Refused> {
     check_text(text, limits, what)?;
-    if text.split('.').any(str::is_empty) {
+    let (mut words, mut is_invalid, mut has_wildcard) = (0, false, false);
+    let mut end_word = |length, last| {
+        words += 1;
+        is_invalid |= length == 0;
+        has_wildcard |= length == 1 && (last == b'*' || last == b'#');
+    };
+    let (mut length, mut last) = (0, 0);
+    for byte in text.bytes() {
+        if byte == b'.' {
+            end_word(length, last);
+            length = 0;
+        } else {
+            length += 1;
+            last = byte;
+        }
+    }
+    end_word(length, last);
+    if is_invalid {
         return Err(Refused::new(Code::Invalid, what));
     }
-    if text.split('.').count() > limits.topic_words_max as usize {
+    if words > limits.topic_words_max {
         return Err(Refused::new(Code::TooLarge, "topic_words_max"));
     }
-    Ok(())
+    Ok(has_wildcard)
 }
 
 fn check_text(text: &str, limits: &Limits, what: &'static str) -> Result<(), Refused> {
     if text.len() > limits.name_bytes_max as usize {
         return Err(Refused::new(Code::TooLarge, "name_bytes_max"));
     }
-    if text.is_empty() || text.chars().any(char::is_control) {
+    if text.is_empty() || has_control(text.as_bytes()) {
         return Err(Refused::new(Code::Invalid, what));
     }
     Ok(())
+}
+
+/// Whether a text has control characters, which are those below a space, 0x7f, and 0x80 to 0x9f:
+/// the last are of two bytes.
+fn has_control(bytes: &[u8]) -> bool {
+    let mut before = 0;
+    bytes.iter().any(|byte| {
+        let follows = before == 0xc2 && *byte < 0xa0;
+        before = *byte;
+        *byte < b' ' || *byte == 0x7f || follows
+    })
 }
 
 #[cfg(test)]

@@ -72,6 +72,12 @@ impl<T: Ord + Copy> FilterTrie<T> {
         Self { nodes: vec![Node::new(false)], free: Vec::new(), turns: Cell::new(0) }
     }
 
+    /// There is no filter.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes[0].is_empty()
+    }
+
     /// Adds `value` under `filter`; once is enough.
     pub fn insert(&mut self, filter: &Filter, value: T) {
         let mut at = 0;
@@ -122,6 +128,9 @@ impl<T: Ord + Copy> FilterTrie<T> {
 
     /// Appends the values whose filters match, ascending, each once.
     pub fn matches(&self, topic: &Topic<'_>, out: &mut Vec<T>) {
+        if self.is_empty() {
+            return;
+        }
         let mut states = Vec::new();
         // No wildcard stands for the first word of such a topic.
         let mut literal = topic.is_system();

@@ -61,6 +61,8 @@ struct Shared {
     platform: RefCell<Option<Platform>>,
     timer: RefCell<Timer>,
     tell: Box<dyn Fn(Telling)>,
+    /// What the next drain has to tell first.
+    notices: RefCell<Vec<Notice>>,
 }
 
 pub(super) struct Core {
@@ -207,11 +209,19 @@ impl Driver {
         Ok(())
     }
 
-    /// The client, for one verb. What follows from it happens later.
+    /// The client, for one verb. What follows from it happens later, except that live messages
+    /// which fill a transport message go out with the next verb.
     #[inline(never)]
     pub fn client(&self) -> Result<(RefMut<'_, Client>, Now), Refused> {
         let mut core = self.shared.core()?;
         let now = core.clock.now();
+        if core.realm.client.has_full_message() {
+            let effects = core.realm.take_effects(now);
+            drop(core);
+            // Whoever publishes much in one turn would keep its node waiting for the end of it.
+            self.shared.perform(effects, &mut self.shared.notices.borrow_mut());
+            core = self.shared.core()?;
+        }
         self.shared.inbox.call();
         Ok((RefMut::map(core, |core| &mut core.realm.client), now))
     }
@@ -331,6 +341,7 @@ impl Shared {
             platform: RefCell::new(Some(platform)),
             timer: RefCell::new(timer),
             tell,
+            notices: RefCell::default(),
         });
         let weak: Weak<Self> = Rc::downgrade(&shared);
         shared.inbox.set_reader(move || {
@@ -347,7 +358,7 @@ impl Shared {
 
     fn drain(&self) {
         self.inbox.begin();
-        let mut notices = Vec::new();
+        let mut notices = self.notices.take();
         loop {
             let arrival = self.inbox.pop();
             let more = arrival.is_some();
