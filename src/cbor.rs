@@ -20,11 +20,8 @@ pub use writer::{write_fields, write_map, write_uint};
 
 /// The first number that does not fit into the head of its item.
 const ONE_BYTE_END: u8 = 24;
-/// The heads of byte strings, texts, arrays and maps, without their lengths.
-const BYTES: u8 = 0x40;
-const TEXT: u8 = 0x60;
+/// The head of an array, without its length.
 const ARRAY: u8 = 0x80;
-const MAP: u8 = 0xa0;
 const FALSE: u8 = 0xf4;
 const NULL: u8 = 0xf6;
 

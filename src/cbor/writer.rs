@@ -3,7 +3,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::cbor::{ARRAY, BYTES, FALSE, MAP, NULL, TEXT, Write};
+use minicbor::encode::Encoder;
+
+use crate::cbor::{ARRAY, FALSE, NULL, ONE_BYTE_END, Write};
 
 /// Writes a structure, or a variant if it has a tag.
 #[inline(never)]
@@ -22,45 +24,43 @@ pub fn write_fields(out: &mut Vec<u8>, tag: Option<u32>, fields: &[&dyn Write]) 
 pub fn write_map(out: &mut Vec<u8>, head: &[(&str, &dyn Write)], rest: &[(&str, &dyn Write)]) {
     let entries = head.iter().chain(rest);
     let present = entries.filter(|(_, value)| !value.is_absent());
-    write_head(out, MAP, present.clone().count() as u64);
+    let _ = Encoder::new(&mut *out).map(present.clone().count() as u64);
     for (key, value) in present {
         write_text(out, key);
         value.write(out);
     }
 }
 
+// Writing to a Vec can't fail, so the results below say nothing.
+
+// Most heads are of one byte, which is quicker to append than to have written.
+
+#[inline(never)]
 fn write_array(out: &mut Vec<u8>, length: usize) {
-    write_head(out, ARRAY, length as u64);
+    if length < usize::from(ONE_BYTE_END) {
+        out.push(ARRAY | length as u8);
+    } else {
+        let _ = Encoder::new(out).array(length as u64);
+    }
 }
 
+#[inline(never)]
 pub fn write_uint(out: &mut Vec<u8>, number: u64) {
-    write_head(out, 0, number);
+    if number < u64::from(ONE_BYTE_END) {
+        out.push(number as u8);
+    } else {
+        let _ = Encoder::new(out).u64(number);
+    }
 }
 
 #[inline(never)]
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    write_head(out, BYTES, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+    let _ = Encoder::new(out).bytes(bytes);
 }
 
 #[inline(never)]
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    write_head(out, TEXT, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// The shortest head of that kind.
-#[inline(never)]
-fn write_head(out: &mut Vec<u8>, kind: u8, number: u64) {
-    let (size, bytes) = match number {
-        0..24 => return out.push(kind | number as u8),
-        24..=0xff => (24, 1),
-        0x100..=0xffff => (25, 2),
-        0x1_0000..=0xffff_ffff => (26, 4),
-        _ => (27, 8),
-    };
-    out.push(kind | size);
-    out.extend_from_slice(&number.to_be_bytes()[8 - bytes..]);
+    let _ = Encoder::new(out).str(text);
 }
 
 macro_rules! uints {
