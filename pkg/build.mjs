@@ -73,6 +73,7 @@ async function buildAll() {
   copyFileSync(join(module, "tabmq_bg.wasm"), join(out, "tabmq.wasm"));
   if (!for_pages) {
     emitTypes();
+    copyFileSync(join(HERE, "wasm-edge/tabmq_bg.wasm"), join(out, "tabmq-edge.wasm"));
     copyFileSync(join(HERE, "wasm-sim/tabmq_sim_bg.wasm"), join(out, "tabmq-sim.wasm"));
   }
   for (const entry of for_pages ? ENTRIES_OF_PAGES : ENTRIES) await bundle(entry);
@@ -88,9 +89,13 @@ async function bundle(entry) {
     format: "esm",
     platform: "neutral",
     target: TARGET,
-    external: ["node:*", "jose", "ws", "./tabmq.wasm"],
-    // A hub has the buses of whoever runs it.
-    plugins: [glue, share, realms(entry === "cloudflare" ? "./workerd.js" : "./node.js")],
+    external: ["node:*", "jose", "ws", "./tabmq-edge.wasm"],
+    plugins: [
+      entry === "workerd" ? glue_of_edge : glue,
+      share,
+      // A hub has the buses of whoever runs it.
+      realms(entry === "cloudflare" ? "./workerd.js" : "./node.js"),
+    ],
     logLevel: "warning",
   });
   const { code } = await transform(readFileSync(outfile), {
@@ -178,10 +183,10 @@ const GLUES = {
  * function, each call makes a state of its own, so a poisoned instance can be replaced. The exports
  * pass through a guard, so that we hear of a trap wherever it happens.
  */
-const glue = {
+const glueOf = (glues) => ({
   name: "glue",
   setup(context) {
-    for (const [name, { file, exports }] of Object.entries(GLUES)) {
+    for (const [name, { file, exports }] of Object.entries(glues)) {
       const filter = new RegExp(`^virtual:${name}$`);
       context.onResolve({ filter }, () => ({ path: name, namespace: "glue" }));
       context.onLoad({ filter: new RegExp(`^${name}$`), namespace: "glue" }, () => ({
@@ -190,7 +195,12 @@ const glue = {
       }));
     }
   },
-};
+});
+const glue = glueOf(GLUES);
+/** Each module has its own: names in it come from how the module was compiled. */
+const glue_of_edge = glueOf({
+  glue: { ...GLUES.glue, file: join(HERE, "wasm-edge/tabmq.js") },
+});
 
 function wrapGlue(file, names) {
   const text = readFileSync(file, "utf8");

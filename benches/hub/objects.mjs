@@ -46,8 +46,8 @@ const part = (type, path, file) => ({ type, path, contents: readFileSync(join(DI
 const PACKAGE = [
   part("ESModule", "tabmq/cloudflare.js", "cloudflare.js"),
   part("ESModule", "tabmq/workerd.js", "workerd.js"),
-  part("CompiledWasm", "tabmq/tabmq.wasm", "tabmq.wasm"),
-  part("CompiledWasm", "tabmq.wasm", "tabmq.wasm"),
+  part("CompiledWasm", "tabmq/tabmq-edge.wasm", "tabmq-edge.wasm"),
+  part("CompiledWasm", "tabmq-edge.wasm", "tabmq-edge.wasm"),
 ];
 const contents = which === "hub" ? HUB : BY_HAND;
 const miniflare = new Miniflare({

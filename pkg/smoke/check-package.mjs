@@ -26,6 +26,7 @@ const WANTED = [
   "dist/sim-node.js",
   "dist/sim-pages.js",
   "dist/sim.js",
+  "dist/tabmq-edge.wasm",
   "dist/tabmq-sim.wasm",
   "dist/tabmq.wasm",
   "dist/worker.js",
@@ -48,7 +49,7 @@ problems.push(...messages.map((message) => `publint: ${formatMessage(message, pk
 try {
   const attw = createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json");
   // The wasm files and the script of the worker have no types, and there is no CommonJS.
-  const typeless = ["./tabmq.wasm", "./tabmq-sim.wasm", "./worker.js"];
+  const typeless = ["./tabmq.wasm", "./tabmq-edge.wasm", "./tabmq-sim.wasm", "./worker.js"];
   const parameters = [tarball, "--profile", "esm-only", "--exclude-entrypoints", ...typeless];
   execFileSync(
     process.execPath,

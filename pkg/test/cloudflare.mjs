@@ -15,8 +15,8 @@ const ofPackage = (type, path, file) => ({ type, path, contents: readFileSync(jo
 const PACKAGE = [
   ofPackage("ESModule", "tabmq/cloudflare.js", "cloudflare.js"),
   ofPackage("ESModule", "tabmq/workerd.js", "workerd.js"),
-  ofPackage("CompiledWasm", "tabmq/tabmq.wasm", "tabmq.wasm"),
-  ofPackage("CompiledWasm", "tabmq.wasm", "tabmq.wasm"),
+  ofPackage("CompiledWasm", "tabmq/tabmq-edge.wasm", "tabmq-edge.wasm"),
+  ofPackage("CompiledWasm", "tabmq-edge.wasm", "tabmq-edge.wasm"),
 ];
 
 /**

@@ -167,7 +167,7 @@ impl Node {
         match &mut self.state {
             NodeState::Recovering(_) => self.recover(now, input),
             NodeState::Serving(broker) => {
-                if stirs || self.config.sleeps.is_none() {
+                if stirs || self.config.sleeps().is_none() {
                     broker.handle_input(now, input);
                 }
                 self.rest(now, stirs);
@@ -281,7 +281,7 @@ impl Node {
         let rng = Rng::new(self.rng.seed());
         let mut broker =
             Broker::new(config, rng, now, log, recovered.state, recovered.volatile, self.next_conn);
-        if let (Some(memory), Some(sleeps)) = (note, &self.config.sleeps)
+        if let (Some(memory), Some(sleeps)) = (note, self.config.sleeps())
             && !broker.wake(now, &memory, &sleeps.sockets)
         {
             return self.recovery_failed(RecoveryFault::Corrupt(ChunkNumber(0)));

@@ -34,7 +34,7 @@ impl Recovering {
 
     pub fn new(config: &NodeConfig, rng: &mut Rng) -> Self {
         let (log, identity) = (log_config(config), identity(rng));
-        let recovery = match config.sleeps {
+        let recovery = match config.sleeps() {
             Some(_) => Recovery::awake(log, identity, config.heard),
             None => Recovery::new(log, identity, config.heard),
         };

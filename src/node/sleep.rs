@@ -7,10 +7,13 @@ use crate::broker::io::Input;
 use crate::id::{Epoch, SocketId};
 use crate::log::Note;
 use crate::marks::{Mark, mark};
-use crate::node::{Asker, Node, NodeState};
+use crate::node::{Asker, Node, NodeConfig, NodeState};
 use crate::sorted::Map;
 use crate::store::{Key, StorageAction, StorageFault, StorageResult, Sync};
 use crate::time::{Instant, Now};
+
+/// In other modules no host sleeps, and none of this is there.
+const CAN_SLEEP: bool = cfg!(feature = "sleep");
 
 /// How a host sleeps, and when a note is worth its write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +36,13 @@ pub struct Sleeps {
     pub naps: Naps,
     /// The sockets that it has at the start, and what each may do.
     pub sockets: Map<SocketId, Grant>,
+}
+
+impl NodeConfig {
+    /// How the host sleeps, if it does.
+    pub(super) fn sleeps(&self) -> Option<&Sleeps> {
+        self.sleeps.as_ref().filter(|_| CAN_SLEEP)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,11 +115,11 @@ impl Node {
 
     /// Leaves a note once nothing has happened for a while.
     pub(super) fn rest(&mut self, now: Now, stirred: bool) {
-        let Some(Sleeps { naps, .. }) = &self.config.sleeps else { return };
+        let Some(Sleeps { naps, .. }) = self.config.sleeps() else { return };
         if stirred {
             return self.sleep.stir(now.mono);
         }
-        let rest_at = self.sleep.rest_at(self.config.sleeps.as_ref());
+        let rest_at = self.sleep.rest_at(self.config.sleeps());
         if rest_at.is_none_or(|at| at > now.mono) {
             return;
         }
@@ -136,7 +146,7 @@ impl Node {
 
     /// When this node next has something to do, if its broker has until then.
     pub(super) fn rest_at(&self, wake_at: Option<Instant>) -> Option<Instant> {
-        let rest_at = self.sleep.rest_at(self.config.sleeps.as_ref());
+        let rest_at = self.sleep.rest_at(self.config.sleeps());
         [wake_at, rest_at].into_iter().flatten().min()
     }
 }

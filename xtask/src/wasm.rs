@@ -26,14 +26,21 @@ struct Module {
     optimizations: &'static [&'static str],
 }
 
-/// What every application loads, and what only loads who simulates. Each has a profile of its own,
-/// for two sets of features would overwrite each other's output.
-const MODULES: [Module; 2] = [
+/// What every application loads, what Durable Objects load, and what only loads who simulates. Each
+/// has a profile of its own, for two sets of features would overwrite each other's output.
+const MODULES: [Module; 3] = [
     Module {
         name: "tabmq",
         feature: "npm",
         profile: "release",
         folder: "pkg/wasm",
+        optimizations: &SMALL,
+    },
+    Module {
+        name: "tabmq",
+        feature: "npm,sleep",
+        profile: "edge",
+        folder: "pkg/wasm-edge",
         optimizations: &SMALL,
     },
     Module {
@@ -45,7 +52,7 @@ const MODULES: [Module; 2] = [
     },
 ];
 
-/// Builds `pkg/wasm/` and `pkg/wasm-sim/` from the crate; the wasm target and the npm packages are
+/// Builds the folders of all modules from the crate; the wasm target and the npm packages are
 /// there.
 pub fn build() -> Result<()> {
     MODULES.iter().try_for_each(Module::build)

@@ -1,4 +1,4 @@
-import wasm from "./tabmq.wasm";
+import wasm from "./tabmq-edge.wasm";
 
 import { setDefaultSource } from "../wasm.js";
 

@@ -10,7 +10,8 @@ use walkdir::{DirEntry, WalkDir};
 use super::Finding;
 
 /// Not written by hand, or not part of the repository.
-const SKIPPED: [&str; 6] = ["target", "node_modules", "dist", ".git", "pkg/wasm", "pkg/wasm-sim"];
+const SKIPPED: [&str; 7] =
+    ["target", "node_modules", "dist", ".git", "pkg/wasm", "pkg/wasm-edge", "pkg/wasm-sim"];
 
 /// Every file of the repository.
 pub struct Tree {
