@@ -308,7 +308,7 @@ impl Realm {
 
     /// No node is here any more: whoever comes again may find the next one.
     pub(super) fn close_sockets(&mut self) {
-        let granted = self.sockets.grants.keys().copied();
+        let granted = self.sockets.grants.keys().chain(self.sockets.adopted.iter()).copied();
         let all: Set<SocketId> = self.sockets.clients.keys().copied().chain(granted).collect();
         for socket in all {
             self.effects.push(Effect::CloseSocket { socket, code: Code::Unavailable });

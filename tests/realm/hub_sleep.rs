@@ -3,6 +3,7 @@
 
 use tabmq::client::io::{CallOutcome, Event};
 use tabmq::id::{CallId, Epoch, LeaseNumber};
+use tabmq::log::Note;
 use tabmq::options::ConsumeOptions;
 use tabmq::store::Key;
 use tabmq::wire::frame::{Outcome, Settlement};
@@ -162,8 +163,34 @@ fn whose_socket_ended_while_the_hub_slept_is_waited_for_and_given_up() {
     assert!(!deliveries(&world, 1).is_empty());
 }
 
-/// Every client says Hello, and all is as after a death.
+#[test]
+fn who_has_not_come_back_to_the_node_keeps_its_lease_over_a_sleep() {
+    let mut world = sleepy(2);
+    consume(&mut world, 0);
+    send(&mut world, 1, b"job");
+    world.pass_ms(100);
+    assert_eq!(deliveries(&world, 0).len(), 1);
+    world.apart = Some(0);
+    world.kill_hub();
+    world.wake_hub();
+    consume(&mut world, 1);
+    world.pass_ms(REST_MS);
+    sleep_ms(&mut world, 100);
+    world.pass_ms(REST_MS);
+    assert!(deliveries(&world, 1).is_empty(), "it may come back");
+    world.pass_ms(30_000);
+    assert!(!deliveries(&world, 1).is_empty(), "its time is over");
+}
+
+/// Every client says Hello on the socket that it has, and all is as after a death.
 fn check_another_node(world: &mut HubWorld, before: Epoch) {
+    check_all_work(world, before);
+    for remote in &world.remotes {
+        assert_eq!(remote.dialed.len(), 2, "it has the socket that it had");
+    }
+}
+
+fn check_all_work(world: &mut HubWorld, before: Epoch) {
     world.pass_ms(REST_MS);
     assert!(epoch(world) > before, "it is another node");
     for at in 0..world.remotes.len() {
@@ -171,7 +198,6 @@ fn check_another_node(world: &mut HubWorld, before: Epoch) {
         send(world, at, b"after");
         world.pass_ms(100);
         assert_eq!(sent(world, at), had + 1);
-        assert_eq!(world.remotes[at].dialed.len(), 2, "on the socket that it had");
     }
 }
 
@@ -208,6 +234,20 @@ fn a_note_that_is_damaged_is_as_good_as_none() {
         world.wake_hub();
         check_another_node(&mut world, before);
     }
+}
+
+#[test]
+fn what_nobody_can_read_is_given_up_and_not_tried_again() {
+    let mut world = sleepy(2);
+    world.pass_ms(REST_MS);
+    let broker = world.hub_broker();
+    let (before, log, through) = (broker.epoch(), broker.log_id(), broker.stored_through());
+    world.sleep_hub();
+    let note = Note::new(before, log, through, b"of a build that keeps other things").encode();
+    world.store().values_mut().insert(Key::Note, note);
+    world.wake_hub();
+    // It begins anew, and so do all sockets.
+    check_all_work(&mut world, before);
 }
 
 #[test]

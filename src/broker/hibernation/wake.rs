@@ -9,12 +9,12 @@ use crate::broker::grants::Grant;
 use crate::broker::hibernation::{CallKept, Memory, SessionKept, Time, Timed, Woken};
 use crate::broker::io::Event;
 use crate::broker::results::Tracker;
-use crate::broker::session::{Leaving, Session};
+use crate::broker::session::Session;
 use crate::broker::watches::Watch;
 use crate::cbor;
 use crate::id::{ClientId, ConnId, SocketId};
 use crate::marks::{Mark, mark};
-use crate::sorted::{Map, Set};
+use crate::sorted::Map;
 use crate::time::{Instant, Now};
 use crate::wire::Frame;
 use crate::wire::envelope::decode_frame;
@@ -63,7 +63,6 @@ impl Broker {
             self.questions.unasked.insert(*number);
         }
         self.recall_served(&memory);
-        self.end_what_is_absent(now);
         true
     }
 
@@ -209,18 +208,6 @@ impl Broker {
             }
         }
         self.elect_all_active();
-    }
-
-    /// The client of the host slept too and knows nothing any more, and sockets may be gone. No
-    /// other was forgotten, so who is not here is dead.
-    fn end_what_is_absent(&mut self, now: Now) {
-        self.end_terms_of_absent();
-        let holders: Set<ClientId> = self.state.leases.values().map(|lease| lease.client).collect();
-        for client in holders {
-            if !self.sessions.contains_key(&client) {
-                self.end_leases_of(now, client, Leaving::Died);
-            }
-        }
     }
 }
 

@@ -85,16 +85,19 @@ impl HubWorld {
             Sleep::Awake => return Ok(Some(action)),
             Sleep::Waking if !waits_for_it => return Ok(Some(action)),
             Sleep::Waking => server.held.push(action),
-            Sleep::Asleep => {
-                if let Action::HubTimer { token, .. } = action {
-                    if token != server.timer.token {
-                        return Ok(None);
-                    }
-                } else {
+            Sleep::Asleep => match action {
+                Action::HubTimer { token, .. } if token != server.timer.token => {}
+                Action::HubTimer { .. } => self.wake(hub)?,
+                Action::OnLink { .. } => {
                     server.held.push(action);
+                    self.wake(hub)?;
                 }
-                self.wake(hub)?;
-            }
+                // What its host says it hears at once, in order with what it says meanwhile.
+                _ => {
+                    self.wake(hub)?;
+                    return Ok(Some(action));
+                }
+            },
         }
         Ok(None)
     }
