@@ -288,7 +288,8 @@ impl HubWorld {
                 }
                 Ok(())
             }
-            Fault::HubTwice if hubs.len() > 1 => Ok(()),
+            // A host that sleeps runs one process at a time.
+            Fault::HubTwice if hubs.len() > 1 || self.hub_plan.naps.is_some() => Ok(()),
             Fault::HubTwice => {
                 self.faults.add(fault);
                 self.start_hub()

@@ -3,7 +3,8 @@
 //!
 //! The fault model. It falls asleep at any time at which its node says that it may. It wakes for a
 //! message, for the end of a socket, and when its alarm rings, which may be late; signs of life are
-//! answered without it. Sockets may end while it sleeps. Never: it sleeps in the middle of a write.
+//! answered without it. Sockets may end while it sleeps. Never: it sleeps in the middle of a write,
+//! or two processes of it run at once, as the platforms promise that let a hub sleep.
 
 use crate::sim::check::Violation;
 use crate::sim::fact::ProcessId;
