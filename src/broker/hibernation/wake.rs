@@ -211,7 +211,8 @@ impl Broker {
     }
 }
 
-/// What was to happen in `left_ms` when the host fell asleep, which was so long ago.
+/// What was to happen in `left_ms` when the host fell asleep, which was so long ago by the wall
+/// clock: no other runs while it sleeps, and its alarm goes by that one too.
 fn after_sleep(now: Now, left_ms: u64, slept_ms: u64) -> Instant {
     now.mono.after_ms(left_ms.saturating_sub(slept_ms))
 }
