@@ -101,6 +101,8 @@ rules! {
     grant_ends = hub,
     /// At a hub a live message that a grant does not cover passes with a veil over it.
     veil_uncovered = hub,
+    /// What the audience of a socket was told that it did not hear is believed by nobody else.
+    skips_of_own_audience = hub,
 }
 
 impl Default for Rules {

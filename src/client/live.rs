@@ -204,7 +204,7 @@ impl Client {
         if first > last.number || last.number.0 >= NUMBERS_END || last.index >= last.number.0 {
             return false;
         }
-        if self.link.audience() != Some(audience) {
+        if self.link.audience() != Some(audience) && self.rules.skips_of_own_audience() {
             mark(Mark::SkippedElsewhere);
             return true;
         }
