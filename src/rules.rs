@@ -103,6 +103,8 @@ rules! {
     veil_uncovered = hub,
     /// What the audience of a socket was told that it did not hear is believed by nobody else.
     skips_of_own_audience = hub,
+    /// What a node left before its host falls asleep is void before anything more is handled.
+    note_void_first = hub,
 }
 
 impl Default for Rules {

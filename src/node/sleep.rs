@@ -106,7 +106,7 @@ impl Node {
         let NodeState::Serving(broker) = &self.state else { return true };
         let is_due = || broker.wake_at().is_some_and(|at| at <= now.mono);
         let stirs = !matches!(input, Input::Tick) || is_due();
-        if stirs && self.sleep.is_noted() {
+        if stirs && self.sleep.is_noted() && self.config.rules.note_void_first() {
             mark(Mark::NoteVoid);
             self.start_holding();
         }
