@@ -13,6 +13,8 @@ import { DatabaseShelf, MemoryShelf, type Place, type Shelf } from "./shelf.js";
 
 /** What is written down is counted no more often. */
 const LOOK_EVERY_MS = 250;
+/** After one that failed, with its database or for want of locks. */
+const LOOK_AGAIN_MS = 5000;
 /** A client is swept once its lock was found free twice, so far apart: a reload takes less. */
 const GRACE_MS = 2000;
 
@@ -25,6 +27,8 @@ interface Own {
   /** A page of this tab, or another one, asked for it: nobody waits. */
   readonly orphan: boolean;
   readonly at: number;
+  /** Until then it ends with its tab. */
+  written: boolean;
 }
 
 /** What the client of a realm writes down of its sends, and what others left. */
@@ -136,7 +140,7 @@ export class SendOutbox {
     for (const [[, , number], { send, at }] of left) {
       this.#last = Math.max(this.#last, number);
       try {
-        this.#own.set(raw.takeUp(send, false), { number, send, orphan: true, at });
+        this.#own.set(raw.takeUp(send, false), { number, send, orphan: true, at, written: true });
       } catch (error) {
         await this.#put(this.#place(number), { send, at, failure: failureOf(error) });
       }
@@ -150,12 +154,14 @@ export class SendOutbox {
     this.#client ||= hex(raw.clientId());
     let own = this.#own.get(request);
     if (!own) {
-      own = { number: this.#nextNumber(), send, orphan: false, at: Date.now() };
+      const at = Date.now();
+      own = { number: this.#nextNumber(), send, orphan: false, at, written: false };
       this.#own.set(request, own);
     }
     own.send = send;
     const kept = { send, at: own.at };
     await this.#put(this.#place(own.number), kept);
+    own.written = true;
     if (raw !== this.#engine.raw) return;
     this.#isNotEmpty(kept);
     try {
@@ -170,9 +176,10 @@ export class SendOutbox {
   /** Who hears that a send is written down must not find the outbox empty until the next look. */
   #isNotEmpty(kept: Kept): void {
     const counts = this.counts.get();
-    if (counts.accepted || counts.sent || !this.#own.size) return;
+    const written = [...this.#own.values()].filter((own) => own.written).length;
+    if (counts.accepted || counts.sent || !written) return;
     const state = stateOf(kept) === "sent" ? "sent" : "accepted";
-    this.counts.set({ ...counts, [state]: this.#own.size });
+    this.counts.set({ ...counts, [state]: written });
   }
 
   async letGo([, request, code, reason, inDoubt, heard]: RawEventOf<"letGo">): Promise<void> {
@@ -212,7 +219,7 @@ export class SendOutbox {
   /** As a new send of this tab. False if it is gone. */
   async #takeAnew(raw: RawBus, from: Place, { send, at }: Kept): Promise<boolean> {
     const number = this.#nextNumber();
-    const own: Own = { number, send, orphan: true, at };
+    const own: Own = { number, send, orphan: true, at, written: true };
     if (!(await this.#shelf.move(from, this.#place(number), { send, at }))) return false;
     if (raw === this.#engine.raw) this.#own.set(raw.takeUp(send, true), own);
     return true;
@@ -279,7 +286,8 @@ export class SendOutbox {
     const run = () => {
       this.#next = undefined;
       this.#looked_at = performance.now();
-      this.#look().catch(() => {});
+      // Nothing else may ever ask for another one.
+      this.#look().catch(() => this.#lookAt(performance.now() + LOOK_AGAIN_MS));
     };
     this.#next = { timer: setTimeout(run, Math.max(0, at - performance.now())), at };
   }

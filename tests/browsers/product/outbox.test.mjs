@@ -267,3 +267,50 @@ test("sends that are answered in time are written down nowhere else", { folders 
   t.measure("written_of_200", puts);
   assert.ok(puts <= 20, `${puts} of 200 were written down`);
 });
+
+/**
+ * In the page, in one go as above: two sends, and the database takes the second one later.
+ * Resolves with all that was told of their number until then.
+ */
+async function sendOneWrittenLater() {
+  const { bus, outcome } = globalThis;
+  const tried = [];
+  let taken = 0;
+  const { put } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.put = function (value, key) {
+    if (this.transaction.db.name.startsWith("tabmq-outbox") && Array.isArray(key)) {
+      if (!tried.includes(key[2])) tried.push(key[2]);
+      if (tried.indexOf(key[2]) >= taken) throw new DOMException("not now", "UnknownError");
+    }
+    return put.call(this, value, key);
+  };
+  const told = [];
+  const note = ({ accepted, sent }) => told.push(accepted + sent);
+  bus.outbox.subscribe(note);
+  const seen = async (condition) => {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  globalThis.sends = [];
+  for (const number of [0, 1]) {
+    globalThis.sends.push(outcome(bus.queue("jobs").send(number, { timeout: Infinity })));
+    await seen(() => tried.length > number);
+  }
+  taken = 1;
+  await seen(() => told.includes(1));
+  const before = [...told];
+  taken = 2;
+  await seen(() => told.includes(2));
+  return before;
+}
+
+test("a send is accepted once it is written down, and not before", KILLS, async (t) => {
+  const host = await openBus(t, "host");
+  await requireHost(host);
+  const producer = await openBus(t, "producer");
+  const owners = await t.browser.requireOwnProcesses();
+  await host.stop(owners);
+  assert.deepEqual(await producer.evaluate(sendOneWrittenLater), [1]);
+  await host.resume();
+  await producer.waitFor(isStored, { args: [2], what: "both are stored" });
+  await producer.waitFor(isEmpty, { what: "the outbox is empty" });
+});
