@@ -159,7 +159,7 @@ test("sendAll: stops at what is refused and says how much is stored", async (t) 
       yield { body };
     }
   }
-  await assert.rejects(jobs.sendAll(items()), {
+  await assert.rejects(jobs.sendAll(items(), { linger: "1m" }), {
     code: "FULL",
     data: { reason: "messages_max", stored: 200 },
   });

@@ -9,6 +9,8 @@ import { folders, openBus } from "./bus.mjs";
 const killing = { folders, hosts: true, kills: true };
 
 const TIMEOUT_MS = 5_000;
+/** For verbs that a new host must answer: until there is one their tabs do nothing. */
+const REPLACED_MS = 15_000;
 const GRACE_MS = 1_000;
 /** Longest that is waited for what should have settled long before. */
 const WATCHED_MS = 60_000;
@@ -165,7 +167,7 @@ async function outcomesOf(tab, count) {
 }
 
 /** Opens the tabs, runs the verbs through the fault and judges all outcomes but `expected`. */
-async function settleThrough(t, { signals = false, before, fault }) {
+async function settleThrough(t, { signals = false, timeout_ms = TIMEOUT_MS, before, fault }) {
   const host = await openBus(t, "host");
   const peer = await openBus(t, "peer");
   const actor = await openBus(t, "actor");
@@ -176,9 +178,9 @@ async function settleThrough(t, { signals = false, before, fault }) {
   const owners = signals ? await t.browser.requireOwnProcesses() : undefined;
   const tabs = { host, peer, actor, closer, owners };
   await before?.(tabs);
-  for (const tab of [actor, closer]) await tab.evaluate(measureTimers, TIMEOUT_MS);
-  const count = await actor.evaluate(beginVerbs, TIMEOUT_MS);
-  await closer.evaluate(beginClose, TIMEOUT_MS);
+  for (const tab of [actor, closer]) await tab.evaluate(measureTimers, timeout_ms);
+  const count = await actor.evaluate(beginVerbs, timeout_ms);
+  await closer.evaluate(beginClose, timeout_ms);
   await fault?.(tabs);
   const outcomes = { ...(await outcomesOf(actor, count)), ...(await outcomesOf(closer, 1)) };
   const wrong = Object.entries(outcomes).filter(
@@ -194,6 +196,7 @@ async function settleThrough(t, { signals = false, before, fault }) {
 test("every verb settles when the host is killed", killing, async (t) => {
   const codes = await settleThrough(t, {
     signals: true,
+    timeout_ms: REPLACED_MS,
     // Stopped first, so that none of the verbs is answered before the kill.
     before: ({ host, owners }) => host.stop(owners),
     fault: ({ host, owners }) => host.kill(owners),
