@@ -191,6 +191,29 @@ test("what one user left is sent by a tab of the same user alone", KILLS, async 
   assert.equal(stored.code ?? stored.value.ready, "NOT_FOUND");
 });
 
+/** In the page: the database answers none of the first `count` reads of what is written down. */
+function failReads(count) {
+  globalThis.reads = 0;
+  const { getAll } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.getAll = function (...range) {
+    if (!this.transaction.db.name.startsWith("tabmq-outbox")) return getAll.apply(this, range);
+    globalThis.reads += 1;
+    if (globalThis.reads <= count) throw new DOMException("not now", "UnknownError");
+    return getAll.apply(this, range);
+  };
+}
+
+test("what was left is found though its database fails at first", KILLS, async (t) => {
+  await leaveOfAnn(t);
+  const bob = await openPage(t, "bob");
+  // A look reads twice, and a change of the peers may ask for a second one.
+  const failing = 4;
+  await bob.evaluate(failReads, failing);
+  await joinBus(bob, { user: "bob" });
+  await bob.waitFor(quarantined, { args: [2], what: "bob sees that there is something" });
+  assert.ok((await bob.evaluate(() => globalThis.reads)) > failing);
+});
+
 test("what another user left can be given up", KILLS, async (t) => {
   await leaveOfAnn(t);
   const bob = await openBus(t, "bob", { user: "bob" });
